@@ -1,0 +1,118 @@
+"""`goldseam run`: the operator's process. Wires the adapters to the services, and ends when a part of it ends."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import kopf
+import structlog
+
+from goldseam import logs
+from goldseam.adapters.clock import SystemClock
+from goldseam.adapters.events import KubeEvents
+from goldseam.adapters.http_server import serve
+from goldseam.adapters.kube import connect
+from goldseam.adapters.prometheus import PrometheusServer
+from goldseam.adapters.promql import PromqlMetrics
+from goldseam.adapters.webhook import WebhookNotifier
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.handlers.watching import Watching, registry
+from goldseam.ports import AlertServer, Metrics
+from goldseam.services.inbox import Inbox
+from goldseam.services.operator import Operator, Outside
+from goldseam.settings import Settings, SettingsProblem, load
+
+log = structlog.get_logger("goldseam")
+
+STOP_KOPF = 5.0
+
+
+def _source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
+    timeout = spec.timeout.total_seconds()
+    return PrometheusServer(spec.url, timeout=timeout), PromqlMetrics(spec.url, timeout=timeout)
+
+
+def _login(settings: Settings) -> kopf.ConnectionInfo | None:
+    """The same credentials as our own client: a kubeconfig where one is given, else the pod's ServiceAccount."""
+    if settings.kubeconfig:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)
+        return kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
+    return kopf.login_with_service_account(settings=kopf.OperatorSettings())
+
+
+async def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT (0), or until a part of the operator has ended by itself (1)."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    reasons: list[str] = []
+
+    def end(reason: str) -> None:
+        reasons.append(reason)
+        loop.call_soon_threadsafe(ended.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    inbox = Inbox()
+    watching = Watching(registry(inbox.put, lambda: _login(settings)), end)
+    kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
+    async with connect(kubeconfig, f"goldseam/{version('goldseam')}") as cluster:
+        clock = SystemClock()
+        outside = Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, _source)
+        operator = Operator(outside, inbox, settings.namespace)
+
+        def ready() -> tuple[bool, str]:
+            if not watching.ready:
+                return False, "the watches have not begun"
+            return (True, "ok") if operator.loaded else (False, "the incidents have not been read yet")
+
+        async with serve(settings.listen_host, settings.listen_port, live=lambda: (not reasons, "ok"), ready=ready):
+            working = asyncio.create_task(operator.run())
+            working.add_done_callback(lambda task: end(f"the operator's loop has ended: {_why(task)}"))
+            watching.start()
+            log.info("started", namespace=settings.namespace, version=version("goldseam"))
+            await ended.wait()
+            log.info("stopping", reasons=reasons)
+            await operator.stop()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await asyncio.to_thread(watching.stop, STOP_KOPF)
+    return 1 if any(reason for reason in reasons if "cancelled" not in reason) else 0
+
+
+def _why(task: asyncio.Task[None]) -> str:
+    return "cancelled" if task.cancelled() else repr(task.exception())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="goldseam", description="Heals workloads and nodes when Prometheus alerts fire, and says why."
+    )
+    parser.add_argument("--version", action="version", version=f"goldseam {version('goldseam')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "run",
+        help="run the operator",
+        description="Runs the operator. Its settings are the environment variables GOLDSEAM_* (docs/reference/settings.md).",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 2 means that the settings are wrong."""
+    _parser().parse_args(arguments)
+    try:
+        settings = load()
+    except SettingsProblem as problem:
+        sys.stderr.write(f"goldseam: {problem}\n")
+        return 2
+    logs.setup(settings.log_level, settings.log_format)
+    return asyncio.run(run(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""drain: cordon the node, then evict its pods through the Eviction API, which keeps to PodDisruptionBudgets.
+
+What stays is what `kubectl drain` leaves (kubectl `pkg/drain/filters.go`): static pods and those of DaemonSets; and what
+is finished or terminating. Pods with `emptyDir` volumes go, whatever the medium: every rollout of their owner loses the
+volume just the same, and most pods with a sidecar have one; the summary counts them. To keep such a pod, mark it
+`cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from goldseam.actions.nodes import cordoned, cordoning, endangered, node_ref, others, patching
+from goldseam.actions.replies import GONE, effect, listed, nothing, refusal
+from goldseam.api.base import Model
+from goldseam.api.incident import Step, Write
+from goldseam.engine.objects import Json, annotation, controller, cordoned_by_us, is_ready, metadata, reference
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
+from goldseam.engine.record import cut
+
+MIRROR = "kubernetes.io/config.mirror"
+MOST_PODS = 256
+_CONDITION = "node.kubernetes.io/"
+"""With this begin the taints by which the node controller marks a node's condition: no pod there need tolerate them."""
+_EVICTING = Right("create", "", "pods", "eviction")
+
+
+def plan(parameters: Model, world: World, token: str) -> Plan:
+    """Cordon where needed, then one eviction for each pod that must go, frozen by uid."""
+    node = world.target
+    if node is None:
+        return GONE
+    leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
+    if cordoned(node) and not leaving:
+        return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
+    if refused := endangered(world) or _blocked(node, leaving) or _nowhere(world):
+        return refused
+    return _proposed(node, leaving)
+
+
+def _proposed(node: Json, leaving: list[Json]) -> Proposal:
+    evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
+    rights = (_EVICTING,) if evictions else ()
+    summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving)}")
+    takes = 0 if cordoned_by_us(node) else 1
+    if cordoned(node):
+        return Proposal(evictions, summary, rights, takes_nodes=takes)
+    write, obligation = cordoning(node)
+    return Proposal((write, *evictions), summary, (patching(node), *rights), (obligation,), takes_nodes=takes)
+
+
+def _what(node: Json, leaving: list[Json]) -> str:
+    """What the drain does, in numbers, and what it costs."""
+    lost = sum(_has_local_storage(pod) for pod in leaving)
+    words = f"evict {len(leaving)} pods" if leaving else "there is no pod to evict"
+    if lost:
+        words += f"; the emptyDir volumes of {lost} are lost"
+    if cordoned(node) and not cordoned_by_us(node):
+        words += "; somebody else cordoned it: it will not be uncordoned"
+    return words
+
+
+def _leaves(pod: Json) -> bool:
+    """Whether the pod must go. One that is finished is in nobody's way, one that is terminating goes by itself."""
+    if annotation(pod, MIRROR) is not None or metadata(pod).get("deletionTimestamp"):
+        return False
+    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return False
+    return _owner_kind(pod) != "DaemonSet"
+
+
+def _owner_kind(pod: Json) -> str:
+    return str((controller(pod) or {}).get("kind") or "")
+
+
+def _order(pod: Json) -> tuple[bool, bool, int, str]:
+    """Unready pods first: that costs nothing. Those of StatefulSets last, the highest ordinal first."""
+    name = str(metadata(pod).get("name"))
+    stateful = _owner_kind(pod) == "StatefulSet"
+    found = re.search(r"-([0-9]{1,9})$", name) if stateful else None
+    return is_ready(pod), stateful, -int(found[1]) if found else 0, f"{metadata(pod).get('namespace')}/{name}"
+
+
+def _has_local_storage(pod: Json) -> bool:
+    return any("emptyDir" in volume for volume in (pod.get("spec") or {}).get("volumes") or [])
+
+
+def _is_ours(pod: Json) -> bool:
+    """Whether it is the operator's own pod, in whatever namespace it was installed."""
+    return bool((metadata(pod).get("labels") or {}).get("app.kubernetes.io/name") == "goldseam")
+
+
+def _is_unmanaged(pod: Json) -> bool:
+    return controller(pod) is None
+
+
+def _must_not_be_disturbed(pod: Json) -> bool:
+    """Marks of other drainers that mean us too: Karpenter's and the Cluster Autoscaler's."""
+    marks = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    return any(annotation(pod, name) == value for name, value in marks.items())
+
+
+_BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
+    ("OwnPod", _is_ours, "Goldseam itself runs there: move its pod to another node first"),
+    ("UnmanagedPods", _is_unmanaged, "no controller would bring it back: delete or move it by hand first"),
+    ("DoNotDisrupt", _must_not_be_disturbed, "its annotation says that it must not be evicted (do-not-disrupt)"),
+)
+
+
+def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
+    """Pods that must not be evicted: all or nothing, for half a drain helps nobody."""
+    for reason, holds, why in _BLOCKING:
+        names = [f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}" for pod in leaving if holds(pod)]
+        if names:
+            return refusal(reason, f"{why}: pod {_bounded(names)} on {node_ref(node)}")
+    if len(leaving) > MOST_PODS:
+        return refusal("TooManyPods", f"{len(leaving)} pods would have to go, and one drain evicts at most {MOST_PODS}")
+    return None
+
+
+def _bounded(names: list[str]) -> str:
+    return listed([cut(name, 100) for name in names])
+
+
+def _nowhere(world: World) -> Refusal | None:
+    """No other node would take the pods: Ready, schedulable, and with no taint but those that the pods tolerate here."""
+    assert world.target is not None
+    tolerated = {taint for taint in _taints(world.target) if not taint[0].startswith(_CONDITION)}
+    if any(is_ready(node) and not cordoned(node) and _taints(node) <= tolerated for node in others(world)):
+        return None
+    return refusal(
+        "NowhereToGo", f"there is no other node that is Ready and would take the pods of {node_ref(world.target)}"
+    )
+
+
+def _taints(node: Json) -> set[tuple[str, str, str]]:
+    """The taints that keep new pods away."""
+    taints = (node.get("spec") or {}).get("taints") or []
+    strict = [taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
+    return {(str(taint.get("key")), str(taint.get("value") or ""), str(taint.get("effect"))) for taint in strict}
+
+
+def observe(step: Step, world: World) -> Effect:
+    """Done when every pod that was to go is gone from the node; a pod of the same name elsewhere is another pod."""
+    evictions = [write for write in step.writes if write.verb == "Evict"]
+    if world.target is None:
+        return effect(True, "the node is gone")
+    here = {metadata(pod).get("uid") for pod in world.pods}
+    left = [write for write in evictions if write.object.uid in here]
+    where = node_ref(world.target)
+    if not left:
+        return effect(True, f"{len(evictions)} pods are gone from {where}")
+    names = _bounded([f"{w.object.namespace}/{w.object.name}{f' ({w.message})' if w.message else ''}" for w in left])
+    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
+
+
+ACTION = Action("drain", frozenset({"Node"}), plan, observe, "nodes")

@@ -1,0 +1,57 @@
+"""What the node actions share: taking a node out of service, and when not to."""
+
+from __future__ import annotations
+
+from goldseam.actions.replies import listed, refusal
+from goldseam.actions.writes import owed, patch
+from goldseam.api.incident import ObjectRef, Obligation, Write
+from goldseam.engine.objects import Json, is_ready, metadata, reference
+from goldseam.engine.proposal import Refusal, Right, World
+
+UNSCHEDULABLE = "spec.unschedulable"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
+def node_ref(node: Json) -> ObjectRef:
+    """A reference to the node."""
+    return reference(node, "v1", "Node")
+
+
+def cordoned(node: Json) -> bool:
+    """Whether the node takes no new pods, whoever said so."""
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
+def cordoning(node: Json) -> tuple[Write, Obligation]:
+    """The write that takes the node out of service, and what it makes us owe. The API server keeps no `false` there."""
+    write = patch(node_ref(node), node, UNSCHEDULABLE, "true")
+    return write, owed("Uncordon", write, "null")
+
+
+def patching(node: Json) -> Right:
+    """The right to do so."""
+    return Right("patch", "", "nodes", name=node_ref(node).name)
+
+
+def others(world: World) -> list[Json]:
+    """All nodes but the target."""
+    assert world.target is not None
+    uid = metadata(world.target).get("uid")
+    return [node for node in world.nodes if metadata(node).get("uid") != uid]
+
+
+def endangered(world: World) -> Refusal | None:
+    """A control-plane node stays in service while another one is not: etcd must keep its majority."""
+    assert world.target is not None
+    if not _control_plane(world.target):
+        return None
+    missing = [node for node in others(world) if _control_plane(node) and (cordoned(node) or not is_ready(node))]
+    if not missing:
+        return None
+    names = listed([node_ref(node).name for node in missing])
+    message = f"{node_ref(world.target)} is of the control plane, and {names} is out of service already"
+    return refusal("ControlPlaneAtRisk", message)
+
+
+def _control_plane(node: Json) -> bool:
+    return CONTROL_PLANE in (metadata(node).get("labels") or {})

@@ -1,0 +1,49 @@
+"""Refusals for what somebody else would undo, each with what to do instead."""
+
+from __future__ import annotations
+
+from goldseam.actions.replies import refusal
+from goldseam.api.incident import ObjectRef
+from goldseam.engine.owners import ARGO, HELM_RELEASE, YIELDED, Owner
+from goldseam.engine.proposal import Refusal
+
+
+def by_controller(owner: Owner, ref: ObjectRef, what: str) -> Refusal:
+    """Another controller may rebuild the object from its own spec at any time."""
+    return refusal("OwnedByController", f"{owner} controls {ref} and would undo {what}: change {owner} instead")
+
+
+def by_keda(owner: Owner, hpa: ObjectRef, want: int) -> Refusal:
+    """KEDA writes its HorizontalPodAutoscaler anew from the ScaledObject."""
+    return refusal(
+        "OwnedByKeda",
+        f"{owner} made {hpa} and would undo a change of its floor: set minReplicaCount: {want} in the ScaledObject",
+    )
+
+
+def by_gitops(owner: Owner, ref: ObjectRef, field: str) -> Refusal:
+    """The field is in Git. The lines to add tell the tool to leave alone what Goldseam writes; the annotation tells us.
+
+    Sources: Argo CD `docs/user-guide/diffing.md` and `sync-options.md`; Flux `docs/spec/v1/kustomizations.md` (Ignore
+    Rules, kustomize-controller 1.9) and `docs/spec/v2/helmreleases.md`. Taking the field out of Git is no advice
+    to give without a warning: its last owner gone, the API server puts its default back, which is 1 replica.
+    """
+    pointer = "/" + field.replace(".", "/")
+    message = (
+        f"{owner} owns {field} of {ref} ({owner.evidence}) and would undo a change. Add to the {owner.kind}:"
+        f' {_lines(owner, ref, pointer)}; then annotate the {ref.kind}: {YIELDED}: "true"'
+    )
+    return refusal("OwnedByGitOps", message)
+
+
+def _lines(owner: Owner, ref: ObjectRef, pointer: str) -> str:
+    group = ref.api_version.split("/")[0]
+    if owner.kind == ARGO:
+        return (
+            f"ignoreDifferences: [{{group: {group}, kind: {ref.kind}, managedFieldsManagers: [goldseam]}}] and"
+            " syncPolicy: {syncOptions: [RespectIgnoreDifferences=true]}"
+        )
+    rule = f"[{{paths: [{pointer}], target: {{kind: {ref.kind}, name: {ref.name}}}}}]"
+    if owner.kind == HELM_RELEASE:
+        return f"driftDetection: {{ignore: {rule}}}"
+    return f"ignore: {rule} (Flux 2.9), or leave the field out of Git (Kubernetes then sets it to 1 once)"

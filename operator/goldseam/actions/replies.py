@@ -1,0 +1,29 @@
+"""What all actions answer with: bounded, so that it fits an Incident whatever the objects are called."""
+
+from __future__ import annotations
+
+from goldseam.engine.proposal import Effect, NothingToDo, Refusal
+from goldseam.engine.record import cut
+
+GONE = Refusal("TargetGone", "the target is gone")
+
+
+def refusal(reason: str, message: str) -> Refusal:
+    """The action cannot be done on this target."""
+    return Refusal(reason, cut(message))
+
+
+def nothing(message: str) -> NothingToDo:
+    """The target is already as the action would make it."""
+    return NothingToDo(cut(message))
+
+
+def effect(done: bool, message: str) -> Effect:
+    """Whether the action has run its course, and how far it is."""
+    return Effect(done, cut(message))
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,72 @@
+"""How a workload replaces its pods, and how far it is."""
+
+from __future__ import annotations
+
+from goldseam.actions.replies import effect
+from goldseam.engine.objects import Json, Workload, reference, share
+from goldseam.engine.proposal import Effect
+
+
+def strategy(workload: Workload) -> Json:
+    """The workload's strategy: a Deployment has `strategy`, the others `updateStrategy`."""
+    found: Json = workload.spec.get("strategy" if workload.kind == "Deployment" else "updateStrategy") or {}
+    return found
+
+
+def rolling(workload: Workload) -> Json:
+    """The parameters of its rolling update."""
+    found: Json = strategy(workload).get("rollingUpdate") or {}
+    return found
+
+
+def on_delete(workload: Workload) -> bool:
+    """Whether a pod is replaced only once somebody deletes it."""
+    return strategy(workload).get("type") == "OnDelete"
+
+
+def partition(workload: Workload) -> int:
+    """The ordinal below which a StatefulSet's pods keep the old template."""
+    return int(rolling(workload).get("partition") or 0)
+
+
+def taken_at_once(workload: Workload) -> int:
+    """How many ready pods a rollout takes away at the same time at most. Replacing an unready pod costs nothing.
+
+    Source: `ResolveFenceposts` and `MaxUnavailable` in kubernetes `pkg/controller/deployment/util`, and the update
+    loops of `pkg/controller/{daemon,statefulset}`. A StatefulSet takes its highest ordinal even while a lower one is unready,
+    so there an unready pod saves nothing.
+    """
+    if strategy(workload).get("type") == "Recreate":
+        return workload.ready
+    if workload.kind == "StatefulSet":
+        most = max(share(rolling(workload).get("maxUnavailable", 1), workload.replicas, up=True), 1)
+        return min(most, workload.ready)
+    left = workload.replicas - _max_unavailable(workload)
+    return min(max(workload.ready - left, 0), workload.ready)
+
+
+def _max_unavailable(workload: Workload) -> int:
+    deployment = workload.kind == "Deployment"
+    unavailable = rolling(workload).get("maxUnavailable", "25%" if deployment else 1)
+    surge = rolling(workload).get("maxSurge", "25%" if deployment else 0)
+    count = share(unavailable, workload.replicas, up=not deployment)
+    if count == 0 and share(surge, workload.replicas, up=True) == 0:
+        return 1  # neither may be zero: the controller takes one away
+    return count
+
+
+def course(workload: Workload) -> Effect:
+    """Whether the rollout is complete. One that never completes by its own strategy counts when all pods are ready."""
+    partial = workload.kind == "StatefulSet" and (on_delete(workload) or partition(workload) > 0)
+    if workload.rolled_out or (partial and workload.ready >= workload.replicas):
+        return effect(True, workload.progress)
+    return effect(False, f"{reference(workload.obj)}: {workload.progress}{_trouble(workload)}")
+
+
+def _trouble(workload: Workload) -> str:
+    """Why no pods are made, such as a used up ResourceQuota, or that the rollout is stuck."""
+    conditions = workload.status.get("conditions") or []
+    failure = next((c for c in conditions if (c.get("type"), c.get("status")) == ("ReplicaFailure", "True")), None)
+    if failure is not None:
+        return f"; {failure.get('message') or failure.get('reason')}"
+    return "; it is past its progressDeadlineSeconds" if workload.stuck else ""

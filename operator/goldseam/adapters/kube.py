@@ -1,0 +1,207 @@
+"""The Kubernetes API: raw JSON over the official client, which brings configuration, TLS and token refresh.
+
+Typed models are not used: they fail on real server JSON and drop fields that they do not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from goldseam import metrics
+from goldseam.adapters.kube_errors import translated
+from goldseam.engine.objects import FIELD_MANAGER
+from goldseam.errors import Gone, Invalid, Throttled, Unavailable
+from goldseam.ports import Access, Json, Page, Resource
+
+TIMEOUT = 10.0
+TRIES = 3
+MERGE_PATCH = "application/merge-patch+json"
+_SEGMENT = re.compile(r"^[A-Za-z0-9][-A-Za-z0-9_.:]*$")
+
+
+@asynccontextmanager
+async def connect(kubeconfig: str | None, user_agent: str) -> AsyncIterator[KubeCluster]:
+    """A connection by a kubeconfig file, or without one by the pod's ServiceAccount."""
+    configuration = client.Configuration()
+    if kubeconfig:
+        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    else:
+        config.load_incluster_config(client_configuration=configuration)
+    async with client.ApiClient(configuration=configuration) as api:
+        api.user_agent = user_agent
+        yield KubeCluster(api)
+
+
+class KubeCluster:
+    """The port `Cluster` on a real API server."""
+
+    def __init__(self, api: Any, timeout: float = TIMEOUT) -> None:
+        self._api, self._timeout = api, timeout
+
+    async def get(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json:
+        """Read one object."""
+        return await self._read(_path(resource, namespace, name, subresource))
+
+    async def list(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
+    ) -> Page:
+        """Read all, page by page; a continue token that has expired begins the list anew, once."""
+        try:
+            return await self._pages(resource, namespace, labels, fields, limit)
+        except Gone:
+            return await self._pages(resource, namespace, labels, fields, limit)
+
+    async def _pages(self, resource: Resource, namespace: str, labels: str, fields: str, limit: int) -> Page:
+        items: list[Json] = []
+        query = {"limit": str(limit)}
+        query |= {"labelSelector": labels} if labels else {}
+        query |= {"fieldSelector": fields} if fields else {}
+        while True:
+            page = await self._read(_path(resource, namespace), query)
+            items.extend(page.get("items") or [])
+            token = page["metadata"].get("continue")
+            if not token:
+                return Page(tuple(items), str(page["metadata"].get("resourceVersion", "")))
+            query["continue"] = token
+
+    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+        """Create one object."""
+        return await self._call("POST", _path(resource, namespace), _writing(), body, creating=True)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Json,
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
+    ) -> Json:
+        """Send a merge patch."""
+        path = _path(resource, namespace, name, subresource)
+        return await self._call("PATCH", path, _writing(dry_run=dry_run), body, content_type=MERGE_PATCH)
+
+    async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
+        """Ask the Eviction API to end the pod with this uid."""
+        options: Json = {"preconditions": {"uid": uid}} | ({"dryRun": ["All"]} if dry_run else {})
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": options,
+        }
+        pods = Resource("", "v1", "pods")
+        await self._call("POST", _path(pods, namespace, name, "eviction"), _writing(dry_run=dry_run), body)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        await self._call("DELETE", _path(resource, namespace, name), {}, body)
+
+    async def allowed(self, access: Access) -> bool:
+        """Ask by a SubjectAccessReview (authorization.k8s.io/v1)."""
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": access.resource,
+            "subresource": access.subresource,
+            "namespace": access.namespace,
+            "name": access.name,
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": access.user, "groups": list(access.groups), "resourceAttributes": attributes},
+        }
+        reviews = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
+        answer = await self._call("POST", _path(reviews, ""), {}, body)
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    async def _read(self, path: str, query: dict[str, str] | None = None) -> Json:
+        """Reads are repeated when no answer came: they change nothing."""
+        for attempt in range(TRIES):
+            try:
+                return await self._call("GET", path, query or {})
+            except (Unavailable, Throttled) as error:
+                if attempt == TRIES - 1:
+                    raise
+                wait = error.delay.total_seconds() if error.delay else 0.0
+                await asyncio.sleep(max(wait, random.uniform(0.2, 0.6) * (attempt + 1)))
+        raise AssertionError("unreachable")
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Json | None = None,
+        *,
+        content_type: str = "application/json",
+        creating: bool = False,
+    ) -> Json:
+        what = f"{method} {path}"
+        try:
+            async with asyncio.timeout(self._timeout):
+                status, headers, content = await self._send(method, path, query, body, content_type)
+        except TimeoutError as error:
+            raise Unavailable(f"{what}: no answer within {self._timeout:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"{what}: {type(error).__name__}: {error}"[:300]) from error
+        metrics.api_request(method, status)
+        if status >= 400:
+            raise translated(status, headers, content, what, creating=creating)
+        try:
+            parsed = json.loads(content)
+        except ValueError as error:
+            raise Unavailable(f"{what}: the answer is not JSON") from error
+        assert isinstance(parsed, dict)
+        return parsed
+
+    async def _send(
+        self, method: str, path: str, query: dict[str, str], body: Json | None, content_type: str
+    ) -> tuple[int, Any, bytes]:
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
+        m, url, h, b, p = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._api.rest_client.request(
+            m, url, headers=h, body=b, post_params=p, _request_timeout=self._timeout
+        )
+        content = await answer.response.read()
+        return int(answer.response.status), answer.response.headers, content
+
+
+def _writing(*, dry_run: bool = False) -> dict[str, str]:
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "timeout": "9s"}
+    return query | ({"dryRun": "All"} if dry_run else {})
+
+
+def _path(resource: Resource, namespace: str, name: str = "", subresource: str = "") -> str:
+    """The path of a kind, an object or a subresource.
+
+    Raises:
+        Invalid: a part is no name, so that it cannot lead elsewhere.
+    """
+    parts = ["apis", resource.group] if resource.group else ["api"]
+    parts.append(resource.version)
+    parts += ["namespaces", namespace] if namespace and resource.namespaced else []
+    parts += [resource.plural, *([name] if name else []), *([subresource] if subresource else [])]
+    for part in parts:
+        if not _SEGMENT.match(part) or ".." in part or len(part) > 253:
+            raise Invalid(f"{part[:80]!r} is not the name of an object")
+    return "/" + "/".join(parts)

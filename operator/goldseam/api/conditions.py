@@ -1,0 +1,93 @@
+"""Conditions: their types and reasons, and how they change (kstatus; KEP-1623)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from goldseam.api.base import Record, Time
+
+READY = "Ready"
+"""Accepted and armed. Never says whether an incident is open."""
+STALLED = "Stalled"
+"""The spec is invalid: nothing is done until it is changed. Present only when True (kstatus reads it as Failed)."""
+PERMITTED = "Permitted"
+"""Whether the rights that the ladder needs are there."""
+SOURCE_REACHABLE = "SourceReachable"
+"""Whether the alert source answered lately."""
+RULE_FOUND = "RuleFound"
+"""Whether the alert source has a rule of the alert's name."""
+
+ARMED = "Armed"
+"""Ready: valid, not suspended, waiting for its alert."""
+ACCEPTED = "Accepted"
+"""Ready: valid."""
+SUSPENDED = "Suspended"
+"""Ready is False: `spec.suspend` is true."""
+INVALID_SPEC = "InvalidSpec"
+"""Stalled: the message says which field, and what to write."""
+PERMISSION_MISSING = "PermissionMissing"
+"""A right is missing: the message says which, and what to install or bind."""
+PERMISSION_GRANTED = "PermissionGranted"
+"""All rights are there."""
+NOT_PROTECTED = "AdmissionPolicyMissing"
+"""Mode Act is refused until the admission policy that protects Incidents is installed."""
+READ = "Read"
+"""The source was read."""
+UNREACHABLE = "Unreachable"
+"""The source did not answer; the message has the error."""
+RULE_PRESENT = "RulePresent"
+"""The rule is there."""
+RULE_MISSING = "RuleMissing"
+"""No rule of that name: the policy can never match."""
+TARGET_FOUND = "TargetFound"
+"""Present and False while the alert fires and names no object that may be acted on."""
+NO_TARGET = "NoTarget"
+"""The message says which label is missing or wrong."""
+SOURCE_MISSING = "SourceMissing"
+"""The AlertSource that the policy names does not exist."""
+
+
+class Condition(Record):
+    """One aspect of an object's state, as Kubernetes' metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=64)]
+    """The aspect."""
+    status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
+    reason: Annotated[str, Field(min_length=1, max_length=64)]
+    """Why, in one word."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """Why, for people."""
+    observed_generation: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
+    """The generation that this was judged on."""
+    last_transition_time: Time
+    """When `status` last changed."""
+
+
+def merge(old: Iterable[Condition], new: Iterable[Condition]) -> list[Condition]:
+    """The new conditions, each with its old `lastTransitionTime` where its status has not changed."""
+    before = {condition.type: condition for condition in old}
+    return [_kept(before.get(condition.type), condition) for condition in new]
+
+
+def _kept(old: Condition | None, new: Condition) -> Condition:
+    if old is None or old.status != new.status:
+        return new
+    return new.model_copy(update={"last_transition_time": old.last_transition_time})
+
+
+def condition(kind: str, status: bool | None, reason: str, message: str, generation: int, now: datetime) -> Condition:
+    """Make one condition; `status` None is Unknown."""
+    word: Literal["True", "False", "Unknown"] = "Unknown" if status is None else "True" if status else "False"
+    return Condition(
+        type=kind,
+        status=word,
+        reason=reason,
+        message=message[:1024],
+        observed_generation=generation,
+        last_transition_time=now,
+    )

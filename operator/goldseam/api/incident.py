@@ -1,0 +1,300 @@
+"""Incident: the durable record of one policy handling one target. Written by the operator only."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from goldseam.api.base import Duration, Record, Rule, Text, Time, Uid
+
+ShortText = Annotated[str, Field(max_length=253)]
+Phase = Literal["Investigating", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
+StepPhase = Literal["Intended", "Acted", "Done"]
+Outcome = Literal["Passed", "Failed", "Refused", "NothingToDo", "NotTaken", "Superseded", "Observed", "Undone", "Told"]
+VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
+
+Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
+Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+LabelMap = Annotated[
+    dict[Annotated[str, Field(max_length=256)], Annotated[str, Field(max_length=1024)]], Field(max_length=64)
+]
+
+
+class PolicyRef(Record):
+    """Which policy this is about."""
+
+    kind: Literal["RemediationPolicy", "ClusterRemediationPolicy"]
+    """The policy's kind."""
+    namespace: Annotated[str, Field(max_length=63)] = ""
+    """The policy's namespace; empty for a ClusterRemediationPolicy."""
+    name: ShortText
+    """The policy's name."""
+    uid: Uid
+    """The policy's uid."""
+    generation: Int64 = 0
+    """The policy's generation when the incident was opened."""
+
+
+class ObjectRef(Record):
+    """One object of the cluster, pinned by its uid."""
+
+    api_version: ShortText
+    """The object's apiVersion."""
+    kind: Annotated[str, Field(max_length=63)]
+    """The object's kind."""
+    namespace: Annotated[str, Field(max_length=63)] = ""
+    """The object's namespace; empty for cluster-scoped kinds."""
+    name: ShortText
+    """The object's name."""
+    uid: Uid
+    """The object's uid: another object of the same name is another object."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+class AlertRecord(Record):
+    """The alert as it was when the incident was opened."""
+
+    name: Annotated[str, Field(max_length=256)]
+    """The alert's name."""
+    labels: LabelMap = {}
+    """The alert's labels."""
+    active_at: Time
+    """Since when the alert is active, as Prometheus says."""
+    severity: Annotated[str, Field(max_length=63)] = ""
+    """The alert's label `severity`."""
+
+
+class IncidentSpec(Record):
+    """What the incident is about. Never changes."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (Rule("self == oldSelf", "an Incident's spec never changes", lambda _: True),)
+
+    policy_ref: PolicyRef
+    """The policy that opened it."""
+    target: ObjectRef
+    """What it acts on."""
+    alert: AlertRecord
+    """The alert that opened it."""
+    predecessor: Uid = ""
+    """The uid of the incident of the same policy and target before this one."""
+
+
+class PolicySnapshot(Record):
+    """The policy as it was when the incident was opened. It may only narrow what the live policy allows."""
+
+    spec: Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
+    """The policy's spec."""
+
+
+class Write(Record):
+    """One write to one object: what was seen before, and what is wanted."""
+
+    verb: Literal["Patch", "Evict"]
+    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod."""
+    object: ObjectRef
+    """What is written to."""
+    subresource: Annotated[str, Field(max_length=32)] = ""
+    """The subresource, such as `scale`."""
+    resource_version: Annotated[str, Field(max_length=64)] = ""
+    """The resourceVersion that the guards saw; the write carries it."""
+    generation: Int64 | None = None
+    """The generation that the guards saw, where the object has one."""
+    field: Annotated[str, Field(max_length=253)] = ""
+    """The field, such as `spec.replicas`."""
+    before: Annotated[str, Field(max_length=512)] = ""
+    """The field's value before, as JSON."""
+    want: Annotated[str, Field(max_length=512)] = ""
+    """The value that is wanted, as JSON."""
+    state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
+    """`Pending`: not known to have taken effect. `Done`. `Superseded`: somebody else moved the field or replaced the
+    object, and it was left alone. `Refused`: the API server refused it."""
+    message: Text = ""
+    """What the API server last said, such as which PodDisruptionBudget holds an eviction back."""
+
+
+class Step(Record):
+    """One rung's attempt, or one undo. Written before anything is done."""
+
+    id: Annotated[str, Field(max_length=64)]
+    """The step's name inside this incident."""
+    purpose: Literal["Rung", "Undo"] = "Rung"
+    """`Rung`: a rung of the ladder. `Undo`: an obligation is paid."""
+    rung: Int32
+    """The rung's place on the ladder, from 0."""
+    action: Annotated[str, Field(max_length=32)]
+    """The action."""
+    token: Annotated[str, Field(max_length=64)] = ""
+    """Marks the effect on the object, so that a restarted operator recognises its own work."""
+    phase: StepPhase = "Intended"
+    """`Intended`: written down, and perhaps done. `Acted`: all writes are made; being verified. `Done`."""
+    intent_at: Time
+    """When it was written down."""
+    acted_at: Time | None = None
+    """When its last write was made."""
+    ended_at: Time | None = None
+    """When its outcome was known."""
+    writes: Annotated[list[Write], Field(max_length=512)] = []
+    """The writes, in order."""
+    outcome: Outcome | None = None
+    """How it ended."""
+    message: Text = ""
+    """What was done, or why not."""
+    holding_since: Time | None = None
+    """Since when every query of the rung holds without a break."""
+
+
+class Obligation(Record):
+    """What must be undone later."""
+
+    key: Annotated[str, Field(max_length=400)]
+    """The target's uid and the field."""
+    kind: Literal["ScaleBack", "FloorBack", "Uncordon"]
+    """What is owed."""
+    object: ObjectRef
+    """The object that was changed."""
+    subresource: Annotated[str, Field(max_length=32)] = ""
+    """The subresource through which it is written."""
+    field: Annotated[str, Field(max_length=253)]
+    """The field that was changed."""
+    original: Annotated[str, Field(max_length=512)]
+    """The value before Goldseam's first change, as JSON."""
+    want: Annotated[str, Field(max_length=512)]
+    """The value that Goldseam wrote; what differs from it is not ours any more."""
+    state: Literal["Open", "Paid", "Void", "Lost"] = "Open"
+    """`Open`: owed. `Paid`. `Void`: nothing was changed, or the object is gone. `Lost`: somebody else moved the field,
+    so it was left alone."""
+    due_at: Time | None = None
+    """When it falls due, as far as that is known."""
+    message: Text = ""
+    """How it ended."""
+
+
+class HoldRecord(Record):
+    """Why nothing is done now."""
+
+    guard: Annotated[str, Field(max_length=32)]
+    """The guard that holds."""
+    kind: Literal["Wait", "Refuse"]
+    """`Wait`: looked at again. `Refuse`: the rung is passed over."""
+    reason: Annotated[str, Field(max_length=64)]
+    """The reason, in one word."""
+    message: Text
+    """The reason, for people."""
+    since: Time
+    """Since when it holds."""
+    look_again_at: Time | None = None
+    """When it is looked at again at the latest."""
+
+
+class Escalation(Record):
+    """One crossing of a threshold: people are told once per level."""
+
+    threshold: Annotated[str, Field(max_length=63)]
+    """The threshold that was crossed."""
+    level: Annotated[str, Field(max_length=63)] = ""
+    """The level that is told; empty where no runbook names one."""
+    contact: Annotated[str, Field(max_length=63)] = ""
+    """The contact that is told, where a rung names one instead of a level."""
+    at: Time
+    """When it was crossed."""
+    notified: Time | None = None
+    """When it was delivered; until then it is tried again."""
+    message: Text = ""
+    """What people are told."""
+    runbook_line: Annotated[str, Field(max_length=800)] = ""
+    """The line of the runbook that says so."""
+    problem: Text = ""
+    """Why it could not be delivered so far."""
+
+
+class TimelineEntry(Record):
+    """One thing that happened."""
+
+    at: Time
+    """When."""
+    kind: Annotated[str, Field(max_length=32)]
+    """What kind of thing, in one word."""
+    message: Text
+    """What happened, for people."""
+
+
+class Verdict(Record):
+    """What the alert source says of the alert."""
+
+    state: VerdictState = "Unknown"
+    """`Firing`, `Pending`, `Cleared`, or `Unknown`."""
+    fresh: bool = False
+    """Whether the rule was seen to be evaluated lately."""
+    since: Time
+    """Since when it says so."""
+    message: Text = ""
+    """Why, for people."""
+
+
+class Kpis(Record):
+    """The incident's times."""
+
+    detected_at: Time | None = None
+    """When the incident was opened."""
+    first_action_at: Time | None = None
+    """When the first write was made."""
+    fixed_at: Time | None = None
+    """When the alert was first seen Cleared after an action."""
+    resolved_at: Time | None = None
+    """When the incident was resolved."""
+    self_resolved: bool = False
+    """Whether the alert cleared without any action."""
+
+
+class IncidentStatus(Record):
+    """Where the incident stands."""
+
+    phase: Phase = "Investigating"
+    """Investigating, Fixing, Monitoring, Resolved; Escalated (people have it) or Abandoned (target or policy gone)."""
+    epoch: Annotated[int, Field(ge=1, le=2**53, json_schema_extra={"format": "int64"})] = 1
+    """The leader's number; never goes down, so that a deposed leader's writes are refused."""
+    message: Text = ""
+    """What is going on, in a sentence."""
+    mode: Literal["Observe", "Act"] = "Observe"
+    """The mode in which it was opened; it may only be lowered."""
+    policy_snapshot: PolicySnapshot | None = None
+    """The policy as it was when the incident was opened."""
+    verdict: Verdict | None = None
+    """What the alert source says."""
+    rung: Int32 = 0
+    """The rung of the ladder that is tried now, from 0."""
+    steps: Annotated[list[Step], Field(max_length=64)] = []
+    """What was tried."""
+    obligations: Annotated[list[Obligation], Field(max_length=16)] = []
+    """What must be undone."""
+    holds: Annotated[list[HoldRecord], Field(max_length=16)] = []
+    """Why nothing is done now."""
+    escalations: Annotated[list[Escalation], Field(max_length=40)] = []
+    """Who was told, when and why."""
+    timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = []
+    """What happened, oldest first."""
+    timeline_folded: Int32 = 0
+    """How many older entries of the timeline were dropped."""
+    kpis: Kpis = Kpis()
+    """The incident's times."""
+    handed_over: bool = False
+    """People have it: nothing more is done, whatever the alert does."""
+    paused_since: Time | None = None
+    """Since when it is paused."""
+    paused_for: Duration = timedelta(0)
+    """How long it was paused before that; this time does not count towards thresholds."""
+    owes: Int32 = 0
+    """How many obligations are open."""
+
+    def open_obligations(self) -> list[Obligation]:
+        """What is still owed."""
+        return [o for o in self.obligations if o.state == "Open"]
+
+    def open_step(self) -> Step | None:
+        """The step that has not ended."""
+        return next((step for step in self.steps if step.phase != "Done"), None)

@@ -1,0 +1,164 @@
+"""The ladder: its rungs, what each does, and how each is verified."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from goldseam.api.base import Duration, Model, Number, Rule, ShortName, Text
+
+Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
+
+
+class Scale(Model):
+    """Bring the target to AT LEAST this many replicas. At or above it there is nothing to do, and the ladder goes on.
+
+    Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`.
+    """
+
+    replicas: Replicas
+    """How many replicas there must be at least. Never lowers: what runs already above this number stays."""
+
+
+class Restart(Model):
+    """Restart every pod of the target by a rolling restart, as `kubectl rollout restart` does."""
+
+
+class Cordon(Model):
+    """Mark the node as unschedulable. Only in a ClusterRemediationPolicy.
+
+    It is uncordoned when the incident ends, if it was Goldseam that cordoned it.
+    """
+
+
+class Drain(Model):
+    """Cordon the node, then evict its pods through the Eviction API, so that PodDisruptionBudgets are honoured.
+    Only in a ClusterRemediationPolicy.
+
+    The node is uncordoned when the incident is resolved, and at once if the drain fails. Pods of DaemonSets and static
+    pods stay.
+    """
+
+
+class Uncordon(Model):
+    """Make the node schedulable again, if it was Goldseam that cordoned it. Only in a ClusterRemediationPolicy.
+
+    What a person cordoned stays cordoned.
+    """
+
+
+class Wait(Model):
+    """Do nothing for a while: the alert may clear by itself."""
+
+    duration: Duration
+    """How long to wait before the next rung, such as `5m`."""
+
+
+class Notify(Model):
+    """Tell people, and go on: a Kubernetes Event, and the channels of a contact in the runbook."""
+
+    contact: ShortName | None = None
+    """A contact of the runbook. Without one: the runbook's first level."""
+    message: Text = ""
+    """A sentence to add, such as what people should look at."""
+
+
+class Escalate(Model):
+    """Hand the incident to people and stop acting. Only as the last rung."""
+
+    level: ShortName | None = None
+    """A level of the runbook. Without one: its first level."""
+
+
+class Query(Model):
+    """A PromQL expression and the bounds that every value of its result must keep.
+
+    No data, NaN or warnings are Inconclusive: never a pass, never a failure.
+    """
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.below) || has(self.above)",
+            "a query needs a bound: write below or above",
+            lambda q: q.below is not None or q.above is not None,
+        ),
+    )
+
+    expr: Annotated[str, Field(min_length=1, max_length=512)]
+    """The PromQL expression: an instant vector or a scalar."""
+    below: Number | None = None
+    """Every value must be smaller than this decimal, such as `"0.05"`."""
+    above: Number | None = None
+    """Every value must be greater than this decimal."""
+    hold_for: Annotated[Duration, Field(alias="for")] = Field(timedelta(0), alias="for", validate_default=True)
+    """For how long without a break the bounds must hold before the query has passed. Default: once is enough."""
+
+
+class Verify(Model):
+    """When a rung has helped. Always required: the alert is Cleared."""
+
+    settle: Duration = timedelta(minutes=1)
+    """After acting, what is seen within this time is not judged: metrics need time to show the effect. Default: 1m."""
+    rollout: bool = True
+    """Whether the target's rollout must be complete: all its replicas updated and ready. Default: true."""
+    queries: Annotated[list[Query], Field(max_length=4)] = []
+    """PromQL expressions that must hold, all of them."""
+
+
+ACTIONS = ("scale", "restart", "cordon", "drain", "uncordon", "wait", "notify", "escalate")
+"""The names of all actions: exactly one of them on each rung."""
+
+_ONE_ACTION = " + ".join(f"(has(self.{action}) ? 1 : 0)" for action in ACTIONS) + " == 1"
+
+
+def _one_action(rung: Any) -> bool:
+    return sum(getattr(rung, action) is not None for action in ACTIONS) == 1
+
+
+class Rung(Model):
+    """One step of the ladder: exactly one action, how long it may take, and how to see that it helped."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(_ONE_ACTION, f"a rung needs exactly one action: write one of {', '.join(ACTIONS)}", _one_action),
+    )
+
+    name: ShortName | None = None
+    """What the rung is called in messages. Default: the name of its action."""
+    timeout: Duration | None = None
+    """How long the rung may take to clear the alert, from the first write on, before the next one is tried.
+
+    Default: 10m, or as long as the alert's rule looks back plus two of its intervals, whichever is longer."""
+    verify: Verify = Verify()
+    """When the rung has helped. Always required besides: the alert is Cleared."""
+    # The actions: what each does is said once, by its model.
+    scale: Scale | None = None
+    restart: Restart | None = None
+    cordon: Cordon | None = None
+    drain: Drain | None = None
+    uncordon: Uncordon | None = None
+    wait: Wait | None = None
+    notify: Notify | None = None
+    escalate: Escalate | None = None
+
+    @property
+    def action(self) -> str:
+        """The name of the rung's action."""
+        return next(name for name in ACTIONS if getattr(self, name) is not None)
+
+    @property
+    def parameters(self) -> Model:
+        """The action's parameters."""
+        parameters = getattr(self, self.action)
+        assert isinstance(parameters, Model)
+        return parameters
+
+    @property
+    def title(self) -> str:
+        """What the rung is called in messages."""
+        return self.name or self.action
+
+
+NODE_ACTIONS = ("cordon", "drain", "uncordon")
+WORKLOAD_ACTIONS = ("scale", "restart")

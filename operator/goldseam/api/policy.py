@@ -1,0 +1,244 @@
+"""RemediationPolicy and ClusterRemediationPolicy: which alert, which target, which ladder."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from goldseam.api.base import (
+    AnyDuration,
+    Count,
+    Duration,
+    IntOrPercent,
+    Matcher,
+    Model,
+    Name,
+    Rule,
+    unique,
+)
+from goldseam.api.constraints import Between
+from goldseam.api.ladder import NODE_ACTIONS, WORKLOAD_ACTIONS, Rung
+
+
+class NameRef(Model):
+    """A reference to an object by its name."""
+
+    name: Name
+    """The object's name."""
+
+
+class AlertSelector(Model):
+    """Which alert the policy is about."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    """The alert's name: `alert:` of the Prometheus rule, the label `alertname`."""
+    matchers: Annotated[list[Matcher], Field(max_length=16)] = []
+    """Label matchers that the alert must satisfy, all of them, in Prometheus syntax, such as `severity="critical"`.
+
+    Operators are =, !=, =~ and !~. Regular expressions are RE2 and anchored at both ends."""
+    hold_for: Duration = Field(timedelta(0), alias="for")
+    """Wait until the alert has been firing for this long, beyond the rule's own `for`. Default: 0s."""
+
+
+class NamespacedAlertSelector(AlertSelector):
+    """Which alert the policy is about, seen from a namespace."""
+
+    scope: Literal["Namespace", "Any"] = "Namespace"
+    """Whose alerts count. `Namespace` (default): only an alert that carries the label `namespace` with the policy's own
+    namespace. `Any`: also alerts without that label; needs a fixed `target.name`. An alert of another namespace never
+    counts."""
+
+
+class WorkloadTarget(Model):
+    """The workload to act on, in the policy's own namespace."""
+
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet"] = "Deployment"
+    """The workload's kind. Default: Deployment."""
+    name: Name | None = None
+    """The workload's name. Without one the alert says it: by its label `deployment`, `statefulset` or `daemonset`
+    (whichever fits `kind`), else by its label `pod` and that pod's owners."""
+
+
+LabelValue = Annotated[str, Field(max_length=63)]
+LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
+
+
+class NamespaceSelector(Model):
+    """Selects namespaces by their labels."""
+
+    match_labels: Annotated[dict[LabelKey, LabelValue], Field(min_length=1, max_length=16)]
+    """Labels that the namespace must carry, all of them."""
+
+
+class ClusterTarget(Model):
+    """The node, or the workload in one of the selected namespaces, to act on."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.kind == 'Node' ? !has(self.namespaceSelector) : has(self.namespaceSelector)",
+            "namespaceSelector: needed for workloads, not allowed for kind Node",
+            lambda t: (t.namespace_selector is None) == (t.kind == "Node"),
+        ),
+    )
+
+    kind: Literal["Node", "Deployment", "StatefulSet", "DaemonSet"] = "Node"
+    """The target's kind. Default: Node."""
+    name: Name | None = None
+    """The target's name. Without one the alert says it: a node by its label `node`, else by `instance` (name or
+    internal IP, with or without a port); a workload by its labels as in a RemediationPolicy."""
+    namespace_selector: NamespaceSelector | None = None
+    """The namespaces whose workloads may be acted on; the alert's label `namespace` says which one it is."""
+
+
+class ActionCount(Model):
+    """At most so many actions in a sliding window of time."""
+
+    count: Count
+    """How many actions."""
+    per: Annotated[AnyDuration, Between("1m", "168h")]
+    """In which time, such as `1h`: from 1m to 168h (7 days)."""
+
+
+class Limits(Model):
+    """How much the policy may do."""
+
+    cooldown: Duration = timedelta(minutes=30)
+    """After an incident's last action on a target: how long a new incident of this policy leaves that target alone.
+    Rungs of one incident do not wait for each other. Default: 30m."""
+    actions: Annotated[list[ActionCount], Field(max_length=4)] = [
+        ActionCount(count=3, per=timedelta(hours=1)),
+        ActionCount(count=7, per=timedelta(hours=24)),
+    ]
+    """Budgets of this policy over all its targets. Default: 3 in 1h and 7 in 24h."""
+    min_available: IntOrPercent = "50%"
+    """How many of the target's ready pods an action must leave in place, as a count or a percentage of its replicas
+    (rounded up). An action that would take more away is refused. Replacing a pod that is not ready costs nothing.
+    Default: 50%."""
+
+
+class Resolve(Model):
+    """When the incident is over, and what is undone then."""
+
+    after: Duration = timedelta(minutes=5)
+    """How long the alert must stay Cleared before the incident is Resolved. Default: 5m."""
+    revert: bool = True
+    """Whether what was changed for the incident (replicas, an HPA's floor) is put back. Nodes are always uncordoned.
+    Default: true."""
+    revert_after: Duration = timedelta(minutes=10)
+    """How long after Resolved it is put back. Default: 10m."""
+
+
+_UNIQUE_RUNGS = Rule(
+    "self.ladder.all(r, !has(r.name) || self.ladder.exists_one(s, has(s.name) && s.name == r.name))",
+    "ladder: two rungs have the same name; give each its own",
+    lambda s: unique([r.name for r in s.ladder if r.name]),
+)
+_LADDER_ENDS = Rule(
+    "self.ladder.size() < 2 || self.ladder.filter(r, has(r.escalate)).size() == 0"
+    " || (self.ladder.filter(r, has(r.escalate)).size() == 1 && has(self.ladder[self.ladder.size() - 1].escalate))",
+    "ladder: escalate hands the incident to people, so it can only be the last rung",
+    lambda s: all(r.escalate is None for r in s.ladder[:-1]),
+)
+
+
+class _PolicySpec(Model):
+    mode: Literal["Observe", "Act"] = "Observe"
+    """`Observe` (default): record on an Incident what would be done, and do nothing. `Act`: do it."""
+    suspend: bool = False
+    """Switches the policy off for good, from Git. To stop it right now, create a Pause. Default: false."""
+    source_ref: NameRef = NameRef(name="default")
+    """The AlertSource that says whether the alert fires. Default: the one named `default`."""
+    runbook_ref: NameRef | None = None
+    """The Runbook with contacts and escalation thresholds. Default: the one named `default`, if there is one."""
+    ladder: Annotated[
+        list[Rung], Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ]
+    """What to try, in this order, until the alert is gone. When it is used up, people are told."""
+    resolve: Resolve = Resolve()
+    """When the incident is over, and what is undone then."""
+    escalate_after: Duration | None = None
+    """Tell people when the alert has been active for this long, counted from its `activeAt`; acting goes on. Default:
+    only what the runbook's thresholds say."""
+    unknown_timeout: Duration = timedelta(minutes=15)
+    """Tell people when for this long nothing could be known about the alert (Prometheus down, rule failing). Nothing is
+    done meanwhile. Default: 15m."""
+    limits: Limits = Limits()
+    """How much the policy may do."""
+    component: Annotated[str, Field(max_length=128)] = ""
+    """What the target is to people, such as `worker`; used in messages."""
+
+
+def _workload_ladder(spec: Any) -> bool:
+    return all(r.action not in NODE_ACTIONS for r in spec.ladder)
+
+
+_NODE_RUNGS = "self.ladder.exists(r, " + " || ".join(f"has(r.{a})" for a in NODE_ACTIONS) + ")"
+_WORKLOAD_RUNGS = "self.ladder.exists(r, " + " || ".join(f"has(r.{a})" for a in WORKLOAD_ACTIONS) + ")"
+
+
+class RemediationPolicySpec(_PolicySpec):
+    """What to do when an alert of this namespace fires. Acts in its own namespace only."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        _UNIQUE_RUNGS,
+        _LADDER_ENDS,
+        Rule(
+            f"!{_NODE_RUNGS}",
+            "ladder: cordon, drain and uncordon act on nodes: write a ClusterRemediationPolicy",
+            _workload_ladder,
+        ),
+        Rule(
+            "self.target.kind != 'DaemonSet' || !self.ladder.exists(r, has(r.scale))",
+            "ladder: a DaemonSet has no replicas to scale",
+            lambda s: s.target.kind != "DaemonSet" or all(r.scale is None for r in s.ladder),
+        ),
+        Rule(
+            "self.alert.scope != 'Any' || has(self.target.name)",
+            "target.name: needed where alert.scope is Any, for such an alert does not say whose it is",
+            lambda s: s.alert.scope != "Any" or s.target.name is not None,
+        ),
+        Rule(
+            "!has(self.serviceAccountName) || self.serviceAccountName != 'default'",
+            "serviceAccountName: must not be default, which every pod of the namespace uses; name one of its own",
+            lambda s: s.service_account_name != "default",
+        ),
+    )
+
+    alert: NamespacedAlertSelector
+    """Which alert the policy is about."""
+    target: WorkloadTarget = WorkloadTarget()
+    """What to act on. Default: the Deployment that the alert's labels name."""
+    service_account_name: Name | None = None
+    """A ServiceAccount of this namespace whose rights bound what the policy may do. Without one the policy is the user
+    `goldseam:policy:<namespace>:<name>` in the groups `goldseam:policies` and `goldseam:policies:<namespace>`."""
+
+
+class ClusterRemediationPolicySpec(_PolicySpec):
+    """What to do when an alert about a node, or about a workload in one of the selected namespaces, fires."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        _UNIQUE_RUNGS,
+        _LADDER_ENDS,
+        Rule(
+            f"self.target.kind == 'Node' ? !{_WORKLOAD_RUNGS} : !{_NODE_RUNGS}",
+            "ladder: cordon, drain and uncordon are for kind Node; scale and restart for workloads",
+            lambda s: all(
+                r.action not in (WORKLOAD_ACTIONS if s.target.kind == "Node" else NODE_ACTIONS) for r in s.ladder
+            ),
+        ),
+        Rule(
+            "self.target.kind != 'DaemonSet' || !self.ladder.exists(r, has(r.scale))",
+            "ladder: a DaemonSet has no replicas to scale",
+            lambda s: s.target.kind != "DaemonSet" or all(r.scale is None for r in s.ladder),
+        ),
+    )
+
+    alert: AlertSelector
+    """Which alert the policy is about."""
+    target: ClusterTarget = ClusterTarget()
+    """What to act on. Default: the node that the alert's labels name."""
+
+
+AnyPolicySpec = RemediationPolicySpec | ClusterRemediationPolicySpec

@@ -1,0 +1,56 @@
+"""What alert sources answer, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class ActiveAlert:
+    """One active alert of a rule."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str
+    active_at: datetime
+
+
+@dataclass(frozen=True)
+class AlertRule:
+    """One alerting rule as the rules API shows it."""
+
+    name: str
+    group: str
+    query: str
+    health: str
+    last_error: str
+    last_evaluation: datetime
+    interval: timedelta
+    hold: timedelta
+    keep_firing: timedelta
+    labels: Mapping[str, str]
+    alerts: tuple[ActiveAlert, ...]
+    state: str = ""
+
+    @property
+    def key(self) -> str:
+        """Which rule this is among those of the server."""
+        return f"{self.group}\n{self.name}\n{self.query}"
+
+
+@dataclass(frozen=True)
+class RulesAnswer:
+    """One answer of `/api/v1/rules?type=alert`."""
+
+    rules: tuple[AlertRule, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The result of an instant query: the values of the vector, or the one of the scalar."""
+
+    values: tuple[float, ...]
+    warnings: tuple[str, ...] = ()

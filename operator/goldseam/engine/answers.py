@@ -1,0 +1,53 @@
+"""The forms that a decision takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from goldseam.api.incident import HoldRecord, IncidentStatus
+from goldseam.engine import record
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.situation import Decision, Kind, Situation
+
+SOON = timedelta(0)
+"""Look again at once: the status has changed, and with it the question."""
+SHORTLY = timedelta(seconds=2)
+"""Look again while something is under way."""
+POLL = timedelta(seconds=15)
+"""Look again when nothing else wakes us: a new answer of the alert source does, at every poll."""
+
+
+def held(s: Situation, status: IncidentStatus, holds: Sequence[Hold], now: datetime) -> Decision:
+    """Nothing is done now, and all the reasons are on the incident."""
+    first = holds[0]
+    status = record.changed(status, holds=[_record(hold, s, now) for hold in holds[:16]])
+    status = record.say(status, f"on hold: {_kept(s, first)}")
+    again = min(POLL, max(first.until - now, timedelta(seconds=1))) if first.until else POLL
+    return Decision("hold", first.reason, first.message, status, again)
+
+
+def _kept(s: Situation, hold: Hold) -> str:
+    old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
+    return old.message if old else hold.message
+
+
+def _record(hold: Hold, s: Situation, now: datetime) -> HoldRecord:
+    """A hold that holds still keeps its beginning and its words: nothing is written while nothing changes."""
+    old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
+    again = hold.until or now + s.pinned.unknown_timeout
+    if old is None:
+        message = record.cut(hold.message)
+        return HoldRecord(
+            guard=hold.guard, kind=hold.kind, reason=hold.reason, message=message, since=now, look_again_at=again
+        )
+    expired = old.look_again_at is None or old.look_again_at <= now
+    return old.model_copy(update={"look_again_at": again}) if expired else old
+
+
+def answer(
+    kind: Kind, reason: str, status: IncidentStatus, look_again: timedelta, *, step: str = "", message: str = ""
+) -> Decision:
+    """Any other decision: no hold is left on the incident."""
+    status = record.changed(status, holds=[])
+    return Decision(kind, reason, message or status.message, status, look_again, step)

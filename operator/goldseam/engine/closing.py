@@ -1,0 +1,93 @@
+"""How an incident ends: the alert is gone, the target or the policy is gone, and what is owed is paid."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from goldseam.api.incident import IncidentStatus, Step
+from goldseam.engine import answers, obligations, record
+from goldseam.engine.lineage import judged
+from goldseam.engine.objects import metadata
+from goldseam.engine.situation import Decision, Situation
+
+LONG = timedelta(minutes=10)
+
+
+def abandoned(s: Situation, now: datetime) -> Decision | None:
+    """The target is gone or replaced, or the policy is deleted: nothing more is tried, and what is owed is paid."""
+    if s.status.phase in ("Resolved", "Abandoned") or s.unknown:
+        return None
+    why = _why_abandoned(s)
+    if not why:
+        return None
+    status, step = s.status, s.status.open_step()
+    if step is not None:
+        status = _dropped(s, status, step, why, now)
+    status = record.moved(status, "Abandoned", now, why)
+    return answers.answer("end", "Abandoned", status, answers.SOON)
+
+
+def _why_abandoned(s: Situation) -> str:
+    if s.world.target is None:
+        return f"{s.spec.target} is gone"
+    if metadata(s.world.target).get("uid") != s.spec.target.uid:
+        return f"{s.spec.target} was replaced by another object of the same name"
+    if s.policy is None or s.policy.uid != s.spec.policy_ref.uid:
+        return "the policy was deleted"
+    return ""
+
+
+def _dropped(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> IncidentStatus:
+    step = judged(step, s.world) if step.phase == "Intended" else step
+    status = record.ended(status, step, "Superseded", why, now)
+    return obligations.voided(status, step, why) if step.purpose == "Rung" else status
+
+
+def undone(s: Situation, now: datetime) -> Decision | None:
+    """Something is owed and due: undo it, or say why not yet."""
+    due = [(o, at) for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None and at <= now]
+    if not due:
+        return None
+    obligation = min(due, key=lambda pair: pair[1])[0]
+    if holds := obligations.holds(obligation, s, now):
+        return answers.held(s, s.status, holds, now)
+    step = obligations.undo(obligation, s, now)
+    status = record.note(record.with_step(s.status, step), now, "Undo", step.message)
+    return answers.answer("undo", "Undo", record.say(status, step.message), answers.SHORTLY, step=step.id)
+
+
+def over(s: Situation, now: datetime) -> Decision | None:
+    """Resolved or abandoned: wait for what is owed to fall due; without debts there is nothing left to do."""
+    if s.status.phase not in ("Resolved", "Abandoned"):
+        return None
+    if not s.status.open_obligations():
+        return answers.answer("end", s.status.phase, s.status, LONG)
+    due = [at for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None]
+    again = min((at - now for at in due), default=answers.POLL)
+    return answers.answer("wait", "Owing", s.status, max(min(again, answers.POLL), answers.SOON))
+
+
+def is_over(status: IncidentStatus) -> bool:
+    """Whether nothing is left to do, ever."""
+    return status.phase in ("Resolved", "Abandoned") and not status.open_obligations()
+
+
+def cleared(s: Situation, now: datetime) -> Decision | None:
+    """The alert is surely gone: watch for `resolve.after`, then it is resolved."""
+    verdict = s.status.verdict
+    if verdict is None or s.reading.state != "Cleared" or not s.reading.fresh:
+        return None
+    status = s.status
+    if status.phase != "Monitoring":
+        status = record.moved(status, "Monitoring", now, "the alert is Cleared; watching whether it stays away")
+    left = verdict.since + s.pinned.resolve.after - now
+    if left > timedelta(0):
+        return answers.answer("wait", "Monitoring", status, min(left, answers.POLL))
+    return answers.answer("resolve", "Resolved", _resolved(status, now), answers.SOON)
+
+
+def _resolved(status: IncidentStatus, now: datetime) -> IncidentStatus:
+    acted = status.kpis.first_action_at is not None
+    kpis = status.kpis.model_copy(update={"resolved_at": now, "self_resolved": not acted})
+    how = "after what was done" if acted else "by itself"
+    return record.moved(record.changed(status, kpis=kpis), "Resolved", now, f"the alert is gone {how}")

@@ -1,0 +1,51 @@
+"""`decide`: from a situation and the time to what is done next. Pure and total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from goldseam.api.incident import IncidentStatus
+from goldseam.engine import climb, closing, escalation, obligations, record, verify
+from goldseam.engine.guards.paused import paused
+from goldseam.engine.situation import Decision, Situation
+
+Stage = Callable[[Situation, datetime], Decision | None]
+
+STAGES: Sequence[Stage] = (
+    closing.abandoned,  # the target or the policy is gone
+    verify.under_way,  # an intent is open: was it carried out?
+    verify.taken_over,  # somebody changed what we changed
+    verify.judged,  # a step was carried out: did it help?
+    closing.undone,  # something is owed and due
+    closing.over,  # resolved, abandoned, or in people's hands
+    closing.cleared,  # the alert is gone
+    climb.handed_over,  # the ladder is used up, or people have it
+    climb.next_rung,  # try the next rung
+)
+"""The questions in their order: the first that has an answer decides."""
+
+
+def decide(s: Situation, now: datetime) -> Decision:
+    """What is done next about an incident.
+
+    Deterministic: the same situation and time give the same decision. The status in it must be written before anything
+    is done; where it is equal to the old one, nothing is written.
+    """
+    s = replace(s, status=_observed(s, now))
+    for stage in STAGES:
+        decision = stage(s, now)
+        if decision is not None:
+            return decision
+    raise AssertionError("climb.next_rung answers always")
+
+
+def _observed(s: Situation, now: datetime) -> IncidentStatus:
+    status = record.seen(s.status, s.reading.state, s.reading.fresh, s.reading.message, now)
+    status = record.paused(status, paused(s, now) is not None, now)
+    status = escalation.crossed(replace(s, status=status), now)
+    open_step = status.open_step()
+    if open_step is None or open_step.phase != "Intended":
+        status = obligations.examined(replace(s, status=status), now)
+    return status

@@ -1,0 +1,154 @@
+"""When people are told. Thresholds are data; each is crossed once per incident and level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from goldseam.api.incident import Escalation, IncidentStatus
+from goldseam.api.runbook import RunbookSpec, Threshold
+from goldseam.engine.matching import matches
+from goldseam.engine.record import changed, cut, note, unpaused_age
+from goldseam.engine.situation import Situation
+
+LADDER_EXHAUSTED = "ladderExhausted"
+ESCALATE_AFTER = "escalateAfter"
+UNKNOWN = "unknownTimeout"
+HELD = "heldTooLong"
+TAKEN_OVER = "takenOver"
+RUNG = "escalateRung"
+
+
+def crossed(s: Situation, now: datetime) -> IncidentStatus:
+    """The status with what has been crossed by now. In mode Observe nobody is told."""
+    status = s.status
+    if not s.tells or status.phase in ("Resolved", "Abandoned"):
+        return status
+    for crossing in _due(s, now):
+        status = _added(status, crossing, now)
+    return status
+
+
+def told(
+    s: Situation,
+    status: IncidentStatus,
+    threshold: str,
+    level: str | None,
+    why: str,
+    now: datetime,
+    *,
+    contact: str = "",
+) -> IncidentStatus:
+    """Tell people now, for a reason of the ladder's own: a level of the runbook, or one contact."""
+    if not s.tells:
+        return note(status, now, "WouldTell", f"would tell {contact or _level(s.runbook, level) or 'people'}: {why}")
+    crossing = _crossing(s, threshold, level, why, now)
+    if contact:
+        crossing = crossing.model_copy(update={"level": "", "contact": contact})
+    return _added(status, crossing, now)
+
+
+def exhausted(s: Situation, status: IncidentStatus, why: str, now: datetime) -> IncidentStatus:
+    """The ladder is used up: the runbook's thresholds for that, or else its first level."""
+    bound = [t for t in _bound(s.runbook) if t.when is not None and t.when.ladder_exhausted]
+    if not bound or not s.tells:
+        return told(s, status, LADDER_EXHAUSTED, None, why, now)
+    for threshold in bound:
+        status = _added(status, _of(s, threshold, why, now), now)
+    return status
+
+
+def stops(s: Situation, status: IncidentStatus) -> bool:
+    """Whether a threshold that was crossed ends all acting."""
+    stopping = {t.name for t in _bound(s.runbook) if t.stops}
+    return any(e.threshold in stopping for e in status.escalations)
+
+
+def _due(s: Situation, now: datetime) -> Iterator[Escalation]:
+    verdict = s.status.verdict
+    if verdict is None or verdict.state == "Cleared":
+        return
+    age = unpaused_age(s.status, s.spec.alert.active_at, now)
+    after = s.pinned.escalate_after
+    if after is not None and age >= after:
+        why = f"the alert has been active for {_span(age)} (escalateAfter of the policy is {_span(after)})"
+        yield _crossing(s, ESCALATE_AFTER, None, why, now)
+    for threshold in _bound(s.runbook):
+        if why := _reason(s, threshold, age):
+            yield _of(s, threshold, why, now)
+    yield from _impatient(s, now)
+
+
+def _reason(s: Situation, threshold: Threshold, age: timedelta) -> str:
+    when = threshold.when
+    if when is None:
+        return ""
+    if when.unresolved_for is not None and age >= when.unresolved_for:
+        return f"the alert has been active for {_span(age)}, and the runbook allows {_span(when.unresolved_for)}"
+    if when.open_systems is not None and len(systems := _open_systems(s)) >= when.open_systems:
+        return f"{len(systems)} critical systems are affected: {', '.join(systems)}"
+    return ""
+
+
+def _impatient(s: Situation, now: datetime) -> Iterator[Escalation]:
+    limit, verdict = s.pinned.unknown_timeout, s.status.verdict
+    if s.status.paused_since is not None:
+        return
+    if verdict is not None and verdict.state == "Unknown" and now - verdict.since >= limit:
+        yield _crossing(
+            s, UNKNOWN, None, f"nothing is known about the alert for {_span(limit)}: {verdict.message}", now
+        )
+        return
+    held = [h for h in s.status.holds if h.kind == "Wait" and h.guard != "paused" and now - h.since >= limit]
+    for hold in held[:1]:
+        yield _crossing(s, HELD, None, f"nothing could be done for {_span(limit)}: {hold.message}", now)
+
+
+def _open_systems(s: Situation) -> list[str]:
+    labels = [s.spec.alert.labels, *(other.labels for other in s.others if other.active and other.claims)]
+    systems = s.runbook.systems if s.runbook else []
+    return [system.name for system in systems if any(matches(found, system.matchers) for found in labels)]
+
+
+def _bound(runbook: RunbookSpec | None) -> list[Threshold]:
+    return [t for t in runbook.thresholds if t.state == "Bound"] if runbook else []
+
+
+def _level(runbook: RunbookSpec | None, name: str | None) -> str:
+    level = runbook.level(name) if runbook else None
+    return level.name if level else ""
+
+
+def _of(s: Situation, threshold: Threshold, why: str, now: datetime) -> Escalation:
+    source = threshold.source
+    line = f"{source.file}:{source.line}: {source.text}" if source else ""
+    return _crossing(s, threshold.name, threshold.level, why, now).model_copy(update={"runbook_line": cut(line, 800)})
+
+
+def _crossing(s: Situation, threshold: str, level: str | None, why: str, now: datetime) -> Escalation:
+    what = s.pinned.component or str(s.spec.target)
+    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {why}. {tried(s.status)}"
+    return Escalation(threshold=threshold, level=_level(s.runbook, level), at=now, message=cut(text))
+
+
+def tried(status: IncidentStatus) -> str:
+    """What has been tried, in a sentence."""
+    steps = [step for step in status.steps if step.purpose == "Rung"]
+    if not steps:
+        return "Nothing has been tried yet."
+    return "Tried: " + ", ".join(f"{step.action} ({step.outcome or 'under way'})" for step in steps[-8:]) + "."
+
+
+def _added(status: IncidentStatus, crossing: Escalation, now: datetime) -> IncidentStatus:
+    known = {(e.threshold, e.level) for e in status.escalations}
+    if (crossing.threshold, crossing.level) in known or len(status.escalations) >= 40:
+        return status
+    status = changed(status, escalations=[*status.escalations, crossing])
+    return note(status, now, "Escalation", f"{crossing.level or 'people'}: {crossing.message}")
+
+
+def _span(span: timedelta) -> str:
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{seconds} s" if seconds else ""]
+    return " ".join(part for part in parts if part) or "0 s"

@@ -1,0 +1,80 @@
+"""Guards: cooldown, budgets, and the caps for nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from goldseam.api.policy import ActionCount
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.objects import ZONE, Json, cordoned_by_us, metadata
+from goldseam.engine.proposal import Proposal
+from goldseam.engine.situation import Ledger, Situation, Spent
+
+
+def cooldown(s: Situation, now: datetime) -> Hold | None:
+    """The policy acted on this target in an earlier incident a short while ago."""
+    if s.status.kpis.first_action_at is not None:
+        return None
+    last = [e.last for e in s.ledger.entries if e.policy == s.policy_name and e.target == s.target_name]
+    ends = max(last) + s.pinned.limits.cooldown if last else now
+    if ends <= now:
+        return None
+    message = (
+        f"the policy acted on this target at {max(last):%H:%M:%S} UTC; limits.cooldown ends at {ends:%H:%M:%S} UTC"
+    )
+    return Hold("cooldown", "Wait", "Cooldown", message, ends)
+
+
+def budget(s: Situation, now: datetime) -> Hold | None:
+    """The policy, its namespace or the cluster has used up its actions."""
+    namespace = s.spec.target.namespace
+    live = s.policy.spec.limits.actions if s.policy and s.policy.spec else []
+    scopes: list[tuple[str, Iterable[ActionCount], Callable[[Spent], bool]]] = [
+        ("policy", [*s.pinned.limits.actions, *live], lambda e: e.policy == s.policy_name),
+        ("cluster", s.guardrails.budgets.cluster, lambda e: True),
+    ]
+    if namespace:
+        scopes.insert(1, ("namespace", s.guardrails.budgets.namespace, lambda e: e.target.split("/")[1] == namespace))
+    for scope, limits, mine in scopes:
+        for limit in limits:
+            if hold := _over(scope, limit, [e for e in s.ledger.entries if mine(e)], s.ledger, now):
+                return hold
+    return None
+
+
+def _over(scope: str, limit: ActionCount, entries: list[Spent], ledger: Ledger, now: datetime) -> Hold | None:
+    begin = now - limit.per
+    if ledger.complete_since is not None and ledger.complete_since > begin:
+        ends = ledger.complete_since + limit.per
+        return Hold("budget", "Wait", "LedgerIncomplete", f"what the {scope} has spent before is not known", ends)
+    spent = sorted((e for e in entries if e.last > begin), key=lambda e: e.last)
+    used = sum(e.count for e in spent)
+    if used < limit.count:
+        return None
+    hours = limit.per / timedelta(hours=1)
+    message = f"the {scope} has used its budget of {limit.count} actions in {hours:g} h"
+    return Hold("budget", "Wait", f"{scope.capitalize()}Budget", message, spent[0].last + limit.per)
+
+
+def node_caps(s: Situation, now: datetime) -> Hold | None:
+    """So many nodes are out of service for us already, in the cluster or in the node's zone."""
+    if not isinstance(s.plan, Proposal) or not s.plan.takes_nodes or s.world.target is None:
+        return None
+    ours = [n for n in s.world.nodes if cordoned_by_us(n) and metadata(n).get("uid") != s.spec.target.uid]
+    caps = s.guardrails.budgets.nodes
+    zone = _zone(s.world.target)
+    if len(ours) >= caps.at_once:
+        return _capped(ours, f"Guardrails allow {caps.at_once} node at once", "NodesAtOnce")
+    if zone and sum(_zone(n) == zone for n in ours) >= caps.per_zone:
+        return _capped(ours, f"Guardrails allow {caps.per_zone} node per zone", "NodesPerZone")
+    return None
+
+
+def _capped(ours: list[Json], what: str, reason: str) -> Hold:
+    names = ", ".join(sorted(str(metadata(n).get("name")) for n in ours)[:3])
+    return Hold("nodes", "Wait", reason, f"{what}, and Goldseam has cordoned {names}")
+
+
+def _zone(node: Json) -> str:
+    return str((metadata(node).get("labels") or {}).get(ZONE, ""))

@@ -1,0 +1,58 @@
+"""Guards on the plan itself: what it would take away, who owns the knob, and whether it is allowed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.matching import protected
+from goldseam.engine.objects import Workload, share
+from goldseam.engine.proposal import Proposal, Refusal
+from goldseam.engine.situation import Situation
+
+
+def headroom(s: Situation, now: datetime) -> Hold | None:
+    """The action would take ready pods below `limits.minAvailable`. Replacing a pod that is not ready costs nothing."""
+    if not isinstance(s.plan, Proposal) or not s.plan.takes_ready or s.world.target is None:
+        return None
+    workload = Workload(s.world.target)
+    needed = share(s.pinned.limits.min_available, workload.replicas, up=True)
+    left = workload.ready - s.plan.takes_ready
+    if left >= needed:
+        return None
+    message = (
+        f"it would leave {max(left, 0)} of {workload.replicas} pods ready, and limits.minAvailable"
+        f" ({s.pinned.limits.min_available}) asks for {needed}"
+    )
+    return Hold("headroom", "Refuse", "TooFewLeft", message)
+
+
+def owner(s: Situation, now: datetime) -> Hold | None:
+    """Something else owns the knob and would undo it, or the action does not fit the target."""
+    if isinstance(s.plan, Refusal):
+        return Hold(s.plan.guard, "Refuse", s.plan.reason, s.plan.message)
+    return None
+
+
+def protection(s: Situation, now: datetime) -> Hold | None:
+    """The target's namespace is protected by the Guardrails."""
+    namespace = s.spec.target.namespace
+    if namespace and protected(namespace, [*s.guardrails.protected_namespaces, s.operator_namespace]):
+        message = f"namespace {namespace} is protected by the Guardrails (protectedNamespaces)"
+        return Hold("permission", "Refuse", "ProtectedNamespace", message)
+    return None
+
+
+def permission(s: Situation, now: datetime) -> Hold | None:
+    """The policy's identity may not do it, it could not be asked, or nothing protects Incidents."""
+    if not s.incidents_protected:
+        message = (
+            "mode Act needs the admission policy goldseam-incidents, so that nobody else writes Incidents:"
+            " install deploy/kustomize/base"
+        )
+        return Hold("permission", "Wait", "IncidentsUnprotected", message)
+    if s.permission.problem:
+        return Hold("permission", "Wait", "PermissionUnknown", s.permission.problem)
+    if s.permission.denied:
+        return Hold("permission", "Refuse", "PermissionMissing", "; ".join(s.permission.denied))
+    return None

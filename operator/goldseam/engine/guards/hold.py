@@ -1,0 +1,28 @@
+"""What a guard answers when it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from goldseam.engine.situation import Situation
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why nothing is done now. `Wait`: looked at again. `Refuse`: the rung is passed over."""
+
+    guard: str
+    kind: Literal["Wait", "Refuse"]
+    reason: str
+    message: str
+    until: datetime | None = None
+    """When it ends by itself, where that is known."""
+    patient: bool = False
+    """Whether people are not told however long it lasts: it was they who asked for it."""
+
+
+Guard = Callable[[Situation, datetime], Hold | None]
+"""From a situation and the time to a hold, or None where the guard lets through."""

@@ -1,0 +1,171 @@
+"""Facts read from raw Kubernetes objects."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from goldseam.api.incident import ObjectRef
+
+Json = Mapping[str, Any]
+
+FIELD_MANAGER = "goldseam"
+TOKEN = "goldseam.dev/token"  # noqa: S105 - an annotation's name
+INCIDENT = "goldseam.dev/incident"
+IGNORE = "goldseam.dev/ignore"
+ZONE = "topology.kubernetes.io/zone"
+
+
+def metadata(obj: Json) -> Json:
+    """The object's metadata."""
+    found: Json = obj.get("metadata") or {}
+    return found
+
+
+def annotation(obj: Json, name: str) -> str | None:
+    """The value of an annotation."""
+    value = (metadata(obj).get("annotations") or {}).get(name)
+    return None if value is None else str(value)
+
+
+def reference(obj: Json, api_version: str = "", kind: str = "") -> ObjectRef:
+    """A reference to the object. Items of a list carry neither apiVersion nor kind: give them."""
+    meta = metadata(obj)
+    return ObjectRef(
+        api_version=str(obj.get("apiVersion") or api_version),
+        kind=str(obj.get("kind") or kind),
+        namespace=str(meta.get("namespace") or ""),
+        name=str(meta["name"]),
+        uid=str(meta["uid"]),
+    )
+
+
+def controller(obj: Json) -> Json | None:
+    """The owner reference with `controller: true`."""
+    owners = metadata(obj).get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def steps_of(path: str) -> list[str]:
+    """The keys of a field path: dots separate, brackets hold keys that have dots themselves.
+
+    `spec.template.metadata.annotations[goldseam.dev/token]` has five.
+    """
+    return [bracketed or plain for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", path)]
+
+
+def value_at(obj: Json | None, path: str) -> str:
+    """The field's value as JSON; `null` where it is not set."""
+    current: Any = obj
+    for key in steps_of(path):
+        current = current.get(key) if isinstance(current, Mapping) else None
+    return json.dumps(current, sort_keys=True)
+
+
+def patch_of(path: str, value: object) -> dict[str, Any]:
+    """A merge patch that sets one field; None removes it."""
+    patch: Any = value
+    for key in reversed(steps_of(path)):
+        patch = {key: patch}
+    assert isinstance(patch, dict)
+    return patch
+
+
+def managers_of(obj: Json, path: str) -> Iterator[tuple[str, str, str]]:
+    """Who owns a field: (manager, operation, subresource) of each managedFields entry that has it (KEP-555)."""
+    for entry in metadata(obj).get("managedFields") or []:
+        current: Any = entry.get("fieldsV1") or {}
+        for key in steps_of(path):
+            current = current.get(f"f:{key}") if isinstance(current, Mapping) else None
+        if current is not None:
+            yield str(entry.get("manager")), str(entry.get("operation")), str(entry.get("subresource") or "")
+
+
+def is_ready(obj: Json) -> bool:
+    """Whether the node's or pod's condition Ready is True."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def share(value: int | str, of: int, *, up: bool) -> int:
+    """A count, or a percentage of `of`, rounded as asked."""
+    if isinstance(value, int):
+        return value
+    exact = int(value.removesuffix("%")) * of / 100
+    return math.ceil(exact) if up else math.floor(exact)
+
+
+def cordoned_by_us(node: Json) -> bool:
+    """Whether the node is cordoned, and it was Goldseam who did it."""
+    if not (node.get("spec") or {}).get("unschedulable") or annotation(node, TOKEN) is None:
+        return False
+    return any(manager == FIELD_MANAGER for manager, _, _ in managers_of(node, "spec.unschedulable"))
+
+
+class Workload:
+    """A Deployment, StatefulSet or DaemonSet."""
+
+    def __init__(self, obj: Json) -> None:
+        self.obj = obj
+        self.spec: Json = obj.get("spec") or {}
+        self.status: Json = obj.get("status") or {}
+        self.kind = str(obj.get("kind"))
+
+    @property
+    def replicas(self) -> int:
+        """How many pods are wanted."""
+        if self.kind == "DaemonSet":
+            return int(self.status.get("desiredNumberScheduled") or 0)
+        return int(self.spec.get("replicas", 1))
+
+    @property
+    def ready(self) -> int:
+        """How many pods are ready."""
+        return int(self.status.get("numberReady" if self.kind == "DaemonSet" else "readyReplicas") or 0)
+
+    @property
+    def _updated(self) -> int:
+        field = "updatedNumberScheduled" if self.kind == "DaemonSet" else "updatedReplicas"
+        return int(self.status.get(field) or 0)
+
+    @property
+    def _observed(self) -> bool:
+        return int(self.status.get("observedGeneration") or 0) >= int(metadata(self.obj).get("generation") or 0)
+
+    @property
+    def rolled_out(self) -> bool:
+        """Whether every wanted pod is updated and ready, and no other is left (kubectl's `rollout status`)."""
+        return self._observed and self._updated >= self.replicas and self.ready >= self.replicas and not self._surplus
+
+    @property
+    def _surplus(self) -> bool:
+        return self.kind != "DaemonSet" and int(self.status.get("replicas") or 0) > self.replicas
+
+    @property
+    def updating(self) -> bool:
+        """Whether a new template is being rolled out. Pods that are merely not ready are no rollout."""
+        if not self._observed:
+            return True
+        if self.kind == "StatefulSet":
+            return self.status.get("updateRevision") != self.status.get("currentRevision") and not self._on_delete
+        if self.kind == "DaemonSet":
+            return self._updated < self.replicas and not self._on_delete
+        return self._updated < self.replicas or int(self.status.get("replicas") or 0) > self._updated
+
+    @property
+    def _on_delete(self) -> bool:
+        return (self.spec.get("updateStrategy") or {}).get("type") == "OnDelete"
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the rollout is past its `progressDeadlineSeconds`."""
+        conditions = self.status.get("conditions") or []
+        return any(c.get("type") == "Progressing" and c.get("reason") == "ProgressDeadlineExceeded" for c in conditions)
+
+    @property
+    def progress(self) -> str:
+        """How far the rollout is, for people."""
+        return f"{self._updated} of {self.replicas} pods updated, {self.ready} ready"

@@ -1,0 +1,168 @@
+"""What must be undone later: when it falls due, what is written to undo it, and when it is not ours any more."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+
+from goldseam.api.incident import IncidentStatus, Obligation, Step, Write
+from goldseam.engine import naming, record
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.order import BEFORE_UNDOING, holding
+from goldseam.engine.lineage import last_writer, live, still_ours
+from goldseam.engine.objects import metadata, value_at
+from goldseam.engine.proposal import World, place
+from goldseam.engine.situation import Situation
+
+
+def examined(s: Situation, now: datetime) -> IncidentStatus:
+    """The status with each open obligation as the world shows it: paid, gone, taken over, lost, or still owed."""
+    status = s.status
+    for obligation in status.open_obligations():
+        after = _examine(obligation, s)
+        if after != obligation:
+            rest = [after if o == obligation else o for o in status.obligations]
+            status = record.note(record.changed(status, obligations=rest), now, after.state, after.message)
+    return status
+
+
+def _examine(o: Obligation, s: Situation) -> Obligation:
+    if s.status.phase == "Resolved" and o.kind != "Uncordon" and not s.pinned.resolve.revert:
+        return record.settled(o, "Void", f"{o.object} keeps {o.field}={o.want}: resolve.revert is false")
+    heir = next((other for other in s.others if _inherits(other.obligations, o) and other.uid != s.uid), None)
+    if heir is not None and heir.opened > (s.status.kpis.detected_at or heir.opened):
+        return record.settled(o, "Void", f"Incident {heir.name} has taken it over")
+    obj = live(s.world, o)
+    if obj is None:
+        return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
+    if value_at(obj, o.field) == o.original and not (_active(s) and o.due_at is None):
+        return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
+    if not still_ours(o, s.world):
+        return record.settled(o, "Lost", _lost(o, s.world))
+    return o
+
+
+def _active(s: Situation) -> bool:
+    """While the incident is worked on, a value that is back is one that somebody took back."""
+    return s.status.phase in ("Investigating", "Fixing", "Monitoring") and not s.status.handed_over
+
+
+def _inherits(theirs: tuple[Obligation, ...], mine: Obligation) -> bool:
+    return any(o.key == mine.key and o.state == "Open" for o in theirs)
+
+
+def _lost(o: Obligation, world: World) -> str:
+    obj = live(world, o)
+    main = world.touched.get(place(o.object.kind, o.object.namespace, o.object.name))
+    who = (last_writer(main, o.field) if main is not None else "") or "somebody"
+    value = value_at(obj, o.field)[:80]
+    return f"{who} set {o.field} of {o.object} to {value}, where Goldseam had set {o.want}: it is left alone"
+
+
+def due_at(o: Obligation, s: Situation) -> datetime | None:
+    """When it falls due; None while that is not known."""
+    if o.due_at is not None:
+        return o.due_at
+    if s.status.phase == "Abandoned":
+        return s.status.kpis.detected_at
+    resolved = s.status.kpis.resolved_at
+    if s.status.phase != "Resolved" or resolved is None:
+        return None
+    return resolved if o.kind == "Uncordon" else resolved + s.pinned.resolve.revert_after
+
+
+def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
+    """Why it is not paid now."""
+    found = holding(BEFORE_UNDOING, s, now)
+    rival = next((x for x in s.others if x.busy and x.uid != s.uid and x.target_uid == s.spec.target.uid), None)
+    if rival is not None:
+        found.append(Hold("busy", "Wait", "OtherIncident", f"Incident {rival.name} is acting on the target"))
+    if o.kind != "Uncordon" and not (s.reading.state == "Cleared" and s.reading.fresh):
+        message = f"capacity is not taken away before the alert is surely gone: {s.reading.message}"
+        found.append(Hold("source", "Wait", f"Alert{s.reading.state}", message))
+    return found
+
+
+def undo(o: Obligation, s: Situation, now: datetime) -> Step:
+    """The step that pays it, or half of it: replicas go down by at most half in one write."""
+    obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
+    assert obj is not None and main is not None, "examined() lets only live objects through"
+    want = _next(o)
+    write = Write(
+        verb="Patch",
+        object=o.object,
+        subresource=o.subresource,
+        resource_version=str(metadata(obj).get("resourceVersion", "")),
+        generation=metadata(main).get("generation"),
+        field=o.field,
+        before=o.want,
+        want=want,
+    )
+    name = record.next_step(s.status, "undo")
+    message = f"set {o.field} of {o.object} from {o.want} back to {want}"
+    return Step(
+        id=name,
+        purpose="Undo",
+        rung=s.status.rung,
+        action="undo",
+        token=naming.token(s.uid, name),
+        intent_at=now,
+        writes=[write],
+        message=message,
+    )
+
+
+def _next(o: Obligation) -> str:
+    if o.kind == "Uncordon":
+        return o.original
+    original, current = json.loads(o.original), json.loads(o.want)
+    if not isinstance(original, int) or not isinstance(current, int):
+        return o.original
+    return json.dumps(max(original, math.ceil(current / 2)))
+
+
+def paid(status: IncidentStatus, step: Step) -> IncidentStatus:
+    """The undo has taken effect: the obligation is paid, or what is left of it stays open."""
+    write = step.writes[0]
+
+    def settle(o: Obligation) -> Obligation:
+        if (o.object, o.field) != (write.object, write.field):
+            return o
+        if write.want == o.original:
+            return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
+        return o.model_copy(update={"want": write.want, "due_at": step.intent_at})
+
+    return record.each_obligation(status, settle)
+
+
+def lost(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
+    """The undo met somebody else's value."""
+    write = step.writes[0]
+    return record.each_obligation(
+        status,
+        lambda o: record.settled(o, "Lost", message) if (o.object, o.field) == (write.object, write.field) else o,
+    )
+
+
+def voided(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
+    """The step's writes that took no effect make us owe nothing more than before."""
+    untouched = {(w.object, w.field): w for w in step.writes if w.state != "Done"}
+
+    def settle(o: Obligation) -> Obligation:
+        write = untouched.get((o.object, o.field))
+        if write is None or o.want != write.want:
+            return o
+        if write.before != o.original:  # it had taken over an older obligation, which stands
+            return o.model_copy(update={"want": write.before})
+        return record.settled(o, "Void", message)
+
+    return record.each_obligation(status, settle)
+
+
+def due_now(status: IncidentStatus, step: Step, now: datetime) -> IncidentStatus:
+    """The step failed half-way: what it made us owe falls due at once."""
+    touched = {(w.object, w.field) for w in step.writes}
+    return record.each_obligation(
+        status, lambda o: o.model_copy(update={"due_at": now}) if (o.object, o.field) in touched else o
+    )

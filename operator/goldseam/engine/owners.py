@@ -1,0 +1,128 @@
+"""Who else owns a field or an object, and by what that is seen.
+
+The last word has `managedFields` (KEP-555): labels and annotations only say who brought the object, not who owns the
+field. Where a tool applies on the client's side, its `last-applied-configuration` says the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from goldseam.engine.objects import Json, annotation, controller, managers_of, metadata, value_at
+
+ARGO = "Argo CD Application"
+KUSTOMIZATION = "Flux Kustomization"
+HELM_RELEASE = "Flux HelmRelease"
+SCALED_OBJECT = "KEDA ScaledObject"
+
+YIELDED = "goldseam.dev/gitops-ignores"
+"""The annotation by which a person says that GitOps was told to leave alone what Goldseam changes on the object.
+
+Whether it was told cannot be seen there: an Application's `ignoreDifferences` leave managedFields as they are.
+"""
+
+TRACKING = "argocd.argoproj.io/tracking-id"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+KEDA_LABEL = "scaledobject.keda.sh/name"
+
+_ARGO_MANAGER = "argocd-controller"
+_FLUX = {
+    "kustomize-controller": (KUSTOMIZATION, "kustomize.toolkit.fluxcd.io"),
+    "helm-controller": (HELM_RELEASE, "helm.toolkit.fluxcd.io"),
+}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Somebody who would undo a change of ours."""
+
+    kind: str
+    name: str
+    """Empty where it cannot be told."""
+    evidence: str
+    """By what it is seen, for people."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" if self.name else self.kind
+
+
+def controller_owner(obj: Json) -> Owner | None:
+    """The object that controls this one and may rebuild it whenever it likes."""
+    ref = controller(obj)
+    return Owner(str(ref.get("kind")), str(ref.get("name")), "ownerReferences") if ref else None
+
+
+def autoscalers_of(target: Json, hpas: Iterable[Json]) -> list[Json]:
+    """The HorizontalPodAutoscalers whose `scaleTargetRef` is the target."""
+
+    def aims(hpa: Json) -> bool:
+        ref = (hpa.get("spec") or {}).get("scaleTargetRef") or {}
+        return (ref.get("kind"), ref.get("name")) == (target.get("kind"), metadata(target).get("name"))
+
+    return [hpa for hpa in hpas if aims(hpa)]
+
+
+def keda_owner(hpa: Json) -> Owner | None:
+    """The ScaledObject that made the HorizontalPodAutoscaler: KEDA writes it anew, with its own floor."""
+    ref = controller(hpa)
+    if ref is not None and ref.get("kind") == "ScaledObject":
+        return Owner(SCALED_OBJECT, str(ref.get("name")), "ownerReferences")
+    name = _labels(hpa).get(KEDA_LABEL)
+    return Owner(SCALED_OBJECT, str(name), f"label {KEDA_LABEL}") if name else None
+
+
+def gitops_owner(obj: Json, field: str) -> Owner | None:
+    """The GitOps tool that holds this field in Git and would put it back; None where a person says that it does not."""
+    if annotation(obj, YIELDED) == "true":
+        return None
+    return _in_managed_fields(obj, field) or _in_last_applied(obj, field)
+
+
+def _in_managed_fields(obj: Json, field: str) -> Owner | None:
+    """Flux owns what it applied. Argo CD owns whatever it wrote: it applies on either side, under one manager.
+
+    helm-controller writes by Update, too, what it never corrects later; only an Apply entry is kept.
+    """
+    for manager, operation, subresource in managers_of(obj, field):
+        if subresource:
+            continue
+        if manager == _ARGO_MANAGER:
+            return Owner(ARGO, _application(obj), f"field manager {manager}")
+        if manager in _FLUX and operation == "Apply":
+            kind, prefix = _FLUX[manager]
+            return Owner(kind, _flux_name(obj, prefix), f"field manager {manager}")
+    return None
+
+
+def _in_last_applied(obj: Json, field: str) -> Owner | None:
+    """Argo CD's client-side apply: our own write through `/scale` takes the field out of its managedFields."""
+    application = _application(obj)
+    applied = annotation(obj, LAST_APPLIED)
+    if not application or applied is None:
+        return None
+    try:
+        held = value_at(json.loads(applied), field) != "null"
+    except (ValueError, RecursionError):  # whoever may edit the object may write anything here
+        return None
+    return Owner(ARGO, application, f"annotation {LAST_APPLIED}") if held else None
+
+
+def _application(obj: Json) -> str:
+    """The Application in the tracking id `app:group/Kind:namespace/name`; one that names another object is a copy."""
+    parts = (annotation(obj, TRACKING) or "").split(":")
+    meta = metadata(obj)
+    itself = f"{meta.get('namespace')}/{meta.get('name')}"
+    return parts[0] if len(parts) == 3 and parts[2] == itself else ""
+
+
+def _flux_name(obj: Json, prefix: str) -> str:
+    labels = _labels(obj)
+    name, namespace = labels.get(f"{prefix}/name", ""), labels.get(f"{prefix}/namespace", "")
+    return f"{namespace}/{name}" if namespace and name else str(name)
+
+
+def _labels(obj: Json) -> Json:
+    found: Json = metadata(obj).get("labels") or {}
+    return found

@@ -1,0 +1,109 @@
+"""What an action answers when it is asked for a plan, and what it says of a plan that was carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from goldseam.api.base import Model
+from goldseam.api.incident import Obligation, Step, Write
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class World:
+    """Live objects, as raw JSON, read for one decision. An object that does not exist is None."""
+
+    target: Json | None
+    """The workload or node that the incident is about."""
+    scale: Json | None = None
+    """The target's `/scale`, where it has one."""
+    hpas: tuple[Json, ...] = ()
+    """The HorizontalPodAutoscalers of the target's namespace."""
+    pods: tuple[Json, ...] = ()
+    """For a node: the pods on it."""
+    nodes: tuple[Json, ...] = ()
+    """For a node: all nodes of the cluster."""
+    touched: Mapping[str, Json | None] = field(default_factory=dict)
+    """What the open step's writes and the open obligations speak of, by `place`."""
+
+
+def place(kind: str, namespace: str, name: str, subresource: str = "") -> str:
+    """The key of an object in `World.touched`."""
+    return f"{kind}/{namespace}/{name}/{subresource}"
+
+
+@dataclass(frozen=True)
+class Right:
+    """A right that a plan needs."""
+
+    verb: str
+    group: str
+    resource: str
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{self.verb} {resource}{f'.{self.group}' if self.group else ''}{where}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What an action would write."""
+
+    writes: tuple[Write, ...]
+    summary: str
+    """What it does, as a sentence without a subject: `scale Deployment shop/api from 3 to 10 replicas`."""
+    rights: tuple[Right, ...]
+    obligations: tuple[Obligation, ...] = ()
+    takes_ready: int = 0
+    """How many ready pods of the target it takes away at the same time at most."""
+    takes_nodes: int = 0
+    """How many nodes it takes out of service."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an action cannot be done on this target: the next rung is tried."""
+
+    reason: str
+    message: str
+    guard: str = "owner"
+
+
+@dataclass(frozen=True)
+class NothingToDo:
+    """The target is already as the action would make it: the next rung is tried."""
+
+    message: str
+
+
+Plan = Proposal | Refusal | NothingToDo
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Whether an action that was carried out has run its course."""
+
+    done: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action: how it is planned, how its course is judged, and which part of RBAC it needs."""
+
+    name: str
+    kinds: frozenset[str]
+    """The kinds of target that it acts on."""
+    plan: Callable[[Model, World, str], Plan]
+    """From the rung's parameters, the world and the step's token. Pure."""
+    observe: Callable[[Step, World], Effect]
+    """From the step and the world. Pure."""
+    component: str
+    """The component of `deploy/kustomize` that brings its rights."""

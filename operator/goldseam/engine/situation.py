@@ -1,0 +1,183 @@
+"""All that a decision may look at, and what a decision is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.incident import IncidentSpec, IncidentStatus, Obligation
+from goldseam.api.ladder import Rung
+from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.proposal import Effect, Plan, World
+from goldseam.engine.verdict import Reading
+
+
+@dataclass(frozen=True)
+class LivePolicy:
+    """The policy as it stands in the cluster now."""
+
+    key: PolicyKey
+    uid: str
+    generation: int
+    created: datetime
+    spec: PolicySpec | None
+    """None where the spec is invalid."""
+    problem: str = ""
+    """What is invalid."""
+
+
+@dataclass(frozen=True)
+class PauseInForce:
+    """A Pause that concerns this incident."""
+
+    name: str
+    level: Literal["NewWork", "Everything"]
+    reason: str
+    ends: datetime
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What the SubjectAccessReviews said of the plan's rights."""
+
+    denied: tuple[str, ...] = ()
+    problem: str = ""
+    """Why it could not be asked; empty when it could."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Actions of one policy on one target within an hour."""
+
+    policy: str
+    target: str
+    last: datetime
+    count: int
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What has been spent."""
+
+    entries: tuple[Spent, ...] = ()
+    complete_since: datetime | None = None
+    """Where set: what was spent before is not known."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another incident, as far as it matters here."""
+
+    name: str
+    uid: str
+    opened: datetime
+    target_uid: str
+    policy: PolicyKey
+    policy_created: datetime | None
+    claims: bool
+    """Whether it is open in mode Act, so that the target is its own."""
+    busy: bool
+    """Whether it has an open step."""
+    labels: Mapping[str, str]
+    active: bool
+    """Whether its alert is not over."""
+    obligations: tuple[Obligation, ...] = ()
+
+
+QueryState = Literal["Holds", "Broken", "Unknown"]
+
+
+@dataclass(frozen=True)
+class QueryAnswer:
+    """What a verifying query said."""
+
+    state: QueryState
+    message: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One incident and everything that was true when it was looked at."""
+
+    namespace: str
+    name: str
+    uid: str
+    spec: IncidentSpec
+    status: IncidentStatus
+    policy: LivePolicy | None
+    """None where the policy is gone."""
+    pinned: PolicySpec
+    """The policy as it was when the incident was opened."""
+    reading: Reading
+    world: World
+    plan: Plan | None = None
+    """The plan of the rung that is next, where it writes anything."""
+    effect: Effect | None = None
+    """How far the open step is."""
+    unknown: tuple[str, ...] = ()
+    """What could not be read."""
+    pauses: tuple[PauseInForce, ...] = ()
+    guardrails: GuardrailsSpec = field(default_factory=GuardrailsSpec)
+    ledger: Ledger = field(default_factory=Ledger)
+    permission: Permission = field(default_factory=Permission)
+    dry_run: str = ""
+    """What the server-side dry run said, in mode Observe."""
+    incidents_protected: bool = True
+    """Whether the admission policy that protects Incidents is in force."""
+    others: tuple[Other, ...] = ()
+    answers: tuple[QueryAnswer, ...] = ()
+    runbook: RunbookSpec | None = None
+    operator_namespace: str = "goldseam-system"
+
+    @property
+    def acts(self) -> bool:
+        """Whether mode Act is meant, both when it was opened and now."""
+        live = self.policy.spec.mode if self.policy and self.policy.spec else "Observe"
+        return self.status.mode == "Act" and live == "Act"
+
+    @property
+    def tells(self) -> bool:
+        """Whether people are told: not in mode Observe. A policy that is invalid now was not meant to fall silent."""
+        return self.status.mode == "Act" and not (
+            self.policy and self.policy.spec and self.policy.spec.mode == "Observe"
+        )
+
+    @property
+    def rung(self) -> Rung | None:
+        """The rung that is tried now; None where the ladder is used up."""
+        ladder = self.pinned.ladder
+        return ladder[self.status.rung] if self.status.rung < len(ladder) else None
+
+    @property
+    def policy_name(self) -> str:
+        """The policy, for messages and the ledger."""
+        ref = self.spec.policy_ref
+        return f"{ref.kind}/{ref.namespace}/{ref.name}"
+
+    @property
+    def target_name(self) -> str:
+        """The target, for the ledger."""
+        ref = self.spec.target
+        return f"{ref.kind}/{ref.namespace}/{ref.name}"
+
+
+Kind = Literal["act", "hold", "wait", "resolve", "undo", "escalate", "end", "rehearse"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from a situation. Total: there is always one, with a reason and a sentence."""
+
+    kind: Kind
+    reason: str
+    message: str
+    status: IncidentStatus
+    """The incident's status as it must be written before anything is done."""
+    look_again: timedelta
+    """When to look again at the latest."""
+    step: str = ""
+    """For `act` and `undo`: the step whose writes are to be made."""

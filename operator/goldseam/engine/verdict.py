@@ -1,0 +1,200 @@
+"""From answers of the rules API to verdicts: what is known of an alert, and how freshly.
+
+Absence of an alert is not recovery, and presence is no proof. Freshness is `lastEvaluation` seen to advance on our own
+monotonic clock; two machines' clocks are never compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from goldseam.api.incident import VerdictState
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+
+
+@dataclass(frozen=True)
+class RuleWatch:
+    """What was seen of one rule so far. Times are seconds of our monotonic clock."""
+
+    rule: AlertRule
+    steady_since: float
+    """Since when every read showed the rule healthy and evaluated in time."""
+    advances: int = 0
+    """How often its evaluation was seen to advance since then."""
+    advanced_at: float = 0.0
+    """When it was last seen to advance."""
+    evaluated_after: float = 0.0
+    """The latest moment of which we know that the evaluation shown came after it."""
+    read_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class History:
+    """What was seen of one alert source so far."""
+
+    rules: Mapping[str, RuleWatch] = field(default_factory=dict)
+    by_name: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    read_at: float | None = None
+    """When the last good answer came; None before the first one."""
+    problem: str = "it has not been read yet"
+    """Why the last read told nothing; empty when it did."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The verdict on one alert for one target."""
+
+    state: VerdictState
+    fresh: bool
+    message: str
+    evaluated_after: datetime | None = None
+    """The evaluation came after this moment, by our own clock."""
+    look_back: timedelta = timedelta(0)
+    """How far the rule looks back, plus two of its intervals."""
+
+
+def observe(history: History, answer: RulesAnswer, now: float) -> History:
+    """Add one good answer, read at `now` (monotonic seconds)."""
+    warned = "; ".join(answer.warnings)
+    broken = bool(warned) or (history.read_at is not None and bool(history.problem))
+    rules = {rule.key: _watch(history.rules.get(rule.key), rule, now, broken) for rule in answer.rules}
+    names: dict[str, list[str]] = {}
+    for rule in answer.rules:
+        names.setdefault(rule.name, []).append(rule.key)
+    problem = f"the answer is partial: {warned}" if warned else ""
+    return History(rules, {name: tuple(keys) for name, keys in names.items()}, now, problem)
+
+
+def failed(history: History, problem: str) -> History:
+    """Note that a read failed: what was seen before stays, but watching begins anew with the next answer."""
+    return replace(history, problem=problem)
+
+
+def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, broken: bool) -> RuleWatch:
+    if seen is None:
+        return RuleWatch(rule, now, read_at=now)
+    advanced = rule.last_evaluation > seen.rule.last_evaluation
+    new = replace(
+        seen,
+        rule=rule,
+        read_at=now,
+        advances=seen.advances + advanced,
+        advanced_at=now if advanced else seen.advanced_at,
+        evaluated_after=seen.read_at if advanced else seen.evaluated_after,
+    )
+    went_back = rule.last_evaluation < seen.rule.last_evaluation
+    gap = now - seen.read_at > 3 * rule.interval.total_seconds() + 60
+    if broken or went_back or gap or rule.health != "ok" or (new.advances and not _in_time(new, now)):
+        return replace(new, steady_since=now, advances=0)
+    return new
+
+
+def _in_time(watch: RuleWatch, now: float) -> bool:
+    """Whether the rule was evaluated lately: two intervals, and the time between two of our reads."""
+    patience = 2 * watch.rule.interval.total_seconds() + (watch.read_at - watch.evaluated_after)
+    return now - watch.advanced_at <= max(patience, 3.0)
+
+
+def verdict(
+    history: History,
+    alert: str,
+    ours: Callable[[ActiveAlert], bool],
+    now: float,
+    today: datetime,
+    poll: timedelta,
+) -> Reading:
+    """What is known of the alerts of this name that are `ours`.
+
+    Args:
+        history: what was seen of the source.
+        alert: the alert's name.
+        ours: whether an active alert concerns this policy and target.
+        now: monotonic seconds.
+        today: the time of day at `now`.
+        poll: how often the source is read.
+    """
+    watches = [history.rules[key] for key in history.by_name.get(alert, ())]
+    if history.read_at is None:
+        return Reading("Unknown", False, f"the alert source tells nothing: {history.problem}")
+    if not watches:
+        return Reading("Unknown", False, f"the alert source has no rule named {alert}")
+    look_back = max(_look_back(watch.rule) for watch in watches)
+    late = now - history.read_at > max(3 * poll.total_seconds(), 10.0)
+    dead = f"the alert source has not answered lately: {history.problem}" if late else ""
+    for state in ("firing", "pending"):
+        showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts)]
+        if showing:
+            return _present(state, showing, now, today, dead or history.problem, look_back)
+    return _absent(watches, now, today, dead or history.problem, look_back)
+
+
+def _present(
+    state: str, watches: list[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta
+) -> Reading:
+    if state == "pending":
+        return Reading("Pending", False, "the alert is pending", look_back=look_back)
+    fresh = [w for w in watches if w.advances and _in_time(w, now) and w.rule.health == "ok"]
+    if fresh and not problem:
+        after = _moment(max(w.evaluated_after for w in fresh), now, today)
+        return Reading("Firing", True, "the alert is firing", after, look_back)
+    why = problem or _why_stale(watches[0])
+    return Reading("Firing", False, f"the alert was firing when last seen, but {why}", look_back=look_back)
+
+
+def _absent(watches: list[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta) -> Reading:
+    doubts = [doubt for watch in watches if (doubt := _doubt(watch, now))]
+    if problem or doubts:
+        return Reading("Unknown", False, f"no alert is shown, but {problem or doubts[0]}", look_back=look_back)
+    after = _moment(min(w.evaluated_after for w in watches), now, today)
+    return Reading("Cleared", True, "the rule is healthy and the alert is gone", after, look_back)
+
+
+def _doubt(watch: RuleWatch, now: float) -> str:
+    rule = watch.rule
+    if rule.health != "ok" or (watch.advances and not _in_time(watch, now)):
+        return _why_stale(watch)
+    needed = rule.hold + 2 * rule.interval
+    watched = timedelta(seconds=now - watch.steady_since)
+    if watch.advances < 2 or watched <= needed:
+        return (
+            f"rule {rule.name} has not been watched without a break for long enough yet"
+            f" (two evaluations and more than {int(needed.total_seconds())} s)"
+        )
+    return ""
+
+
+def _why_stale(watch: RuleWatch) -> str:
+    rule = watch.rule
+    if rule.health != "ok":
+        return f"rule {rule.name} is in health {rule.health}: {rule.last_error[:200] or 'no error given'}"
+    if not watch.advances:
+        return f"rule {rule.name} has not been seen to be evaluated again yet"
+    return (
+        f"rule {rule.name} has not been evaluated lately, though its interval is {int(rule.interval.total_seconds())} s"
+    )
+
+
+def _moment(then: float, now: float, today: datetime) -> datetime:
+    return today.astimezone(UTC) - timedelta(seconds=now - then)
+
+
+def _look_back(rule: AlertRule) -> timedelta:
+    return longest_range(rule.query) + rule.keep_firing + 2 * rule.interval
+
+
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
+_DURATIONS = re.compile(r"(?:\[|:|\boffset\s+-?)\s*((?:[0-9]+(?:ms|[smhdwy]))+)")
+_PARTS = re.compile(r"([0-9]+)(ms|[smhdwy])")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+
+
+def longest_range(query: str) -> timedelta:
+    """The longest time in a PromQL expression: ranges, subqueries and offsets. Text is read, so it may be too long."""
+    longest = 0.0
+    for text in _DURATIONS.findall(_STRINGS.sub('""', query)):
+        total = sum(int(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))
+        longest = max(longest, total)
+    return timedelta(seconds=min(longest, 30 * 86_400))

@@ -1,0 +1,199 @@
+"""Open steps: was the intent carried out, is it still ours, did it help?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from goldseam.api.incident import IncidentStatus, Step
+from goldseam.api.ladder import Rung, Wait
+from goldseam.engine import answers, escalation, obligations, record
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.knowledge import source, unread
+from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
+from goldseam.engine.lineage import judged as judged_writes
+from goldseam.engine.lineage import live
+from goldseam.engine.objects import value_at
+from goldseam.engine.situation import Decision, Situation
+
+LEAST_TIMEOUT = timedelta(minutes=10)
+
+
+def under_way(s: Situation, now: datetime) -> Decision | None:
+    """An intent is open: what the world shows of its writes decides. The token stays the same."""
+    step = s.status.open_step()
+    if step is None or step.phase != "Intended":
+        return None
+    if s.unknown:
+        return answers.held(s, s.status, holding((unread,), s, now), now)
+    step = judged_writes(step, s.world)
+    status = record.with_step(s.status, step)
+    if any(w.state == "Superseded" for w in step.writes):
+        return _superseded(s, status, step, now)
+    if any(w.state == "Refused" for w in step.writes):
+        return _refused(status, step, now)
+    if all(w.state == "Done" for w in step.writes):
+        return _carried_out(status, step, now)
+    return _go_on(s, status, step, now)
+
+
+def _carried_out(status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    if step.purpose == "Undo":
+        status = obligations.paid(record.ended(status, step, "Undone", step.message, now), step)
+        return answers.answer("wait", "Undone", record.say(status, step.message), answers.SOON)
+    status = record.with_step(status, step.model_copy(update={"phase": "Acted", "acted_at": step.acted_at or now}))
+    return answers.answer("wait", "Acted", status, answers.SOON)
+
+
+def _superseded(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    why = next(w.message for w in step.writes if w.state == "Superseded")
+    status = record.ended(status, step, "Superseded", why, now)
+    if step.purpose == "Undo":
+        status = obligations.lost(status, step, why)
+        return answers.answer("end", "Superseded", record.say(status, f"not undone: {why}"), answers.SOON)
+    status = obligations.voided(obligations.due_now(status, step, now), step, "the step was superseded")
+    return hand_over(s, status, escalation.TAKEN_OVER, f"somebody else moved it: {why}", now)
+
+
+def _refused(status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    why = next(w.message for w in step.writes if w.state == "Refused")
+    status = obligations.voided(
+        record.ended(status, step, "Refused", why, now), step, "the API server refused the write"
+    )
+    return _climb(status, step, f"{step.action} was refused: {why}", answers.SOON)
+
+
+def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    begun = any(w.state == "Done" for w in step.writes)
+    if step.purpose == "Undo":
+        holds = holding(BEFORE_UNDOING, s, now)
+    elif now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung]):
+        return _failed(s, status, step, "it could not be carried out in time", now)
+    else:
+        holds = holding(BETWEEN_WRITES if begun else RESUMING, s, now)
+    if not holds:
+        return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+    if holds[0].kind == "Wait" or begun:
+        return answers.held(s, status, holds, now)
+    status = obligations.voided(record.ended(status, step, "NotTaken", holds[0].message, now), step, "not taken")
+    return _climb(status, step, holds[0].message, answers.SOON)
+
+
+def taken_over(s: Situation, now: datetime) -> Decision | None:
+    """Somebody changed a field that we changed: theirs wins, and we stop."""
+    step = s.status.open_step()
+    if s.status.phase not in ("Investigating", "Fixing", "Monitoring") or s.status.handed_over:
+        return None
+    lost = [o for o in s.status.obligations if o.state == "Lost"]
+    reverted = _reverted(step, s) if step is not None and step.phase == "Acted" else ""
+    why = reverted or (lost[-1].message if lost else "")
+    if not why:
+        return None
+    status = record.ended(s.status, step, "Superseded", why, now) if step is not None else s.status
+    return hand_over(s, status, escalation.TAKEN_OVER, why, now)
+
+
+def _reverted(step: Step, s: Situation) -> str:
+    for write in step.writes:
+        obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
+        if obj is not None and value_at(obj, write.field) != write.want:
+            return f"{write.field} of {write.object} is {value_at(obj, write.field)[:80]}, where Goldseam had set {write.want}"
+    return ""
+
+
+def hand_over(s: Situation, status: IncidentStatus, threshold: str, why: str, now: datetime) -> Decision:
+    """People have it from here on."""
+    status = record.moved(record.changed(status, handed_over=True), "Escalated", now, why)
+    status = escalation.told(s, status, threshold, None, why, now)
+    return answers.answer("escalate", "HandedOver", status, answers.SOON)
+
+
+def judged(s: Situation, now: datetime) -> Decision | None:
+    """A step was carried out: it has helped when the alert is Cleared, the rollout is complete and the queries hold."""
+    step = s.status.open_step()
+    if step is None or step.phase != "Acted" or step.acted_at is None:
+        return None
+    rung = s.pinned.ladder[step.rung]
+    if rung.wait is not None and not _gone(s, step, rung):
+        return _waited(s, step, rung.wait, now)
+    step = _with_queries(s, step, now)
+    status = record.with_step(s.status, step)
+    missing = _missing(s, step, rung, now)
+    if not missing:
+        message = "the alert is Cleared" + (", the rollout is complete" if rung.verify.rollout else "")
+        status = record.ended(status, step, "Passed", message, now)
+        kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
+        status = record.moved(record.changed(status, kpis=kpis), "Monitoring", now, f"{rung.title} helped: {message}")
+        return answers.answer("wait", "Passed", status, answers.SOON)
+    left = step.intent_at + timeout(s, rung) - now
+    if left > timedelta(0):
+        status = record.say(status, f"{rung.title} was done; waiting for: {missing[0]}")
+        return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
+    return _timed_out(s, status, step, missing, now)
+
+
+def _waited(s: Situation, step: Step, wait: Wait, now: datetime) -> Decision:
+    left = step.intent_at + wait.duration - now
+    if left > timedelta(0):
+        return answers.answer("wait", "Waiting", s.status, min(left, answers.POLL))
+    if hold := source(s, now):
+        return answers.held(s, s.status, [hold], now)
+    return _climb(
+        record.ended(s.status, step, "Failed", "the alert still fires", now),
+        step,
+        "the alert still fires",
+        answers.SOON,
+    )
+
+
+def _gone(s: Situation, step: Step, rung: Rung) -> bool:
+    assert step.acted_at is not None
+    after = s.reading.evaluated_after
+    settle = timedelta(0) if rung.wait is not None else rung.verify.settle
+    return s.reading.state == "Cleared" and s.reading.fresh and after is not None and after >= step.acted_at + settle
+
+
+def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
+    """Since when all queries hold without a break."""
+    all_hold = bool(s.answers) and all(answer.state == "Holds" for answer in s.answers)
+    since = (step.holding_since or now) if all_hold else None
+    return step if since == step.holding_since else step.model_copy(update={"holding_since": since})
+
+
+def _missing(s: Situation, step: Step, rung: Rung, now: datetime) -> list[str]:
+    missing = [] if _gone(s, step, rung) else [f"the alert to be Cleared after {rung.title} ({s.reading.message})"]
+    if rung.verify.rollout and s.effect is not None and not s.effect.done:
+        missing.append(s.effect.message)
+    broken = [answer.message for answer in s.answers if answer.state != "Holds"]
+    longest = max((query.hold_for for query in rung.verify.queries), default=timedelta(0))
+    if rung.verify.queries and not broken and (step.holding_since is None or now - step.holding_since < longest):
+        broken.append("the queries to hold for their time")
+    return missing + broken
+
+
+def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[str], now: datetime) -> Decision:
+    """A verification fails on fresh knowledge only; without it we wait, and after `unknownTimeout` people are told."""
+    known = s.reading.fresh and s.reading.state in ("Firing", "Cleared")
+    if not known or any(answer.state == "Unknown" for answer in s.answers):
+        unknown = next((a.message for a in s.answers if a.state == "Unknown"), s.reading.message)
+        hold = Hold("source", "Wait", "Inconclusive", f"whether {step.action} helped cannot be told: {unknown}")
+        return answers.held(s, status, [hold], now)
+    return _failed(s, status, step, missing[0], now)
+
+
+def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
+    status = record.ended(status, step, "Failed", f"did not help in time: still waiting for {why}", now)
+    incomplete = step.phase == "Intended" or (s.effect is not None and not s.effect.done)
+    if incomplete and step.action in ("cordon", "drain"):
+        status = obligations.due_now(status, step, now)
+    status = obligations.voided(status, step, "the write was never made") if step.phase == "Intended" else status
+    return _climb(status, step, f"{step.action} did not help", answers.SOON)
+
+
+def _climb(status: IncidentStatus, step: Step, why: str, again: timedelta) -> Decision:
+    status = record.say(record.changed(status, rung=step.rung + 1), why)
+    return answers.answer("wait", "NextRung", status, again)
+
+
+def timeout(s: Situation, rung: Rung) -> timedelta:
+    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back."""
+    return rung.timeout if rung.timeout is not None else max(LEAST_TIMEOUT, s.reading.look_back)

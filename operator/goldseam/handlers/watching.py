@@ -1,0 +1,133 @@
+"""kopf, embedded in a thread of its own: it watches, and does nothing else.
+
+Only `on.event`, which keeps no state in the cluster: no annotation, no finalizer, no write of any kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+import structlog
+
+from goldseam.api.base import GROUP, VERSION
+from goldseam.api.kinds import KINDS
+from goldseam.services.inbox import Seen
+
+log = structlog.get_logger("goldseam.watching")
+
+WATCHED = tuple(kind for kind in KINDS if kind.name != "Incident")
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps nothing: nobody asks for differences, and building them costs a copy of every object."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Keeps nothing: `on.event` handlers have no progress."""
+
+    def fetch(self, *, key: Any, body: Any) -> Any:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        return None
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        return None
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
+        return None
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+def settings() -> kopf.OperatorSettings:
+    """kopf set to write nothing, to keep little, and to notice a watch that has gone silent."""
+    chosen = kopf.OperatorSettings()
+    chosen.scanning.disabled = True
+    chosen.peering.standalone = True
+    chosen.posting.enabled = False
+    chosen.queueing.idle_timeout = 0.2
+    chosen.watching.chunk_size = 250
+    chosen.watching.server_timeout = 290
+    chosen.watching.client_timeout = 300
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 10
+    chosen.persistence.diffbase_storage = _NoDiffBase()
+    chosen.persistence.progress_storage = _NoProgress()
+    return chosen
+
+
+def registry(put: Callable[[Seen], None], login: Callable[[], kopf.ConnectionInfo | None]) -> kopf.OperatorRegistry:
+    """The handlers: one login, and one `on.event` for every kind that people write."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def log_in(**_: Any) -> kopf.ConnectionInfo | None:
+        return login()
+
+    for kind in WATCHED:
+        kopf.on.event(GROUP, VERSION, kind.plural, registry=handlers, id=kind.plural)(_forward(kind.name, put))
+    return handlers
+
+
+def _forward(kind: str, put: Callable[[Seen], None]) -> Any:
+    async def forward(event: Any, body: Any, name: str, namespace: str | None, **_: Any) -> None:
+        gone = event.get("type") == "DELETED"
+        put(Seen(kind, namespace or "", name, None if gone else dict(event["object"])))
+
+    return forward
+
+
+class Watching:
+    """Runs kopf. When it ends, for whatever reason, `ended` is called with the reason."""
+
+    def __init__(self, handlers: kopf.OperatorRegistry, ended: Callable[[str], None]) -> None:
+        self._handlers, self._ended = handlers, ended
+        self._stop, self._ready = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether kopf has logged in and begun to watch, and has not ended."""
+        return self._ready.is_set() and self._thread.is_alive()
+
+    def stop(self, timeout: float) -> None:
+        """Stop watching; waits at most `timeout` seconds."""
+        self._stop.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        reason = "kopf has ended"
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=self._handlers,
+                    settings=settings(),
+                    clusterwide=True,
+                    standalone=True,
+                    stop_flag=self._stop,
+                    ready_flag=self._ready,
+                )
+            )
+        except BaseException as error:
+            reason = f"kopf has ended: {error!r}"
+        if not self._stop.is_set():
+            self._ended(reason)

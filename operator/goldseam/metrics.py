@@ -1,0 +1,55 @@
+"""Goldseam's own metrics. Labels are few and closed: no object's name is one."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.process_collector import ProcessCollector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+_OPEN = Gauge("goldseam_incidents_open", "Incidents that are not over.", registry=REGISTRY)
+_OPENED = Counter("goldseam_incidents_opened_total", "Incidents opened since the start.", registry=REGISTRY)
+_WRITES = Counter("goldseam_writes_total", "Writes to targets.", ["action", "result"], registry=REGISTRY)
+_DECISIONS = Counter("goldseam_decisions_total", "Decisions about incidents.", ["kind", "reason"], registry=REGISTRY)
+_API = Counter("goldseam_api_requests_total", "Requests to the API server.", ["method", "code"], registry=REGISTRY)
+_READS = Counter("goldseam_source_reads_total", "Reads of alert sources.", ["source", "outcome"], registry=REGISTRY)
+_READ_AT = Gauge(
+    "goldseam_source_last_read_timestamp_seconds", "When an alert source last answered.", ["source"], registry=REGISTRY
+)
+_BEAT = Gauge("goldseam_heartbeat_timestamp_seconds", "When the main loop last turned.", registry=REGISTRY)
+
+
+def heartbeat(incidents: int) -> None:
+    """The main loop has turned, with so many incidents that are not over."""
+    _BEAT.set(time.time())
+    _OPEN.set(incidents)
+
+
+def opened() -> None:
+    """An incident was opened."""
+    _OPENED.inc()
+
+
+def write_made(action: str, result: str) -> None:
+    """A write to a target was tried."""
+    _WRITES.labels(action, result).inc()
+
+
+def decided(kind: str, reason: str) -> None:
+    """A decision was taken."""
+    _DECISIONS.labels(kind, reason).inc()
+
+
+def api_request(method: str, code: int) -> None:
+    """The API server has answered."""
+    _API.labels(method, str(code)).inc()
+
+
+def source_read(source: str, *, ok: bool) -> None:
+    """An alert source was read, or could not be."""
+    _READS.labels(source, "ok" if ok else "failed").inc()
+    if ok:
+        _READ_AT.labels(source).set(time.time())

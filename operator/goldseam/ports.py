@@ -1,0 +1,151 @@
+"""What the services need from the outside world, as Protocols; `goldseam.adapters` and the tests' fakes fulfil them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from goldseam.engine.alerts import ActiveAlert as ActiveAlert
+from goldseam.engine.alerts import AlertRule as AlertRule
+from goldseam.engine.alerts import RulesAnswer as RulesAnswer
+from goldseam.engine.alerts import Samples as Samples
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind as the API server addresses it: group, version, plural."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """The value of `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+@dataclass(frozen=True)
+class Page:
+    """The items of one complete list, and the resourceVersion at which they are consistent."""
+
+    items: tuple[Json, ...]
+    resource_version: str
+
+
+class Cluster(Protocol):
+    """The Kubernetes API. Every read is live; every call has a timeout.
+
+    Errors are those of `goldseam.errors`: `NotFound`, `Forbidden`, `Conflict`, `AlreadyExists`, `Invalid`, `Throttled`,
+    `BudgetExhausted`, `Fenced`, `Unavailable`.
+    """
+
+    async def get(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json:
+        """Read one object. `namespace` is empty for cluster-scoped kinds."""
+
+    async def list(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
+    ) -> Page:
+        """Read all objects, page by page, as one consistent list. An empty namespace means all."""
+
+    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+        """Create one object. 409 is `AlreadyExists`."""
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Json,
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
+    ) -> Json:
+        """Send a JSON merge patch with field manager `goldseam` and strict field validation."""
+
+    async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
+        """Ask the Eviction API to end the pod with this uid."""
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid."""
+
+    async def allowed(self, access: Access) -> bool:
+        """Ask by a SubjectAccessReview."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """May this identity do this?"""
+
+    user: str
+    groups: tuple[str, ...]
+    verb: str
+    group: str
+    resource: str
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class AlertServer(Protocol):
+    """A Prometheus-compatible server's own API."""
+
+    async def rules(self) -> RulesAnswer:
+        """All alerting rules with their active alerts.
+
+        Raises:
+            Unavailable: no answer, or one that is not a rules answer.
+        """
+
+    async def version(self) -> str:
+        """The server's version, as `/api/v1/status/buildinfo` says; empty where it does not."""
+
+
+class Metrics(Protocol):
+    """PromQL."""
+
+    async def query(self, expression: str) -> Samples:
+        """Evaluate an instant query.
+
+        Raises:
+            Invalid: the expression does not parse, or its result is no vector and no scalar.
+            Unavailable: no answer, or one that cannot be trusted.
+        """
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people are told."""
+
+    id: str
+    """The idempotency key: the same for every attempt to deliver this message."""
+    kind: str
+    subject: str
+    text: str
+    data: Json = field(default_factory=dict)
+
+
+class Notifier(Protocol):
+    """Brings a message to people."""
+
+    async def post(self, url: str, message: Message, secret: str | None) -> None:
+        """Send a message to a webhook, signed as Standard Webhooks says.
+
+        Raises:
+            Retryable: it may work later.
+            Terminal: the receiver refused it.
+        """
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> datetime:
+        """The time of day, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""

@@ -1,0 +1,146 @@
+"""Act: make the writes of a step, each guarded by uid and resourceVersion; and rehearse them as dry runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from goldseam import metrics
+from goldseam.api.incident import IncidentStatus, Step, Write
+from goldseam.engine import record
+from goldseam.engine.objects import INCIDENT, TOKEN, metadata, patch_of
+from goldseam.errors import BudgetExhausted, Conflict, GoldseamError, NotFound, Terminal
+from goldseam.ports import Cluster, Json
+from goldseam.services.resources import PODS, WRITABLE
+
+log = structlog.get_logger("goldseam.act")
+
+State = Literal["Done", "Waiting", "Stale", "Unsure", "Refused"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one write.
+
+    `Waiting`: not now (a disruption budget). `Stale`: surely not made, the object has changed. `Unsure`: no answer, so
+    it may have taken effect. `Refused`: surely not made, and it never will be.
+    """
+
+    index: int
+    state: State
+    message: str = ""
+
+
+class Actor:
+    """Makes writes."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def perform(self, step: Step, incident: str, may_go_on: Callable[[], bool]) -> list[Result]:
+        """Make the step's writes in order; stop at the first that is not made, but ask for every eviction."""
+        results: list[Result] = []
+        for index, write in enumerate(step.writes):
+            if write.state != "Pending":
+                continue
+            if not may_go_on():
+                break
+            result = await self._make(index, write, step.token, incident)
+            log.info(
+                "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=result.state
+            )
+            metrics.write_made(step.action, result.state)
+            results.append(result)
+            if result.state != "Done" and write.verb != "Evict":
+                break
+        return results
+
+    async def _make(self, index: int, write: Write, token: str, incident: str) -> Result:
+        try:
+            if write.verb == "Evict":
+                await self._evict(write)
+            else:
+                await self._patch(write, token, incident)
+        except NotFound as error:
+            return Result(
+                index, "Done" if write.verb == "Evict" else "Stale", "" if write.verb == "Evict" else str(error)
+            )
+        except BudgetExhausted as error:
+            return Result(index, "Waiting", str(error))
+        except Conflict as error:
+            return Result(index, "Stale", str(error))
+        except Terminal as error:
+            return Result(index, "Refused", str(error))
+        except GoldseamError as error:
+            return Result(index, "Unsure", str(error))
+        return Result(index, "Done")
+
+    async def _patch(self, write: Write, token: str, incident: str, *, dry_run: bool = False) -> None:
+        ref = write.object
+        await self._cluster.patch(
+            WRITABLE[ref.kind],
+            ref.namespace,
+            ref.name,
+            body(write, token, incident),
+            write.subresource,
+            dry_run=dry_run,
+        )
+
+    async def _evict(self, write: Write, *, dry_run: bool = False) -> None:
+        """A live GET first: an eviction with a wrong uid is refused, but burns the budget's slot for two minutes."""
+        ref = write.object
+        pod = await self._cluster.get(PODS, ref.namespace, ref.name)
+        if metadata(pod).get("uid") != ref.uid or metadata(pod).get("deletionTimestamp"):
+            return
+        await self._cluster.evict(ref.namespace, ref.name, ref.uid, dry_run=dry_run)
+
+    async def rehearse(self, writes: tuple[Write, ...], incident: str) -> str:
+        """What the API server says to the writes as dry runs, as a sentence."""
+        for write in writes:
+            try:
+                if write.verb == "Evict":
+                    await self._evict(write, dry_run=True)
+                else:
+                    await self._patch(write, "dry-run", incident, dry_run=True)
+            except GoldseamError as error:
+                return f"the server-side dry run was refused: {error}"
+        return "the server-side dry run was accepted"
+
+
+def body(write: Write, token: str, incident: str) -> Json:
+    """The merge patch: the one field, the pins, and on main resources our marks in the same patch."""
+    patch = patch_of(write.field, json.loads(write.want))
+    meta: Json = {"uid": write.object.uid}
+    if write.resource_version:
+        meta["resourceVersion"] = write.resource_version
+    if not write.subresource:
+        meta["annotations"] = {TOKEN: token, INCIDENT: incident}
+    patch["metadata"] = {**patch.get("metadata", {}), **meta}
+    return patch
+
+
+def recorded(status: IncidentStatus, step_id: str, results: list[Result], now: datetime) -> IncidentStatus:
+    """The status with what came of the writes. What is not known stays `Pending`: the next look asks the world."""
+    step = next(step for step in status.steps if step.id == step_id)
+    writes = list(step.writes)
+    for result in results:
+        writes[result.index] = _after(writes[result.index], result, final=step.purpose == "Rung")
+    acted = now if any(result.state == "Done" for result in results) else step.acted_at
+    step = step.model_copy(update={"writes": writes, "acted_at": acted})
+    return record.with_step(status, step)
+
+
+def _after(write: Write, result: Result, *, final: bool) -> Write:
+    message = record.cut(result.message)
+    if result.state == "Done":
+        return write.model_copy(update={"state": "Done", "message": ""})
+    if result.state == "Stale":  # surely not made: the pin has served, and the next look takes a new one
+        return write.model_copy(update={"resource_version": "", "message": message})
+    if result.state == "Refused" and final and write.verb == "Patch":
+        return write.model_copy(update={"state": "Refused", "message": message})
+    return write.model_copy(update={"message": message})

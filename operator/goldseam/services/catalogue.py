@@ -1,0 +1,64 @@
+"""What people wrote, as last seen by the watches: an index for matching, never the basis of an act."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.matching import PolicyKey
+
+
+@dataclass(frozen=True)
+class Armed:
+    """As much of a valid policy as it takes to see whether an alert concerns it."""
+
+    key: PolicyKey
+    uid: str
+    alert: str
+    source: str
+    suspended: bool
+    generation: int
+
+
+@dataclass
+class Catalogue:
+    """Policies by alert name and source; sources and runbooks by name."""
+
+    armed: dict[PolicyKey, Armed] = field(default_factory=dict)
+    sources: dict[str, AlertSourceSpec] = field(default_factory=dict)
+    runbooks: dict[str, RunbookSpec] = field(default_factory=dict)
+    _by_alert: dict[tuple[str, str], set[PolicyKey]] = field(default_factory=lambda: defaultdict(set))
+
+    def arm(
+        self, key: PolicyKey, uid: str, generation: int, spec: RemediationPolicySpec | ClusterRemediationPolicySpec
+    ) -> None:
+        """Take a valid policy in, or its new version."""
+        self.disarm(key)
+        self.armed[key] = Armed(key, uid, spec.alert.name, spec.source_ref.name, spec.suspend, generation)
+        self._by_alert[spec.source_ref.name, spec.alert.name].add(key)
+
+    def disarm(self, key: PolicyKey) -> None:
+        """Forget a policy that is gone or invalid."""
+        old = self.armed.pop(key, None)
+        if old is not None:
+            keys = self._by_alert[old.source, old.alert]
+            keys.discard(key)
+            if not keys:
+                del self._by_alert[old.source, old.alert]
+
+    def concerned(self, source: str, alert: str) -> Iterator[Armed]:
+        """The policies that wait for this alert from this source."""
+        for key in sorted(self._by_alert.get((source, alert), ()), key=str):
+            yield self.armed[key]
+
+    def alerts_of(self, source: str) -> set[str]:
+        """The alerts of this source that any policy waits for."""
+        return {alert for name, alert in self._by_alert if name == source}
+
+    def runbook(self, name: str | None) -> RunbookSpec | None:
+        """The runbook of that name, or the default one."""
+        return self.runbooks.get(name or "default")

@@ -1,0 +1,180 @@
+"""Telling people: each crossing of a threshold is delivered at least once, beside the acting, never before it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from goldseam.api.incident import Escalation, IncidentStatus
+from goldseam.api.runbook import Contact, RunbookSpec, Webhook
+from goldseam.engine import naming, record
+from goldseam.errors import GoldseamError, NotFound, Retryable
+from goldseam.ports import Clock, Cluster, Json, Message, Notifier
+from goldseam.services.resources import SECRETS
+from goldseam.services.views import IncidentView
+
+log = structlog.get_logger("goldseam.delivery")
+
+FIRST_RETRY = 5.0
+LONGEST_RETRY = 300.0
+
+Key = tuple[str, str, str, str]
+
+
+class Events(Protocol):
+    """Kubernetes Events."""
+
+    async def record(self, regarding: Json, kind: str, reason: str, action: str, note: str, name: str) -> bool:
+        """Write one Event under a name that makes it the same one when repeated; False when it could not be written."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of telling people so far."""
+
+    at: datetime | None
+    problem: str = ""
+
+
+class Delivery:
+    """Delivers what incidents escalate, and remembers what was delivered until the incident has it."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        events: Events,
+        notifier: Notifier,
+        clock: Clock,
+        runbook: Callable[[IncidentView], RunbookSpec | None],
+        wake: Callable[[str], None],
+        namespace: str,
+    ) -> None:
+        self._cluster, self._events, self._notifier, self._clock = cluster, events, notifier, clock
+        self._runbook, self._wake, self._namespace = runbook, wake, namespace
+        self._outcomes: dict[Key, Outcome] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+
+    def deliver(self, incident: IncidentView) -> None:
+        """Begin to deliver what the incident's status has as not delivered yet."""
+        for escalation in incident.status.escalations if incident.status else ():
+            key = _key(incident, escalation)
+            if escalation.notified is None and key not in self._tasks and key not in self._outcomes:
+                self._tasks[key] = asyncio.create_task(self._until_told(key, incident, escalation))
+
+    def noted(self, incident: IncidentView, status: IncidentStatus) -> IncidentStatus:
+        """The status with what was delivered meanwhile."""
+        told = [self._with_outcome(incident, escalation) for escalation in status.escalations]
+        if told == status.escalations:
+            return status
+        return record.changed(status, escalations=told)
+
+    def _with_outcome(self, incident: IncidentView, escalation: Escalation) -> Escalation:
+        key = _key(incident, escalation)
+        if escalation.notified is not None:
+            self._outcomes.pop(key, None)
+            return escalation
+        outcome = self._outcomes.get(key)
+        if outcome is None:
+            return escalation
+        return escalation.model_copy(update={"notified": outcome.at, "problem": record.cut(outcome.problem)})
+
+    async def _until_told(self, key: Key, incident: IncidentView, escalation: Escalation) -> None:
+        delay = FIRST_RETRY
+        while True:
+            try:
+                problem = await self._tell(incident, escalation)
+                self._outcomes[key] = Outcome(self._clock.now(), problem)
+                break
+            except GoldseamError as error:
+                self._outcomes[key] = Outcome(None, str(error))
+                log.warning("not_told", incident=incident.title, threshold=escalation.threshold, problem=str(error))
+                self._wake(incident.uid)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_RETRY)
+        self._tasks.pop(key, None)
+        self._wake(incident.uid)
+
+    async def _tell(self, incident: IncidentView, escalation: Escalation) -> str:
+        """Tell by an Event and by every channel of the contact. Returns what a receiver refused for good."""
+        message = _message(incident, escalation)
+        event = f"{incident.name[:200]}.{naming.digest(message.id)}"
+        written = await self._events.record(
+            _regarding(incident), "Warning", "Escalated", "Escalate", message.text, event
+        )
+        contact = self._contact(incident, escalation)
+        refused: list[str] = []
+        for channel in contact.channels if contact else ():
+            try:
+                await self._notifier.post(channel.webhook.url, message, await self._secret(channel.webhook))
+            except Retryable:
+                raise
+            except GoldseamError as error:
+                refused.append(f"{contact.name if contact else ''}: {error}")
+        if not written and (contact is None or not contact.channels):
+            raise Retryable("the Event could not be written")
+        return "; ".join(refused)
+
+    def _contact(self, incident: IncidentView, escalation: Escalation) -> Contact | None:
+        runbook = self._runbook(incident)
+        if runbook is None:
+            return None
+        if escalation.contact:
+            return runbook.contact(escalation.contact)
+        level = runbook.level(escalation.level or None)
+        return runbook.contact(level.contact) if level else None
+
+    async def _secret(self, webhook: Webhook) -> str | None:
+        ref = webhook.signing_secret_ref
+        if ref is None:
+            return None
+        try:
+            secret = await self._cluster.get(SECRETS, self._namespace, ref.name)
+            return base64.b64decode(secret["data"][ref.key]).decode()
+        except (NotFound, KeyError, ValueError) as error:
+            raise Retryable(f"Secret {ref.name} in {self._namespace} has no usable key {ref.key}") from error
+
+    async def close(self) -> None:
+        """Stop; what was not delivered is delivered after the next start."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def _key(incident: IncidentView, escalation: Escalation) -> Key:
+    return incident.uid, escalation.threshold, escalation.level, escalation.contact
+
+
+def _regarding(incident: IncidentView) -> Json:
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "Incident",
+        "namespace": incident.namespace,
+        "name": incident.name,
+        "uid": incident.uid,
+    }
+
+
+def _message(incident: IncidentView, escalation: Escalation) -> Message:
+    source = f" The runbook says: {escalation.runbook_line}" if escalation.runbook_line else ""
+    spec = incident.spec
+    return Message(
+        id="msg_" + naming.digest(*_key(incident, escalation), size=32),
+        kind="incident.escalated",
+        subject=f"{spec.alert.name} on {spec.target}: {escalation.threshold}",
+        text=escalation.message + source,
+        data={
+            "incident": {"namespace": incident.namespace, "name": incident.name, "uid": incident.uid},
+            "policy": spec.policy_ref.dump(),
+            "target": spec.target.dump(),
+            "alert": {"name": spec.alert.name, "severity": spec.alert.severity, "labels": spec.alert.labels},
+            "threshold": escalation.threshold,
+            "level": escalation.level,
+            "runbookLine": escalation.runbook_line,
+        },
+    )

@@ -1,0 +1,216 @@
+"""Gather: everything that a decision looks at, by live reads. What cannot be read is named, never guessed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from goldseam.actions.registry import ACTIONS
+from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.incident import IncidentStatus, Obligation, Write
+from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.engine import naming, record
+from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.proposal import Effect, Plan, World, place
+from goldseam.engine.situation import LivePolicy, Other, Situation
+from goldseam.engine.verdict import Reading
+from goldseam.errors import GoldseamError, NotFound
+from goldseam.ports import Cluster, Json, Resource
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.ledger import LedgerBook
+from goldseam.services.pauses import in_force
+from goldseam.services.resources import GUARDRAILS, HPAS, NODES, OURS, PAUSES, PODS, TARGETS, WRITABLE
+from goldseam.services.views import IncidentView
+
+ReadAlert = Callable[[IncidentView, PolicySpec], Reading]
+Others = Callable[[IncidentView], tuple[Other, ...]]
+
+
+class Reads:
+    """Live reads for one decision: an object that is not there is None, a read that fails is noted."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.unknown: list[str] = []
+
+    async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
+        """One object."""
+        try:
+            return await self._cluster.get(resource, namespace, name, subresource)
+        except NotFound:
+            return None
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural}/{name}{'/' + subresource if subresource else ''} ({error})")
+            return None
+
+    async def all(self, resource: Resource, namespace: str = "", fields: str = "") -> tuple[Json, ...]:
+        """A list."""
+        try:
+            return (await self._cluster.list(resource, namespace, fields=fields)).items
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural} ({error})")
+            return ()
+
+
+class Gatherer:
+    """Makes situations."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        catalogue: Catalogue,
+        ledger: LedgerBook,
+        read_alert: ReadAlert,
+        others: Others,
+        operator_namespace: str,
+    ) -> None:
+        self._cluster, self._catalogue, self._ledger = cluster, catalogue, ledger
+        self._read_alert, self._others, self._namespace = read_alert, others, operator_namespace
+
+    async def situation(self, incident: IncidentView, status: IncidentStatus, now: datetime) -> Situation:
+        """All that is true about an incident now."""
+        reads = Reads(self._cluster)
+        pinned = pinned_spec(incident, status)
+        policy, world, guardrails, pauses = await asyncio.gather(
+            self.policy(incident, reads),
+            self._world(incident, status, reads),
+            reads.one(GUARDRAILS, "", "cluster"),
+            self._pauses(incident, reads),
+        )
+        base = Situation(
+            namespace=incident.namespace,
+            name=incident.name,
+            uid=incident.uid,
+            spec=incident.spec,
+            status=status,
+            policy=policy,
+            pinned=pinned,
+            reading=self._read_alert(incident, pinned),
+            world=world,
+            guardrails=_guardrails(guardrails, reads),
+            ledger=self._ledger.ledger,
+            others=self._others(incident),
+            runbook=self._catalogue.runbook(pinned.runbook_ref.name if pinned.runbook_ref else None),
+            operator_namespace=self._namespace,
+        )
+        base = replace(base, pauses=in_force(pauses, base, now), unknown=tuple(reads.unknown))
+        return replace(base, plan=_plan(base), effect=_effect(base))
+
+    async def policy(self, incident: IncidentView, reads: Reads) -> LivePolicy | None:
+        """The incident's policy as it stands now."""
+        ref = incident.spec.policy_ref
+        obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
+        return None if obj is None else live_policy(ref.kind, obj)
+
+    async def _pauses(self, incident: IncidentView, reads: Reads) -> list[Json]:
+        namespaces = {self._namespace, incident.spec.target.namespace or self._namespace}
+        found = await asyncio.gather(*(reads.all(PAUSES, namespace) for namespace in sorted(namespaces)))
+        return [pause for page in found for pause in page]
+
+    async def _world(self, incident: IncidentView, status: IncidentStatus, reads: Reads) -> World:
+        target = incident.spec.target
+        resource = TARGETS[target.kind]
+        if target.kind == "Node":
+            node, pods, nodes = await asyncio.gather(
+                reads.one(resource, "", target.name),
+                reads.all(PODS, fields=f"spec.nodeName={target.name}"),
+                reads.all(NODES),
+            )
+            world = World(target=_typed(node, "v1", "Node"), pods=pods, nodes=nodes)
+        else:
+            obj, scale, hpas = await asyncio.gather(
+                reads.one(resource, target.namespace, target.name),
+                self._scale(target.kind, target.namespace, target.name, reads),
+                reads.all(HPAS, target.namespace),
+            )
+            world = World(target=_typed(obj, "apps/v1", target.kind), scale=scale, hpas=hpas)
+        return replace(world, touched=await self._touched(status, world, reads))
+
+    async def _scale(self, kind: str, namespace: str, name: str, reads: Reads) -> Json | None:
+        return None if kind == "DaemonSet" else await reads.one(TARGETS[kind], namespace, name, "scale")
+
+    async def _touched(self, status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
+        """What open writes and open obligations speak of. Pods of a node are in the world already."""
+        wanted = {key for item in _pending(status) for key in _places(item)}
+        known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
+        rest = sorted(key for key in wanted if key[0] != "Pod")
+        found = await asyncio.gather(*(reads.one(WRITABLE[k], ns, name, sub) for k, ns, name, sub in rest))
+        touched = {place(*key): obj for key, obj in zip(rest, found, strict=True)}
+        pods = [key for key in wanted if key[0] == "Pod"]
+        return touched | {place(*key): known.get(place(*key)) for key in pods}
+
+
+def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
+    yield from status.open_obligations()
+    step = status.open_step()
+    yield from step.writes if step is not None else ()
+
+
+def _places(item: Write | Obligation) -> Iterable[tuple[str, str, str, str]]:
+    ref = item.object
+    yield ref.kind, ref.namespace, ref.name, ""
+    if item.subresource:
+        yield ref.kind, ref.namespace, ref.name, item.subresource
+
+
+def _typed(obj: Json | None, api_version: str, kind: str) -> Json | None:
+    return None if obj is None else {"apiVersion": api_version, "kind": kind, **obj}
+
+
+def live_policy(kind: str, obj: Json) -> LivePolicy:
+    """A policy as it stands now, valid or not."""
+    meta = obj["metadata"]
+    key = PolicyKey(kind, meta.get("namespace", ""), meta["name"])
+    created = datetime.fromisoformat(meta["creationTimestamp"])
+    try:
+        spec, problem = read_spec(kind, obj), ""
+    except InvalidSpec as error:
+        return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, None, str(error))
+    assert isinstance(spec, RemediationPolicySpec | ClusterRemediationPolicySpec)
+    return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, spec, problem)
+
+
+def pinned_spec(incident: IncidentView, status: IncidentStatus) -> PolicySpec:
+    """The policy as it was when the incident was opened.
+
+    Raises:
+        ValidationError: the snapshot is not one that we wrote.
+    """
+    model: type[PolicySpec] = (
+        ClusterRemediationPolicySpec
+        if incident.spec.policy_ref.kind == "ClusterRemediationPolicy"
+        else RemediationPolicySpec
+    )
+    assert status.policy_snapshot is not None
+    return model.model_validate(status.policy_snapshot.spec)
+
+
+def _guardrails(obj: Json | None, reads: Reads) -> GuardrailsSpec:
+    """The cluster's limits; an invalid spec is something that cannot be known."""
+    try:
+        return GuardrailsSpec.model_validate((obj or {}).get("spec") or {})
+    except ValidationError:
+        reads.unknown.append("guardrails/cluster (its spec is invalid: see its condition Stalled)")
+        return GuardrailsSpec()
+
+
+def _plan(s: Situation) -> Plan | None:
+    """What the rung whose turn it is would write."""
+    rung, step = s.rung, s.status.open_step()
+    if rung is None or rung.action not in ACTIONS or s.world.target is None or s.unknown:
+        return None
+    name = step.id if step is not None else record.next_step(s.status, rung.action)
+    return ACTIONS[rung.action].plan(rung.parameters, s.world, naming.token(s.uid, name))
+
+
+def _effect(s: Situation) -> Effect | None:
+    step = s.status.open_step()
+    if step is None or step.action not in ACTIONS or s.world.target is None:
+        return None
+    return ACTIONS[step.action].observe(step, s.world)

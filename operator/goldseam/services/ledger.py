@@ -1,0 +1,97 @@
+"""The ledger of actions: kept in the status of Guardrails, so that neither a restart nor a deletion resets a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from goldseam.api.base import API_VERSION
+from goldseam.api.guardrails import MAX_LEDGER, LedgerEntry
+from goldseam.api.status import GuardrailsStatus
+from goldseam.engine.situation import Ledger, Spent
+from goldseam.errors import AlreadyExists, Conflict, NotFound
+from goldseam.ports import Cluster, Json
+from goldseam.services.resources import GUARDRAILS
+
+NAME = "cluster"
+LONGEST = timedelta(days=7)
+TRIES = 5
+
+
+class LedgerBook:
+    """What has been spent, in memory and in Guardrails."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.ledger = Ledger()
+
+    async def load(self, known: Iterable[Spent]) -> None:
+        """Read the ledger from Guardrails, and add what the incidents know."""
+        obj = await self._read()
+        status = GuardrailsStatus.model_validate(obj.get("status") or {})
+        written = [Spent(e.policy, e.target, e.last, e.count) for e in status.ledger]
+        seen = {(e.policy, e.target, _hour(e.last)) for e in written}
+        added = [e for e in known if (e.policy, e.target, _hour(e.last)) not in seen]
+        self.ledger = Ledger(tuple(_folded([*written, *added])), status.complete_since)
+
+    async def spend(self, policy: str, target: str, now: datetime) -> None:
+        """Count one action, in Guardrails first: what is counted and not done is safe, the other way round is not.
+
+        Raises:
+            GoldseamError: it could not be written; then nothing may be done.
+        """
+        for attempt in range(TRIES):
+            obj = await self._read()
+            status = GuardrailsStatus.model_validate(obj.get("status") or {})
+            entries, complete_since = _fitting(_folded([*self.ledger.entries, Spent(policy, target, now, 1)]), now)
+            complete_since = complete_since or status.complete_since
+            try:
+                await self._write(obj, entries, complete_since)
+            except Conflict:
+                if attempt == TRIES - 1:
+                    raise
+                continue
+            self.ledger = Ledger(tuple(entries), complete_since)
+            return
+
+    async def _read(self) -> Json:
+        try:
+            return await self._cluster.get(GUARDRAILS, "", NAME)
+        except NotFound:
+            body: Json = {"apiVersion": API_VERSION, "kind": "Guardrails", "metadata": {"name": NAME}}
+            try:
+                return await self._cluster.create(GUARDRAILS, "", body)
+            except AlreadyExists:
+                return await self._cluster.get(GUARDRAILS, "", NAME)
+
+    async def _write(self, obj: Json, entries: list[Spent], complete_since: datetime | None) -> None:
+        ledger = [LedgerEntry(policy=e.policy, target=e.target, last=e.last, count=e.count) for e in entries]
+        status = GuardrailsStatus(ledger=ledger, complete_since=complete_since).dump()
+        fields = {key: status[key] for key in ("ledger", "completeSince") if key in status}
+        version = obj["metadata"]["resourceVersion"]
+        await self._cluster.patch(
+            GUARDRAILS, "", NAME, {"metadata": {"resourceVersion": version}, "status": fields}, "status"
+        )
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _folded(entries: Iterable[Spent]) -> list[Spent]:
+    """One entry a policy, target and hour: the count grows, `last` is the latest, so a window counts too many at most."""
+    by_hour: dict[tuple[str, str, datetime], Spent] = {}
+    for entry in entries:
+        key = (entry.policy, entry.target, _hour(entry.last))
+        old = by_hour.get(key)
+        count = entry.count + (old.count if old else 0)
+        last = max(entry.last, old.last) if old else entry.last
+        by_hour[key] = Spent(entry.policy, entry.target, last, count)
+    return sorted(by_hour.values(), key=lambda e: (e.last, e.policy, e.target))
+
+
+def _fitting(entries: list[Spent], now: datetime) -> tuple[list[Spent], datetime | None]:
+    """What is younger than a week; beyond what Guardrails can hold the oldest go, and it is said since when it is whole."""
+    young = [entry for entry in entries if now - entry.last < LONGEST]
+    kept = young[-MAX_LEDGER:]
+    return kept, (kept[0].last if len(kept) < len(young) else None)

@@ -1,0 +1,178 @@
+"""One look at an incident: gather, decide, write, act, record. What is written comes before what is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from pydantic import ValidationError
+
+from goldseam import metrics
+from goldseam.api.incident import IncidentStatus
+from goldseam.engine.decide import decide
+from goldseam.engine.opening import first_status
+from goldseam.engine.proposal import Proposal
+from goldseam.engine.situation import Decision, Situation
+from goldseam.errors import Conflict, GoldseamError, NotFound
+from goldseam.ports import Clock, Cluster
+from goldseam.services.act import Actor, Result, recorded
+from goldseam.services.book import IncidentBook
+from goldseam.services.delivery import Delivery
+from goldseam.services.gather import Gatherer, Reads
+from goldseam.services.ledger import LedgerBook
+from goldseam.services.permissions import Permissions
+from goldseam.services.queries import Queries
+from goldseam.services.resources import INCIDENTS
+from goldseam.services.views import IncidentView, merge_patch, view
+
+log = structlog.get_logger("goldseam.look")
+
+AFTER_ERROR = timedelta(seconds=5)
+UNSURE = timedelta(seconds=3)
+OVER = timedelta(days=1)
+
+
+@dataclass
+class Looker:
+    """Looks at incidents, one at a time each; decisions to act are taken one at a time over all."""
+
+    cluster: Cluster
+    clock: Clock
+    book: IncidentBook
+    gatherer: Gatherer
+    ledger: LedgerBook
+    permissions: Permissions
+    queries: Queries
+    delivery: Delivery
+    actor: Actor
+    refresh: Callable[[str], Awaitable[None]]
+    """Reads the alert source of that name anew."""
+    stopping: Callable[[], bool]
+    """Whether the operator is being stopped: no further write is begun."""
+
+    def __post_init__(self) -> None:
+        self._deciding = asyncio.Lock()
+
+    async def look(self, uid: str) -> timedelta | None:
+        """Look at one incident.
+
+        Returns:
+            When to look again at the latest; None when there is nothing left to do.
+        """
+        known = self.book.get(uid)
+        if known is None:
+            return None
+        try:
+            incident = await self._read(known)
+        except NotFound:
+            log.warning("incident_deleted", incident=known.title)
+            self.book.drop(uid)
+            return None
+        if incident is None or incident.over:
+            return None
+        try:
+            return await self._look(incident)
+        except Conflict:
+            return timedelta(seconds=0.2)
+
+    async def _read(self, known: IncidentView) -> IncidentView | None:
+        found = view(await self.cluster.get(INCIDENTS, known.namespace, known.name))
+        if found is None or found.uid != known.uid:
+            self.book.drop(known.uid)
+            return None
+        self.book.put(found)
+        return found
+
+    async def _look(self, incident: IncidentView) -> timedelta:
+        now = self.clock.now()
+        if incident.status is None:
+            return await self._begin(incident, now)
+        status = self.delivery.noted(incident, incident.status)
+        situation = await self.gatherer.situation(incident, status, now)
+        situation = await self.queries.answered(situation)
+        decision = decide(situation, now)
+        if decision.kind in ("act", "undo", "rehearse"):
+            async with self._deciding:
+                return await self._commit(incident, status)
+        return await self._finish(incident, decision)
+
+    async def _begin(self, incident: IncidentView, now: datetime) -> timedelta:
+        """The operator died between creating the Incident and writing its status."""
+        policy = await self.gatherer.policy(incident, Reads(self.cluster))
+        if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
+            self.book.drop(incident.uid)
+            return OVER
+        await self.write(incident, first_status(policy, incident.spec, now))
+        return timedelta(0)
+
+    async def _commit(self, incident: IncidentView, status: IncidentStatus) -> timedelta:
+        """The critical section: fresh reads, all guards again, the budget, the intent; then the act."""
+        assert status.policy_snapshot is not None
+        source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
+        await self.refresh(source)
+        now = self.clock.now()
+        situation = await self.gatherer.situation(incident, status, now)
+        situation = await self.queries.answered(situation)
+        situation = await self._permitted(situation)
+        decision = decide(situation, now)
+        if decision.kind not in ("act", "undo"):
+            return await self._finish(incident, decision)
+        if decision.reason == "Act":
+            await self.ledger.spend(situation.policy_name, situation.target_name, now)
+        written = await self.write(incident, decision.status)
+        return await self._act(written, decision)
+
+    async def _permitted(self, s: Situation) -> Situation:
+        plan = s.plan
+        if not isinstance(plan, Proposal):
+            return s
+        s = await self.permissions.asked(s, plan)
+        if s.acts or s.permission.denied or s.permission.problem:
+            return s
+        return replace(s, dry_run=await self.actor.rehearse(plan.writes, f"{s.namespace}/{s.name}"))
+
+    async def _act(self, incident: IncidentView, decision: Decision) -> timedelta:
+        assert incident.status is not None
+        step = next(step for step in incident.status.steps if step.id == decision.step)
+        results = await self.actor.perform(step, incident.title, lambda: not self.stopping())
+        status = recorded(incident.status, step.id, results, self.clock.now())
+        await self.write(incident, status)
+        return _after(results, decision)
+
+    async def _finish(self, incident: IncidentView, decision: Decision) -> timedelta:
+        written = await self.write(incident, decision.status)
+        self.delivery.deliver(written)
+        metrics.decided(decision.kind, decision.reason)
+        return decision.look_again
+
+    async def write(self, incident: IncidentView, status: IncidentStatus) -> IncidentView:
+        """Write the status with the resourceVersion that was read; nothing is written when nothing changed.
+
+        Raises:
+            Conflict: somebody else wrote it: forget what was decided, and look again.
+        """
+        patch = merge_patch(incident.status.dump() if incident.status else {}, status.dump())
+        if not patch:
+            return replace(incident, status=status)
+        body = {"metadata": {"resourceVersion": incident.resource_version, "uid": incident.uid}, "status": patch}
+        obj = await self.cluster.patch(INCIDENTS, incident.namespace, incident.name, body, "status")
+        written = view(obj)
+        assert written is not None, "the API server returns what it accepted"
+        log.info("incident", incident=written.title, phase=status.phase, message=status.message)
+        self.book.put(written)
+        return written
+
+
+def _after(results: list[Result], decision: Decision) -> timedelta:
+    if any(result.state in ("Unsure", "Refused") for result in results):
+        return UNSURE
+    if all(result.state == "Done" for result in results):
+        return timedelta(0)
+    return decision.look_again
+
+
+Errors = (GoldseamError, ValidationError)
+"""What a look may end with: the incident stays as it is, and is looked at again."""

@@ -1,0 +1,198 @@
+"""From firing alerts to incidents: match, resolve the target, open or wake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from goldseam import metrics
+from goldseam.api.incident import IncidentSpec
+from goldseam.api.policy import ClusterRemediationPolicySpec
+from goldseam.engine.alerts import ActiveAlert
+from goldseam.engine.matching import NoTarget, PolicyKey, PolicySpec, TargetKey, allows, concerns, matches, target_of
+from goldseam.engine.objects import controller, metadata, reference
+from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
+from goldseam.engine.naming import label
+from goldseam.engine.situation import LivePolicy
+from goldseam.errors import AlreadyExists, GoldseamError, NotFound
+from goldseam.ports import Clock, Cluster, Json
+from goldseam.services.book import IncidentBook, target_key
+from goldseam.services.catalogue import Armed, Catalogue
+from goldseam.services.gather import live_policy
+from goldseam.services.resources import INCIDENTS, NAMESPACES, NODES, OURS, PODS, REPLICA_SETS, TARGETS
+from goldseam.services.sources import Source
+from goldseam.services.views import IncidentView, view
+
+log = structlog.get_logger("goldseam.opener")
+
+CANDIDATES = 5
+
+
+@dataclass
+class Opener:
+    """Opens incidents for alerts that fire freshly."""
+
+    cluster: Cluster
+    clock: Clock
+    catalogue: Catalogue
+    book: IncidentBook
+    namespace: str
+    wake: Callable[[str], None]
+    """Looks at the incident of this uid."""
+    problem: Callable[[PolicyKey, str], None]
+    """Says on the policy why its alert opens nothing; empty when it does."""
+    _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
+    _owners: dict[tuple[str, str], TargetKey | None] = field(default_factory=dict)
+
+    async def answered(self, source: Source) -> None:
+        """A source was read: wake what is open, open what is new."""
+        for incident in self.book.all():
+            self.wake(incident.uid)
+        for name in sorted(self.catalogue.alerts_of(source.name)):
+            alerts = [a for key in source.history.by_name.get(name, ()) for a in source.history.rules[key].rule.alerts]
+            firing = [a for a in alerts if a.state == "firing" and matches(a.labels, source.spec.matchers)]
+            if not firing:
+                continue
+            for armed in list(self.catalogue.concerned(source.name, name)):
+                await self._guarded(source, armed, firing)
+
+    async def _guarded(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
+        try:
+            await self._consider(source, armed, firing)
+        except GoldseamError as error:
+            log.warning("not_opened", policy=str(armed.key), problem=str(error))
+
+    async def _consider(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
+        if armed.suspended:
+            return
+        policy = live_policy(armed.key.kind, await self._policy(armed.key))
+        if policy.spec is None:
+            return
+        for alert in firing:
+            if not concerns(policy.spec, armed.key.namespace, alert.labels):
+                continue
+            target = await self.target(policy.spec, armed.key.namespace, alert)
+            if isinstance(target, NoTarget):
+                self.problem(armed.key, target.message)
+            elif self.book.handling(armed.key, target) is None and self._long_enough(policy, target):
+                await self._open_if_fresh(source, policy, target, alert)
+
+    async def _policy(self, key: PolicyKey) -> Json:
+        return await self.cluster.get(OURS[key.kind], key.namespace, key.name)
+
+    def _long_enough(self, policy: LivePolicy, target: TargetKey) -> bool:
+        assert policy.spec is not None
+        wanted = policy.spec.alert.hold_for.total_seconds()
+        now = self.clock.monotonic()
+        return now - self._firing_since.setdefault((policy.key, target), now) >= wanted
+
+    async def target(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> TargetKey | NoTarget:
+        """The object that the alert is about: as the labels say, a pod by its topmost owner, a node by its address."""
+        named = target_of(spec, namespace, alert.labels)
+        if isinstance(named, NoTarget):
+            return named
+        if isinstance(spec, ClusterRemediationPolicySpec) and spec.target.namespace_selector is not None:
+            wanted = spec.target.namespace_selector.match_labels
+            found = await self.cluster.get(NAMESPACES, "", named.namespace)
+            if not allows(wanted, metadata(found).get("labels") or {}):
+                return NoTarget(f"namespace {named.namespace} is not one that namespaceSelector selects")
+        if named.kind == "Pod":
+            return await self._owner(named, spec.target.kind)
+        if named.kind == "Node" and spec.target.name is None and "node" not in alert.labels:
+            return await self._node_at(named.name)
+        return named
+
+    async def _owner(self, pod: TargetKey, wanted: str) -> TargetKey | NoTarget:
+        key = (pod.namespace, pod.name)
+        if self._owners.get(key) is None:
+            if len(self._owners) > 10_000:
+                self._owners.clear()
+            self._owners[key] = await self._top_owner(pod)
+        owner = self._owners[key]
+        if owner is None or owner.kind != wanted:
+            return NoTarget(f"pod {pod.namespace}/{pod.name} belongs to {owner or 'nobody'}, not to a {wanted}")
+        return owner
+
+    async def _top_owner(self, pod: TargetKey) -> TargetKey | None:
+        try:
+            owner = controller(await self.cluster.get(PODS, pod.namespace, pod.name))
+            if owner is not None and owner.get("kind") == "ReplicaSet":
+                owner = controller(await self.cluster.get(REPLICA_SETS, pod.namespace, str(owner["name"]))) or owner
+        except NotFound:
+            return None
+        return TargetKey(str(owner["kind"]), pod.namespace, str(owner["name"])) if owner else None
+
+    async def _node_at(self, address: str) -> TargetKey | NoTarget:
+        nodes = (await self.cluster.list(NODES)).items
+        found = [n for n in nodes if metadata(n).get("name") == address or address in _addresses(n)]
+        if len(found) != 1:
+            return NoTarget(f"the alert's label instance ({address}) fits {len(found)} nodes, not exactly one")
+        return TargetKey("Node", "", str(metadata(found[0])["name"]))
+
+    async def _open_if_fresh(self, source: Source, policy: LivePolicy, target: TargetKey, alert: ActiveAlert) -> None:
+        reading = source.reading(alert.labels.get("alertname", ""), lambda a: a.labels == alert.labels)
+        if reading.state != "Firing" or not reading.fresh:
+            return
+        resource = TARGETS[target.kind]
+        try:
+            obj = await self.cluster.get(resource, target.namespace, target.name)
+        except NotFound:
+            self.problem(
+                policy.key, f"{target.kind} {target.namespace}/{target.name}, which the alert names, does not exist"
+            )
+            return
+        self.problem(policy.key, "")
+        ref = reference(obj, resource.api_version, target.kind)
+        await self._open(policy, incident_spec(policy, ref, alert, await self._predecessor(policy, ref.uid)))
+        self._firing_since.pop((policy.key, target), None)
+
+    async def _predecessor(self, policy: LivePolicy, target_uid: str) -> str:
+        """The newest Incident of this policy and target: one list, by labels."""
+        page = await self.cluster.list(INCIDENTS, labels=f"{TARGET_LABEL}={label(target_uid)}")
+        mine = [o for o in page.items if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
+        mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
+        return str(mine[-1]["metadata"]["uid"]) if mine else ""
+
+    async def _open(self, policy: LivePolicy, spec: IncidentSpec) -> None:
+        namespace = spec.target.namespace or self.namespace
+        for _ in range(CANDIDATES):
+            body = manifest(spec, namespace)
+            try:
+                incident = view(await self.cluster.create(INCIDENTS, namespace, body))
+            except AlreadyExists:
+                found = await self.cluster.get(INCIDENTS, namespace, body["metadata"]["name"])
+                incident = view(found)
+                if incident is None or incident.over or not is_same(found.get("spec") or {}, spec):
+                    spec = spec.model_copy(update={"predecessor": found["metadata"]["uid"]})
+                    continue
+            assert incident is not None
+            log.info("opened", incident=incident.title, policy=str(policy.key), target=str(spec.target))
+            metrics.opened()
+            self.book.put(incident)
+            self.wake(incident.uid)
+            return
+
+    def concerns_target(
+        self, spec: PolicySpec, cluster: Sequence[str], incident: IncidentView, alert: ActiveAlert
+    ) -> bool:
+        """Whether an active alert is about this incident's policy and target; in doubt yes, so that it is not gone.
+
+        `cluster` are the source's matchers, which say what is about this cluster at all.
+        """
+        if not matches(alert.labels, cluster) or not concerns(spec, incident.spec.policy_ref.namespace, alert.labels):
+            return False
+        named = target_of(spec, incident.spec.policy_ref.namespace, alert.labels)
+        if isinstance(named, NoTarget):
+            return False
+        if named.kind == "Pod":
+            owner = self._owners.get((named.namespace, named.name))
+            return owner is None or owner == target_key(incident)
+        if named.kind == "Node" and "node" not in alert.labels and spec.target.name is None:
+            return named.name == incident.spec.target.name or "instance" in incident.spec.alert.labels
+        return named == target_key(incident)
+
+
+def _addresses(node: Json) -> set[str]:
+    return {str(a.get("address")) for a in (node.get("status") or {}).get("addresses") or []}

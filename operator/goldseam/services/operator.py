@@ -1,0 +1,149 @@
+"""The operator: its parts wired together, started in order, watched, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from goldseam import metrics
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.matching import PolicySpec
+from goldseam.engine.situation import Other
+from goldseam.engine.verdict import Reading
+from goldseam.ports import AlertServer, Clock, Cluster, Metrics, Notifier
+from goldseam.services.act import Actor
+from goldseam.services.book import IncidentBook, spent
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.delivery import Delivery, Events
+from goldseam.services.gather import Gatherer, pinned_spec
+from goldseam.services.inbox import Inbox
+from goldseam.services.ledger import LedgerBook
+from goldseam.services.look import Looker
+from goldseam.services.opener import Opener
+from goldseam.services.permissions import Permissions
+from goldseam.services.queries import Queries
+from goldseam.services.registrar import Registrar
+from goldseam.services.resources import INCIDENTS
+from goldseam.services.sources import Source, Sources
+from goldseam.services.statuses import Statuses
+from goldseam.services.views import IncidentView, view
+from goldseam.services.workers import Workers
+
+log = structlog.get_logger("goldseam.operator")
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the operator reaches the world through."""
+
+    cluster: Cluster
+    events: Events
+    notifier: Notifier
+    clock: Clock
+    source: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]]
+
+
+class Operator:
+    """All services of one running operator."""
+
+    def __init__(self, outside: Outside, inbox: Inbox, namespace: str) -> None:
+        cluster, clock = outside.cluster, outside.clock
+        self._cluster, self._clock = cluster, clock
+        self._stopping = False
+        self.loaded = False
+        self.book, self.catalogue = IncidentBook(), Catalogue()
+        self.ledger = LedgerBook(cluster)
+        self.sources = Sources(outside.source, clock, self._answered)
+        permissions = Permissions(cluster, clock)
+        self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
+        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses)
+        self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
+        self.looker = Looker(
+            cluster=cluster,
+            clock=clock,
+            book=self.book,
+            gatherer=Gatherer(cluster, self.catalogue, self.ledger, self._reading, self._others, namespace),
+            ledger=self.ledger,
+            permissions=permissions,
+            queries=Queries(self._promql, clock),
+            delivery=self.delivery,
+            actor=Actor(cluster),
+            refresh=self._refresh,
+            stopping=lambda: self._stopping,
+        )
+        self.workers = Workers(self.looker.look)
+        self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
+
+    async def run(self) -> None:
+        """Load what was begun before, then work until cancelled."""
+        await self._load()
+        async with asyncio.TaskGroup() as group:
+            for part in self._parts():
+                group.create_task(part)
+
+    def _parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        return self.registrar.run(), self.registrar.keep_checking(), self._heartbeat()
+
+    async def _load(self) -> None:
+        """One consistent list of all Incidents: open work is taken up, spent budgets are known."""
+        page = await self._cluster.list(INCIDENTS)
+        incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
+        await self.ledger.load(spent(iter(incidents)))
+        for incident in incidents:
+            self.book.put(incident)
+        for incident in self.book.all():
+            self.workers.wake(incident.uid)
+        log.info("loaded", incidents=len(incidents), open=len(self.book.all()))
+        self.loaded = True
+
+    async def _heartbeat(self) -> None:
+        while True:
+            metrics.heartbeat(len(self.book.all()))
+            await asyncio.sleep(1)
+
+    async def stop(self) -> None:
+        """Begin no further write, end the looks that have begun, stop reading."""
+        self._stopping = True
+        await self.sources.close()
+        await self.workers.close()
+        await self.delivery.close()
+
+    def _wake(self, uid: str) -> None:
+        self.workers.wake(uid)
+
+    async def _answered(self, source: Source) -> None:
+        if not self.loaded:
+            return
+        await self.opener.answered(source)
+        await self.registrar.answered(source)
+
+    async def _refresh(self, name: str) -> None:
+        source = self.sources.get(name)
+        if source is not None:
+            await source.refresh()
+
+    def _promql(self, name: str) -> Metrics | None:
+        source = self.sources.get(name)
+        return source.promql if source else None
+
+    def _reading(self, incident: IncidentView, spec: PolicySpec) -> Reading:
+        source = self.sources.get(spec.source_ref.name)
+        if source is None:
+            return Reading("Unknown", False, f"AlertSource {spec.source_ref.name} does not exist or is invalid")
+        return source.reading(
+            spec.alert.name, lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert)
+        )
+
+    def _others(self, incident: IncidentView) -> tuple[Other, ...]:
+        return self.book.others(incident)
+
+    def _runbook(self, incident: IncidentView) -> RunbookSpec | None:
+        if incident.status is None:
+            return None
+        ref = pinned_spec(incident, incident.status).runbook_ref
+        return self.catalogue.runbook(ref.name if ref else None)

@@ -1,0 +1,91 @@
+"""May the policy do it? A SubjectAccessReview as the policy's own identity, before every act."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goldseam.actions.registry import ACTIONS
+from goldseam.api.policy import RemediationPolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.proposal import Proposal, Right
+from goldseam.engine.situation import Permission, Situation
+from goldseam.errors import GoldseamError, NotFound
+from goldseam.ports import Access, Clock, Cluster
+from goldseam.services.resources import ADMISSION_BINDINGS, SERVICE_ACCOUNTS
+
+BINDING = "goldseam-incidents"
+REMEMBERED = 60.0
+"""Seconds for which the admission policy, once seen, is taken to be there."""
+
+
+def identity(policy: PolicyKey, service_account: str | None) -> tuple[str, tuple[str, ...]]:
+    """The user and groups of a policy: its ServiceAccount's, or its own."""
+    if service_account:
+        where = policy.namespace
+        theirs = ("system:serviceaccounts", f"system:serviceaccounts:{where}", "system:authenticated")
+        return f"system:serviceaccount:{where}:{service_account}", theirs
+    if policy.kind == "ClusterRemediationPolicy":
+        return f"goldseam:cluster-policy:{policy.name}", ("goldseam:cluster-policies",)
+    groups = ("goldseam:policies", f"goldseam:policies:{policy.namespace}")
+    return f"goldseam:policy:{policy.namespace}:{policy.name}", groups
+
+
+class Permissions:
+    """Asks the API server."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster, self._clock = cluster, clock
+        self._protected_until = 0.0
+
+    async def asked(self, s: Situation, plan: Proposal) -> Situation:
+        """The situation with what the policy may do, and whether Incidents are protected."""
+        assert s.policy is not None and s.policy.spec is not None, "guards hold where the policy is gone or invalid"
+        try:
+            protected = await self._incidents_protected()
+            denied = await self.denied(s.policy.key, s.policy.spec, plan.rights)
+        except GoldseamError as error:
+            return replace(s, permission=Permission(problem=f"rights could not be asked for: {error}"))
+        component = ACTIONS[s.rung.action].component if s.rung else ""
+        hints = tuple(_advice(right, s.policy.key, component) for right in denied)
+        return replace(s, permission=Permission(denied=hints), incidents_protected=protected)
+
+    async def denied(self, key: PolicyKey, spec: PolicySpec, rights: tuple[Right, ...]) -> list[Right]:
+        """The rights that the policy does not have.
+
+        Raises:
+            GoldseamError: it could not be asked.
+        """
+        account = spec.service_account_name if isinstance(spec, RemediationPolicySpec) else None
+        if account and not await self._exists(key.namespace, account):
+            return list(rights)  # a SubjectAccessReview says yes for an account that does not exist
+        user, groups = identity(key, account)
+        return [right for right in rights if not await self._cluster.allowed(_access(user, groups, right))]
+
+    async def _exists(self, namespace: str, account: str) -> bool:
+        try:
+            await self._cluster.get(SERVICE_ACCOUNTS, namespace, account)
+        except NotFound:
+            return False
+        return True
+
+    async def _incidents_protected(self) -> bool:
+        if self._clock.monotonic() < self._protected_until:
+            return True
+        try:
+            await self._cluster.get(ADMISSION_BINDINGS, "", BINDING)
+        except NotFound:
+            return False
+        self._protected_until = self._clock.monotonic() + REMEMBERED
+        return True
+
+
+def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:
+    return Access(user, groups, right.verb, right.group, right.resource, right.subresource, right.namespace, right.name)
+
+
+def _advice(right: Right, policy: PolicyKey, component: str) -> str:
+    piece = "hpa" if right.resource == "horizontalpodautoscalers" else component
+    return (
+        f"{policy} may not {right}: install the component {piece} of deploy/kustomize, or bind the right to the"
+        " policy's identity"
+    )

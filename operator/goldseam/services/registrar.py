@@ -1,0 +1,172 @@
+"""Takes in what the watches saw: arms policies, reads sources, keeps runbooks, and says on each object what it found."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.pause import PauseSpec
+from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.api.runbook import RunbookSpec
+from goldseam.api.status import PauseStatus
+from goldseam.engine.matching import PolicyKey
+from goldseam.errors import GoldseamError
+from goldseam.ports import Json
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.inbox import Inbox, Seen
+from goldseam.services.sources import Source, Sources
+from goldseam.services.statuses import Statuses
+
+log = structlog.get_logger("goldseam.registrar")
+
+POLICIES = ("RemediationPolicy", "ClusterRemediationPolicy")
+RETRY = 10.0
+RECHECK = 60.0
+
+
+class Registrar:
+    """The one who reads the inbox."""
+
+    def __init__(self, inbox: Inbox, catalogue: Catalogue, sources: Sources, statuses: Statuses) -> None:
+        self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
+        self._told: dict[str, tuple[str, int]] = {}
+        self._rules: dict[str, frozenset[str]] = {}
+
+    async def run(self) -> None:
+        """Take in what comes, for ever. One object that fails is tried again later, and holds up no other."""
+        while True:
+            for seen in await self._inbox.take():
+                await self._guarded(seen)
+
+    async def _guarded(self, seen: Seen) -> None:
+        try:
+            await self._take(seen)
+        except GoldseamError as error:
+            log.warning("not_taken_in", kind=seen.kind, name=seen.name, problem=str(error))
+            asyncio.get_running_loop().call_later(RETRY, self._again, seen)
+        except Exception:
+            log.exception("not_taken_in", kind=seen.kind, name=seen.name)
+
+    def _again(self, seen: Seen) -> None:
+        self._inbox.put(seen)
+
+    async def _take(self, seen: Seen) -> None:
+        if seen.kind in POLICIES:
+            await self._policy(seen)
+        elif seen.kind == "AlertSource":
+            await self._source(seen)
+        elif seen.kind == "Runbook":
+            await self._runbook(seen)
+        elif seen.body is not None:
+            await self._other(seen.kind, seen.body)
+
+    async def _policy(self, seen: Seen) -> None:
+        key = PolicyKey(seen.kind, seen.namespace, seen.name)
+        if seen.body is None:
+            self._catalogue.disarm(key)
+            return
+        try:
+            spec = read_spec(seen.kind, seen.body)
+        except InvalidSpec:
+            self._catalogue.disarm(key)
+        else:
+            assert isinstance(spec, RemediationPolicySpec | ClusterRemediationPolicySpec)
+            meta = seen.body["metadata"]
+            self._catalogue.arm(key, meta["uid"], int(meta.get("generation") or 0), spec)
+        await self._statuses.policy(seen.kind, seen.body)
+
+    async def _source(self, seen: Seen) -> None:
+        spec = None if seen.body is None else _read(seen)
+        if not isinstance(spec, AlertSourceSpec):
+            self._catalogue.sources.pop(seen.name, None)
+            await self._sources.remove(seen.name)
+            if seen.body is not None:
+                await self._statuses.simple(seen.kind, seen.body, str(spec))
+            return
+        self._catalogue.sources[seen.name] = spec
+        source = await self._sources.put(seen.name, spec)
+        if source.history.read_at is not None or source.history.problem != "it has not been read yet":
+            assert seen.body is not None
+            await self._statuses.source(seen.body, source)
+
+    async def answered(self, source: Source) -> None:
+        """A source was read: its status and that of its policies change only when what it has changes."""
+        rules = frozenset(source.history.by_name)
+        news = (source.history.problem, len(source.history.rules))
+        if self._told.get(source.name) != news:
+            self._told[source.name] = news
+            await self._recheck("AlertSource", "", source.name)
+        if self._rules.get(source.name) != rules:
+            changed = rules ^ self._rules.get(source.name, frozenset())
+            first = source.name not in self._rules
+            self._rules[source.name] = rules
+            for armed in list(self._catalogue.armed.values()):
+                if armed.source == source.name and (first or armed.alert in changed):
+                    await self._recheck(armed.key.kind, armed.key.namespace, armed.key.name)
+
+    async def _recheck(self, kind: str, namespace: str, name: str) -> None:
+        body = await self._statuses.refreshed(kind, namespace, name)
+        if body is not None:
+            self._inbox.put(Seen(kind, namespace, name, body))
+
+    def problem(self, key: PolicyKey, message: str) -> None:
+        """Note why a policy's alert opens nothing, and say it on the policy."""
+        if self._statuses.problems.get(key, "") == message:
+            return
+        if message:
+            self._statuses.problems[key] = message
+        else:
+            self._statuses.problems.pop(key, None)
+        asyncio.get_running_loop().create_task(self._recheck(key.kind, key.namespace, key.name))
+
+    async def keep_checking(self) -> None:
+        """Rights come and go without an event: policies that lack one are judged again from time to time."""
+        while True:
+            await asyncio.sleep(RECHECK)
+            for armed in list(self._catalogue.armed.values()):
+                body = await self._statuses.refreshed(armed.key.kind, armed.key.namespace, armed.key.name)
+                if body is not None and _lacks_a_right(body):
+                    self._inbox.put(Seen(armed.key.kind, armed.key.namespace, armed.key.name, body))
+
+    async def _runbook(self, seen: Seen) -> None:
+        if seen.body is None:
+            self._catalogue.runbooks.pop(seen.name, None)
+            return
+        spec = _read(seen)
+        if isinstance(spec, RunbookSpec):
+            self._catalogue.runbooks[seen.name] = spec
+            unbound = sum(threshold.state == "Unbound" for threshold in spec.thresholds)
+            await self._statuses.simple(seen.kind, seen.body, "", {"unbound": unbound})
+        else:
+            self._catalogue.runbooks.pop(seen.name, None)
+            await self._statuses.simple(seen.kind, seen.body, str(spec))
+
+    async def _other(self, kind: str, body: Json) -> None:
+        try:
+            spec = read_spec(kind, body)
+        except InvalidSpec as error:
+            await self._statuses.simple(kind, body, str(error))
+            return
+        fields: Json = {}
+        if isinstance(spec, PauseSpec):
+            created = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
+            fields = {"ends": PauseStatus(ends=spec.ends(created)).dump()["ends"]}
+        await self._statuses.simple(kind, body, "", fields)
+
+
+def _read(seen: Seen) -> object:
+    """The spec, or the problem with it as text."""
+    assert seen.body is not None
+    try:
+        return read_spec(seen.kind, seen.body)
+    except InvalidSpec as error:
+        return str(error)
+
+
+def _lacks_a_right(body: Json) -> bool:
+    found = (body.get("status") or {}).get("conditions") or []
+    return any(entry.get("type") == "Permitted" and entry.get("status") != "True" for entry in found)

@@ -1,0 +1,128 @@
+"""Reading the alert sources: one loop each; what was seen is kept as a history, from which verdicts are drawn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from goldseam import metrics
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.engine import verdict
+from goldseam.engine.alerts import ActiveAlert
+from goldseam.errors import GoldseamError
+from goldseam.ports import AlertServer, Clock, Metrics
+
+log = structlog.get_logger("goldseam.sources")
+
+JUST_NOW = 1.0
+"""Seconds: an answer that old counts as read just now."""
+
+Answered = Callable[["Source"], Awaitable[None]]
+
+
+class Source:
+    """One alert source: its reader and what was seen of it so far."""
+
+    def __init__(
+        self, name: str, spec: AlertSourceSpec, server: AlertServer, promql: Metrics, clock: Clock, answered: Answered
+    ) -> None:
+        self.name, self.spec, self.server, self.promql = name, spec, server, promql
+        self.history = verdict.History()
+        self.version = ""
+        self._clock, self._answered = clock, answered
+        self._lock = asyncio.Lock()
+        self._begun = float("-inf")
+
+    async def run(self) -> None:
+        """Read at every interval, for ever."""
+        while True:
+            await self.read()
+            await asyncio.sleep(self.spec.interval.total_seconds())
+
+    async def read(self) -> None:
+        """Read once, and tell who listens."""
+        async with self._lock:
+            await self._read()
+        await self._answered(self)
+
+    async def refresh(self) -> None:
+        """Make sure that the last answer was asked for just now: used before acting."""
+        async with self._lock:
+            if self._clock.monotonic() - self._begun > JUST_NOW:
+                await self._read()
+
+    async def _read(self) -> None:
+        self._begun = self._clock.monotonic()
+        try:
+            answer = await self.server.rules()
+            if not self.version:
+                with contextlib.suppress(GoldseamError):
+                    self.version = await self.server.version()
+        except GoldseamError as error:
+            self._failed(str(error))
+            return
+        if self.history.problem:
+            log.info("source_read", source=self.name, rules=len(answer.rules))
+        self.history = verdict.observe(self.history, answer, self._clock.monotonic())
+        metrics.source_read(self.name, ok=True)
+
+    def _failed(self, problem: str) -> None:
+        if self.history.problem != problem:
+            log.warning("source_unreachable", source=self.name, problem=problem)
+        self.history = verdict.failed(self.history, problem)
+        metrics.source_read(self.name, ok=False)
+
+    def reading(self, alert: str, ours: Callable[[ActiveAlert], bool]) -> verdict.Reading:
+        """The verdict on the alerts of this name that are `ours`."""
+        return verdict.verdict(
+            self.history, alert, ours, self._clock.monotonic(), self._clock.now(), self.spec.interval
+        )
+
+
+class Sources:
+    """All alert sources, each with its own loop."""
+
+    def __init__(
+        self, make: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]], clock: Clock, answered: Answered
+    ) -> None:
+        self._make, self._clock, self._answered = make, clock, answered
+        self._running: dict[str, tuple[Source, asyncio.Task[None]]] = {}
+
+    def get(self, name: str) -> Source | None:
+        """The source of that name."""
+        found = self._running.get(name)
+        return found[0] if found else None
+
+    async def put(self, name: str, spec: AlertSourceSpec) -> Source:
+        """Begin to read a source, or to read it as its new spec says."""
+        old = self._running.get(name)
+        if old is not None and old[0].spec == spec:
+            return old[0]
+        await self.remove(name)
+        server, promql = self._make(spec)
+        source = Source(name, spec, server, promql, self._clock, self._answered)
+        self._running[name] = (source, asyncio.create_task(self._supervised(source), name=f"source {name}"))
+        return source
+
+    async def _supervised(self, source: Source) -> None:
+        while True:
+            try:
+                await source.run()
+            except Exception:
+                log.exception("source_loop_failed", source=source.name)
+                await asyncio.sleep(source.spec.interval.total_seconds())
+
+    async def remove(self, name: str) -> None:
+        """Stop reading a source."""
+        _, task = self._running.pop(name, (None, None))
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop reading all."""
+        for name in list(self._running):
+            await self.remove(name)

@@ -1,0 +1,189 @@
+"""The status of what people write: accepted or not, and what to do about it. Written only when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from goldseam.api import conditions as c
+from goldseam.api.conditions import Condition, condition
+from goldseam.api.ladder import ACTIONS as RUNG_ACTIONS
+from goldseam.api.pause import PauseSpec
+from goldseam.api.policy import RemediationPolicySpec
+from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.proposal import Right
+from goldseam.errors import Conflict, GoldseamError, NotFound
+from goldseam.ports import Clock, Cluster, Json
+from goldseam.services.permissions import Permissions
+from goldseam.services.resources import OURS, WORKLOADS
+from goldseam.services.sources import Source
+from goldseam.services.views import merge_patch
+
+log = structlog.get_logger("goldseam.statuses")
+
+GetSource = Callable[[str], Source | None]
+
+
+class Statuses:
+    """Judges objects, and writes what it finds to their status."""
+
+    def __init__(self, cluster: Cluster, clock: Clock, permissions: Permissions, source: GetSource) -> None:
+        self._cluster, self._clock, self._permissions, self._source = cluster, clock, permissions, source
+        self.problems: dict[PolicyKey, str] = {}
+
+    async def policy(self, kind: str, obj: Json) -> None:
+        """Ready, Stalled, Permitted, RuleFound and TargetFound of a policy."""
+        now, generation = self._clock.now(), _generation(obj)
+        try:
+            spec = read_spec(kind, obj)
+        except InvalidSpec as error:
+            await self._write(kind, obj, _stalled(str(error), generation, now))
+            return
+        assert not isinstance(spec, RunbookSpec | PauseSpec)
+        key = PolicyKey(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        permitted = await self._permitted(key, spec, generation, now)  # type: ignore[arg-type]
+        extra = [permitted, *self._alert(spec, generation, now), *self._target(key, generation, now)]  # type: ignore[arg-type]
+        await self._write(kind, obj, [_ready(spec, permitted, obj, generation, now), *extra])  # type: ignore[arg-type]
+
+    async def _permitted(self, key: PolicyKey, spec: PolicySpec, generation: int, now: datetime) -> Condition:
+        rights = tuple(_rights(spec, key.namespace))
+        try:
+            denied = await self._permissions.denied(key, spec, rights)
+        except GoldseamError as error:
+            return condition(
+                c.PERMITTED, None, c.UNREACHABLE, f"rights could not be asked for: {error}", generation, now
+            )
+        if not denied:
+            return condition(c.PERMITTED, True, c.PERMISSION_GRANTED, "the ladder's rights are there", generation, now)
+        missing = ", ".join(str(right) for right in denied)
+        pieces = ", ".join(sorted({_piece(right) for right in denied}))
+        message = f"missing: {missing}. Install deploy/kustomize/components/{pieces}, or bind the right to the policy"
+        return condition(c.PERMITTED, False, c.PERMISSION_MISSING, message, generation, now)
+
+    def _alert(self, spec: PolicySpec, generation: int, now: datetime) -> Iterable[Condition]:
+        source = self._source(spec.source_ref.name)
+        if source is None:
+            message = f"AlertSource {spec.source_ref.name} does not exist: create it, or name another in sourceRef"
+            yield condition(c.RULE_FOUND, None, c.SOURCE_MISSING, message, generation, now)
+        elif source.history.read_at is None:
+            message = f"AlertSource {source.name} has not been read yet"
+            yield condition(c.RULE_FOUND, None, c.UNREACHABLE, message, generation, now)
+        elif spec.alert.name in source.history.by_name:
+            yield condition(
+                c.RULE_FOUND, True, c.RULE_PRESENT, f"AlertSource {source.name} has the rule", generation, now
+            )
+        else:
+            message = (
+                f"AlertSource {source.name} has no alerting rule named {spec.alert.name}: the policy never matches"
+            )
+            yield condition(c.RULE_FOUND, False, c.RULE_MISSING, message, generation, now)
+
+    def _target(self, key: PolicyKey, generation: int, now: datetime) -> Iterable[Condition]:
+        if problem := self.problems.get(key):
+            yield condition(c.TARGET_FOUND, False, c.NO_TARGET, problem, generation, now)
+
+    async def source(self, obj: Json, source: Source) -> None:
+        """Ready and SourceReachable of an AlertSource, with its version and rules."""
+        now, generation = self._clock.now(), _generation(obj)
+        problem = source.history.problem
+        reached = condition(
+            c.SOURCE_REACHABLE, not problem, c.UNREACHABLE if problem else c.READ, problem or "read", generation, now
+        )
+        ready = condition(c.READY, True, c.ACCEPTED, "the spec is valid", generation, now)
+        fields: Json = {"rules": len(source.history.rules)}
+        if source.version:
+            fields["version"] = source.version[:64]
+        await self._write("AlertSource", obj, [ready, reached], fields)
+
+    async def simple(self, kind: str, obj: Json, problem: str, fields: Json | None = None) -> None:
+        """Ready or Stalled of a kind that is only read."""
+        now, generation = self._clock.now(), _generation(obj)
+        if problem:
+            await self._write(kind, obj, _stalled(problem, generation, now))
+            return
+        ready = condition(c.READY, True, c.ACCEPTED, "the spec is valid", generation, now)
+        await self._write(kind, obj, [ready], fields)
+
+    async def _write(self, kind: str, obj: Json, new: Sequence[Condition], fields: Json | None = None) -> None:
+        old: dict[str, Any] = obj.get("status") or {}
+        before = [Condition.model_validate(entry) for entry in old.get("conditions") or []]
+        wanted = {
+            **old,
+            **(fields or {}),
+            "observedGeneration": _generation(obj),
+            "conditions": [entry.dump() for entry in c.merge(before, new)],
+        }
+        patch = merge_patch(old, wanted)
+        if not patch:
+            return
+        meta = obj["metadata"]
+        body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": patch}
+        try:
+            await self._cluster.patch(OURS[kind], meta.get("namespace", ""), meta["name"], body, "status")
+        except (Conflict, NotFound):
+            return  # it has changed: the watch brings the new one
+        except GoldseamError as error:
+            log.warning("status_not_written", kind=kind, name=meta["name"], problem=str(error))
+            raise
+
+    async def refreshed(self, kind: str, namespace: str, name: str) -> Json | None:
+        """The object as it is now; None when it is gone or cannot be read."""
+        try:
+            return await self._cluster.get(OURS[kind], namespace, name)
+        except GoldseamError:
+            return None
+
+
+def _generation(obj: Json) -> int:
+    return int(obj["metadata"].get("generation") or 0)
+
+
+def _stalled(message: str, generation: int, now: datetime) -> list[Condition]:
+    return [
+        condition(c.READY, False, c.INVALID_SPEC, message, generation, now),
+        condition(c.STALLED, True, c.INVALID_SPEC, message, generation, now),
+    ]
+
+
+def _ready(spec: PolicySpec, permitted: Condition, obj: Json, generation: int, now: datetime) -> Condition:
+    if spec.suspend:
+        return condition(c.READY, False, c.SUSPENDED, "spec.suspend is true", generation, now)
+    if spec.mode == "Act" and permitted.status == "False" and not _was_permitted(obj):
+        return condition(c.READY, False, c.PERMISSION_MISSING, permitted.message, generation, now)
+    return condition(
+        c.READY, True, c.ARMED, f"waiting for alert {spec.alert.name} in mode {spec.mode}", generation, now
+    )
+
+
+def _was_permitted(obj: Json) -> bool:
+    """Whether it was ever armed in mode Act: a right that goes missing later does not make it unready for GitOps."""
+    old = (obj.get("status") or {}).get("conditions") or []
+    return any(
+        e.get("type") == c.READY and e.get("status") == "True" and "mode Act" in e.get("message", "") for e in old
+    )
+
+
+def _rights(spec: PolicySpec, namespace: str) -> Iterable[Right]:
+    """The rights that the ladder's actions need, as far as they are known before there is a target."""
+    used = [action for action in RUNG_ACTIONS if any(rung.action == action for rung in spec.ladder)]
+    where = namespace if isinstance(spec, RemediationPolicySpec) else ""
+    plural = WORKLOADS[spec.target.kind].plural if spec.target.kind in WORKLOADS else "nodes"
+    if "scale" in used:
+        yield Right("patch", "apps", plural, "scale", where)
+    if "restart" in used:
+        yield Right("patch", "apps", plural, "", where)
+    if {"cordon", "drain", "uncordon"} & set(used):
+        yield Right("patch", "", "nodes")
+    if "drain" in used:
+        yield Right("create", "", "pods", "eviction")
+
+
+def _piece(right: Right) -> str:
+    if right.subresource == "scale":
+        return "scale"
+    return "nodes" if right.group == "" else "restart"

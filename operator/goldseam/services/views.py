@@ -1,0 +1,73 @@
+"""Incidents as the services hold them, and the merge patch from one status to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from goldseam.api.incident import IncidentSpec, IncidentStatus
+from goldseam.engine.closing import is_over
+from goldseam.engine.matching import PolicyKey
+from goldseam.ports import Json
+
+
+@dataclass(frozen=True)
+class IncidentView:
+    """One Incident as it was last read or written."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    created: str
+    spec: IncidentSpec
+    status: IncidentStatus | None
+    """None where the status was not written yet."""
+
+    @property
+    def policy(self) -> PolicyKey:
+        """Whose incident it is."""
+        ref = self.spec.policy_ref
+        return PolicyKey(ref.kind, ref.namespace, ref.name)
+
+    @property
+    def title(self) -> str:
+        """Its name, with its namespace."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.status is not None and is_over(self.status)
+
+
+def view(obj: Json) -> IncidentView | None:
+    """Read an Incident; None where it is not one that we could have written."""
+    meta = obj["metadata"]
+    try:
+        spec = IncidentSpec.model_validate(obj.get("spec") or {})
+        status = (
+            IncidentStatus.model_validate(obj["status"]) if (obj.get("status") or {}).get("policySnapshot") else None
+        )
+    except ValidationError:
+        return None
+    return IncidentView(
+        meta["namespace"],
+        meta["name"],
+        meta["uid"],
+        meta["resourceVersion"],
+        meta["creationTimestamp"],
+        spec,
+        status,
+    )
+
+
+def merge_patch(old: Any, new: Any) -> Any:
+    """The JSON merge patch (RFC 7396) that turns `old` into `new`; lists are replaced whole."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    patch = {key: None for key in old if key not in new}
+    changed = {key: merge_patch(old.get(key), value) for key, value in new.items() if old.get(key) != value}
+    return patch | changed

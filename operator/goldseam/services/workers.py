@@ -1,0 +1,85 @@
+"""One task an open incident: it looks when it is woken, and at the latest when its last decision said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from goldseam.services.look import AFTER_ERROR, Errors
+
+log = structlog.get_logger("goldseam.workers")
+
+Look = Callable[[str], Awaitable[timedelta | None]]
+
+BACK_OFF = 2.0
+LONGEST = timedelta(seconds=60)
+
+
+class Workers:
+    """The tasks of the open incidents."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._wakes: dict[str, asyncio.Event] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+
+    def wake(self, uid: str) -> None:
+        """Look at this incident now; begins its task if it has none."""
+        if self._closing:
+            return
+        if uid not in self._tasks:
+            self._wakes[uid] = asyncio.Event()
+            self._tasks[uid] = asyncio.create_task(self._work(uid), name=f"incident {uid}")
+        self._wakes[uid].set()
+
+    async def _work(self, uid: str) -> None:
+        failures = 0
+        again: timedelta | None = timedelta(0)
+        while again is not None and not self._closing:
+            self._wakes[uid].clear()
+            try:
+                again = await self._look(uid)
+                failures = 0
+            except Errors as error:
+                failures += 1
+                again = min(AFTER_ERROR * BACK_OFF ** min(failures - 1, 5), LONGEST)
+                log.warning("look_failed", incident=uid, problem=str(error), again_in=again.total_seconds())
+            except Exception:
+                failures += 1
+                again = LONGEST
+                log.exception("look_failed", incident=uid)
+            if again is not None:
+                await self._rest(uid, again, interruptible=failures == 0)
+        self._tasks.pop(uid, None)
+        self._wakes.pop(uid, None)
+
+    async def _rest(self, uid: str, span: timedelta, *, interruptible: bool) -> None:
+        """Sleep until woken; after a failure the whole time, so that wakes make no storm of retries."""
+        if not interruptible:
+            await asyncio.sleep(span.total_seconds())
+            return
+        try:
+            async with asyncio.timeout(max(span.total_seconds(), 0.01)):
+                await self._wakes[uid].wait()
+        except TimeoutError:
+            return
+
+    @property
+    def count(self) -> int:
+        """How many incidents have a task."""
+        return len(self._tasks)
+
+    async def close(self) -> None:
+        """Let every look that has begun end, then stop."""
+        self._closing = True
+        tasks = list(self._tasks.values())
+        for event in list(self._wakes.values()):
+            event.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=15)
+            for task in late:
+                task.cancel()

@@ -1,0 +1,53 @@
+"""The settings: environment variables `GOLDSEAM_*`, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "GOLDSEAM_"
+
+
+class SettingsProblem(ValueError):
+    """A setting is wrong or unknown; the message says which, and what to write."""
+
+
+class Settings(BaseSettings):
+    """How the operator runs."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, use_attribute_docstrings=True, extra="forbid")
+
+    kubeconfig: Path | None = None
+    """A kubeconfig file. Default: the pod's ServiceAccount."""
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = "goldseam-system"
+    """The operator's own namespace: node incidents and signing keys live there."""
+    listen_host: str = "0.0.0.0"  # noqa: S104 - the kubelet's probes come from outside the pod
+    """Where `/metrics`, `/healthz` and `/readyz` are served."""
+    listen_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """The port for that; 0 takes a free one."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """How much is logged."""
+    log_format: Literal["json", "console"] = "json"
+    """`json`: one object a line. `console`: for people."""
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsProblem: a name is unknown or a value is wrong.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsProblem(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsProblem(f"{name}: {first['msg']}") from error

@@ -1,0 +1,92 @@
+"""Small live objects, as the API server would return them: only what an action looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+MARK = {"goldseam.dev/token": "0123456789abcdef"}
+
+
+def manages(manager: str, *fields: str, operation: str = "Update", subresource: str = "") -> Json:
+    """An entry of managedFields: the manager owns the fields, such as `spec.replicas`."""
+    tree: Json = {}
+    for field in fields:
+        node = tree
+        for key in field.split("."):
+            node = node.setdefault(f"f:{key}", {})
+    entry: Json = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": tree}
+    return entry | ({"subresource": subresource} if subresource else {})
+
+
+def owned_by(kind: str, name: str, *, controller: bool = True) -> list[Json]:
+    """The ownerReferences of an object that another one brought."""
+    return [
+        {"apiVersion": "example.com/v1", "kind": kind, "name": name, "uid": f"uid-{name}", "controller": controller}
+    ]
+
+
+def workload(kind: str = "Deployment", replicas: int = 3, *, ready: int | None = None, **more: Any) -> Json:
+    """A workload whose rollout is complete. `spec`, `status` and `metadata` in `more` are laid over it."""
+    ready = replicas if ready is None else ready
+    status: Json = {"observedGeneration": 4}
+    if kind == "DaemonSet":
+        status |= {"desiredNumberScheduled": replicas, "updatedNumberScheduled": replicas, "numberReady": ready}
+    else:
+        status |= {"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready}
+    if kind == "StatefulSet":
+        status |= {"currentRevision": "api-1", "updateRevision": "api-1"}
+    meta: Json = {"namespace": "shop", "name": "api", "uid": "uid-api", "resourceVersion": "100", "generation": 4}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": meta | more.get("metadata", {}),
+        "spec": ({} if kind == "DaemonSet" else {"replicas": replicas}) | {"template": {}} | more.get("spec", {}),
+        "status": status | more.get("status", {}),
+    }
+
+
+def scale_of(obj: Json) -> Json:
+    """The workload's `/scale`. It leaves out a zero, as the API server does."""
+    meta = {key: obj["metadata"][key] for key in ("namespace", "name", "uid", "resourceVersion")}
+    replicas = obj["spec"]["replicas"]
+    spec = {"replicas": replicas} if replicas else {}
+    return {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": meta, "spec": spec}
+
+
+def hpa(floor: int | None = 2, most: int = 8, *, name: str = "api", target: Json | None = None, **meta: Any) -> Json:
+    """A HorizontalPodAutoscaler of Deployment `api`, as an item of a list: without apiVersion and kind."""
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"} | (target or {})
+    spec = {"scaleTargetRef": ref, "maxReplicas": most} | ({} if floor is None else {"minReplicas": floor})
+    return {
+        "metadata": {"namespace": "shop", "name": name, "uid": f"uid-hpa-{name}", "resourceVersion": "200"} | meta,
+        "spec": spec,
+    }
+
+
+def node(name: str = "worker-1", *, ready: bool = True, cordoned: str = "", labels: Json | None = None) -> Json:
+    """A node; `cordoned` is the field manager who did it, and `goldseam` leaves its mark."""
+    meta: Json = {"name": name, "uid": f"uid-{name}", "resourceVersion": "300", "labels": labels or {}}
+    if cordoned:
+        meta |= {"managedFields": [manages(cordoned, "spec.unschedulable")]}
+        meta |= {"annotations": MARK} if cordoned == "goldseam" else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": meta,
+        "spec": {"unschedulable": True} if cordoned else {},
+        "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+    }
+
+
+def pod(name: str, owner: str = "ReplicaSet", *, ready: bool = True, phase: str = "Running", **more: Any) -> Json:
+    """A pod on `worker-1`, as an item of a list; `owner` is the kind of its controller, empty for none."""
+    meta: Json = {"namespace": "shop", "name": name, "uid": f"uid-{name}", "resourceVersion": "400"}
+    if owner:
+        meta["ownerReferences"] = owned_by(owner, "of-it")
+    return {
+        "metadata": meta | more.get("metadata", {}),
+        "spec": {"nodeName": "worker-1"} | more.get("spec", {}),
+        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+    }

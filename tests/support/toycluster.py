@@ -1,0 +1,219 @@
+"""A cluster in memory: enough of the API server for the services, with every write counted and every fault on demand.
+
+It keeps what the real one keeps: uids, resourceVersions, generations, managedFields, `/scale`, 404, 409. What depends on
+admission, RBAC or controllers is proven on the real control plane.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, NotFound, Unavailable
+from goldseam.ports import Access, Json, Page, Resource
+
+Key = tuple[str, str, str]
+
+
+class Killed(BaseException):
+    """The operator was killed: no handler of the code under test may catch it."""
+
+
+@dataclass
+class ToyCluster:
+    """Objects by plural, namespace and name."""
+
+    now: Callable[[], str]
+    objects: dict[Key, Json] = field(default_factory=dict)
+    writes: list[tuple[str, str, str, Json]] = field(default_factory=list)
+    """Every accepted write: verb, path, manager, body."""
+    kill_at: int | None = None
+    """The ordinal of the write, from 1, at which the operator dies."""
+    kill_after: bool = False
+    """Whether the write takes effect before it dies."""
+    denied: set[str] = field(default_factory=set)
+    """Resources, with subresource, that a SubjectAccessReview says no to."""
+    unreadable: set[str] = field(default_factory=set)
+    """Plurals whose reads fail."""
+    budget: int = 1_000
+    """How many evictions a PodDisruptionBudget lets through."""
+    _version: int = 0
+    _attempts: int = 0
+    _owners: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, plural: str, obj: Json) -> Json:
+        """Put an object in, as a person would."""
+        obj = copy.deepcopy(obj)
+        meta = obj.setdefault("metadata", {})
+        meta.setdefault("uid", f"uid-{plural}-{meta['name']}-{self._version}")
+        meta.setdefault("creationTimestamp", self.now())
+        meta.setdefault("generation", 1)
+        self._bump(obj)
+        self.objects[plural, meta.get("namespace", ""), meta["name"]] = obj
+        return obj
+
+    def edit(self, plural: str, namespace: str, name: str, body: Json, manager: str = "kubectl-edit") -> Json:
+        """Change an object, as a person or another controller would."""
+        obj = self.objects[plural, namespace, name]
+        self._merge(obj, body, manager)
+        return obj
+
+    def remove(self, plural: str, namespace: str, name: str) -> None:
+        """Delete an object."""
+        del self.objects[plural, namespace, name]
+
+    def all(self, plural: str) -> Iterator[Json]:
+        """All objects of a kind."""
+        return (obj for (kind, _, _), obj in self.objects.items() if kind == plural)
+
+    async def get(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json:
+        self._readable(resource)
+        obj = self._find(resource.plural, namespace, name)
+        return self._scale(obj) if subresource == "scale" else self._shown(obj)
+
+    async def list(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
+    ) -> Page:
+        self._readable(resource)
+        found = [o for (p, ns, _), o in sorted(self.objects.items()) if p == resource.plural and namespace in ("", ns)]
+        if labels:
+            key, value = labels.split("=")
+            found = [o for o in found if (o["metadata"].get("labels") or {}).get(key) == value]
+        if fields:
+            node = fields.removeprefix("spec.nodeName=")
+            found = [o for o in found if o["spec"].get("nodeName") == node]
+        return Page(tuple(self._shown(o) for o in found), str(self._version))
+
+    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+        key = (resource.plural, namespace, body["metadata"]["name"])
+        if key in self.objects:
+            raise AlreadyExists(key[2])
+        with_uid = copy.deepcopy(body)
+        return self._write("create", key, body, lambda: self._shown(self.add(resource.plural, with_uid)))
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: Json, subresource: str = "", *, dry_run: bool = False
+    ) -> Json:
+        obj = self._find(resource.plural, namespace, name)
+        pins = body.get("metadata") or {}
+        for pin in ("uid", "resourceVersion"):
+            if pin in pins and pins[pin] != obj["metadata"][pin]:
+                raise Conflict(f"{pin} of {name} is {obj['metadata'][pin]}")
+        if dry_run:
+            return self._shown(obj)
+        key = (resource.plural, namespace, name + (f"/{subresource}" if subresource else ""))
+        changes = {k: v for k, v in body.items() if k != "metadata"}
+        marks = {k: v for k, v in pins.items() if k not in ("uid", "resourceVersion")}
+        if marks and not subresource:
+            changes["metadata"] = marks
+        return self._write("patch", key, body, lambda: self._merged(obj, changes))
+
+    async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
+        pod = self._find("pods", namespace, name)
+        if pod["metadata"]["uid"] != uid:
+            raise Conflict(f"uid of {name}")
+        if self.budget <= 0:
+            raise BudgetExhausted("Cannot evict pod as it would violate the pod's disruption budget.")
+        if dry_run:
+            return
+
+        def take() -> Json:
+            self.budget -= 1
+            self.remove("pods", namespace, name)
+            return pod
+
+        self._write("evict", ("pods", namespace, name), {"uid": uid}, take)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        raise NotImplementedError("nothing deletes yet")
+
+    async def allowed(self, access: Access) -> bool:
+        name = f"{access.resource}/{access.subresource}" if access.subresource else access.resource
+        return name not in self.denied
+
+    def _readable(self, resource: Resource) -> None:
+        if resource.plural in self.unreadable:
+            raise Unavailable("HTTP 503")
+
+    def _find(self, plural: str, namespace: str, name: str) -> Json:
+        try:
+            return self.objects[plural, namespace, name]
+        except KeyError:
+            raise NotFound(f"{plural} {namespace}/{name}") from None
+
+    def _write(self, verb: str, key: Key, body: Json, effect: Callable[[], Json]) -> Json:
+        self._attempts += 1
+        doomed = self.kill_at == self._attempts
+        if doomed and not self.kill_after:
+            raise Killed
+        result = effect()
+        self.writes.append((verb, "/".join(key), "goldseam", copy.deepcopy(body)))
+        if doomed:
+            raise Killed
+        return result
+
+    @property
+    def attempts(self) -> int:
+        """How many writes were tried."""
+        return self._attempts
+
+    def _merged(self, obj: Json, body: Json) -> Json:
+        self._merge(obj, copy.deepcopy(body), "goldseam")
+        return self._shown(obj)
+
+    def _merge(self, obj: Json, body: Json, manager: str) -> None:
+        before = json.dumps(obj.get("spec"), sort_keys=True)
+        _merge(obj, body)
+        owners = self._owners.setdefault(obj["metadata"]["uid"], {})
+        for path in _leaves(body.get("spec") or {}, "spec"):
+            owners[path] = manager
+        if json.dumps(obj.get("spec"), sort_keys=True) != before:
+            obj["metadata"]["generation"] = obj["metadata"].get("generation", 1) + 1
+        self._bump(obj)
+
+    def _bump(self, obj: Json) -> None:
+        self._version += 1
+        obj["metadata"]["resourceVersion"] = str(self._version)
+
+    def _shown(self, obj: Json) -> Json:
+        shown = copy.deepcopy(obj)
+        owners = self._owners.get(obj["metadata"]["uid"], {})
+        shown["metadata"]["managedFields"] = [
+            {"manager": manager, "operation": "Update", "fieldsV1": _fields(path)} for path, manager in owners.items()
+        ]
+        return shown
+
+    def _scale(self, obj: Json) -> Json:
+        meta = {k: obj["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
+        return {"kind": "Scale", "metadata": meta, "spec": {"replicas": obj["spec"].get("replicas", 1)}}
+
+
+def _merge(obj: Json, patch: Json) -> None:
+    """RFC 7396."""
+    for key, value in patch.items():
+        if value is None:
+            obj.pop(key, None)
+        elif isinstance(value, dict):
+            if not isinstance(obj.get(key), dict):
+                obj[key] = {}
+            _merge(obj[key], value)
+        else:
+            obj[key] = value
+
+
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield path
+        return
+    for key, inner in value.items():
+        yield from _leaves(inner, f"{path}\0{key}")
+
+
+def _fields(path: str) -> Json:
+    nested: Json = {}
+    for key in reversed(path.split("\0")):
+        nested = {f"f:{key}": nested}
+    return nested

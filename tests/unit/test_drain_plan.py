@@ -1,0 +1,244 @@
+"""drain: which pods go, in which order, which ones stop it, and when it is done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldseam.actions.drain import ACTION, MIRROR, MOST_PODS
+from goldseam.actions.nodes import CONTROL_PLANE
+from goldseam.api.incident import Step
+from goldseam.api.ladder import Drain
+from goldseam.engine.proposal import Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
+from tests.support.objects import node, pod
+
+PATCHING = Right("patch", "", "nodes", name="worker-1")
+EVICTING = Right("create", "", "pods", "eviction")
+LOCAL = {"volumes": [{"name": "data", "persistentVolumeClaim": {}}, {"name": "tmp", "emptyDir": {}}]}
+
+
+def plan(
+    *pods: dict[str, Any], target: dict[str, Any] | None = None, nodes: list[dict[str, Any]] | None = None
+) -> Plan:
+    target = target or node()
+    others = [node("worker-2")] if nodes is None else nodes
+    return ACTION.plan(Drain(), World(target=target, pods=pods, nodes=(target, *others)), "token")
+
+
+def proposal(*pods: dict[str, Any], target: dict[str, Any] | None = None) -> Proposal:
+    found = plan(*pods, target=target)
+    assert isinstance(found, Proposal), found
+    return found
+
+
+def evicted(found: Plan) -> list[str]:
+    assert isinstance(found, Proposal), found
+    return [write.object.name for write in found.writes if write.verb == "Evict"]
+
+
+def refused(found: Plan) -> str:
+    assert isinstance(found, Refusal), found
+    assert len(found.message) <= 512
+    return found.reason
+
+
+def noted(name: str, **annotations: str) -> dict[str, Any]:
+    return pod(name, metadata={"annotations": {key.replace("__", "/"): value for key, value in annotations.items()}})
+
+
+def test_the_node_is_cordoned_before_its_pods_are_evicted() -> None:
+    found = proposal(pod("api-1"), pod("api-2"))
+    assert found.summary == "cordon and drain Node worker-1: evict 2 pods"
+    assert [write.verb for write in found.writes] == ["Patch", "Evict", "Evict"]
+    assert found.writes[0].field == "spec.unschedulable"
+    eviction = found.writes[1]
+    assert (str(eviction.object), eviction.object.uid) == ("Pod shop/api-1", "uid-api-1")
+    assert eviction.object.api_version == "v1"
+    assert [o.kind for o in found.obligations] == ["Uncordon"]
+    assert (found.rights, found.takes_nodes) == ((PATCHING, EVICTING), 1)
+
+
+def test_a_node_that_we_cordoned_before_is_only_emptied() -> None:
+    found = proposal(pod("api-1"), target=node(cordoned="goldseam"))
+    assert [write.verb for write in found.writes] == ["Evict"]
+    assert found.summary == "drain Node worker-1: evict 1 pods"
+    assert (found.obligations, found.rights, found.takes_nodes) == ((), (EVICTING,), 0)
+
+
+def test_a_node_that_a_person_cordoned_is_emptied_and_stays_theirs() -> None:
+    found = proposal(pod("api-1"), target=node(cordoned="kubectl-cordon"))
+    assert (found.obligations, found.takes_nodes) == ((), 1)
+    assert found.summary.endswith("somebody else cordoned it: it will not be uncordoned")
+
+
+def test_a_node_without_pods_to_evict_is_cordoned_all_the_same() -> None:
+    found = proposal(pod("proxy", "DaemonSet"))
+    assert found.summary == "cordon and drain Node worker-1: there is no pod to evict"
+    assert [write.verb for write in found.writes] == ["Patch"]
+    assert found.rights == (PATCHING,)
+
+
+@pytest.mark.parametrize("by", ["goldseam", "kubectl-cordon"])
+def test_a_cordoned_node_without_pods_is_drained_already(by: str) -> None:
+    assert isinstance(plan(target=node(cordoned=by)), NothingToDo)
+
+
+def test_what_would_not_leave_is_left_alone() -> None:
+    found = proposal(
+        pod("static", "Node", metadata={"annotations": {MIRROR: "x"}}),
+        pod("proxy", "DaemonSet"),
+        pod("done", "Job", phase="Succeeded"),
+        pod("broken", "", phase="Failed"),
+        pod("going", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        pod("api-1"),
+    )
+    assert evicted(found) == ["api-1"]
+
+
+KINDS = st.sampled_from(["ReplicaSet", "StatefulSet", "DaemonSet", "Job"])
+
+
+@given(st.lists(st.tuples(KINDS, st.booleans(), st.sampled_from(["Running", "Pending", "Failed"])), max_size=30))
+def test_a_drain_never_touches_pods_of_daemonsets_and_never_names_a_pod_twice(
+    pods: list[tuple[str, bool, str]],
+) -> None:
+    made = [pod(f"{kind.lower()}-{i}", kind, ready=ready, phase=phase) for i, (kind, ready, phase) in enumerate(pods)]
+    found = plan(*made)
+    names = evicted(found)
+    assert not [name for name in names if name.startswith("daemonset")]
+    assert sorted(names) == sorted({n for n, (k, _, p) in zip([m["metadata"]["name"] for m in made], pods, strict=True)
+                                    if k != "DaemonSet" and p != "Failed"})  # fmt: skip
+
+
+def test_unready_pods_go_first_and_statefulsets_last_from_their_highest_ordinal() -> None:
+    found = proposal(
+        pod("db-2", "StatefulSet"),
+        pod("db-10", "StatefulSet"),
+        pod("api-1"),
+        pod("api-0", ready=False),
+        pod("db-0", "StatefulSet", ready=False),
+        pod("job", "Job"),
+    )
+    assert evicted(found) == ["api-0", "db-0", "api-1", "job", "db-10", "db-2"]
+
+
+def test_a_name_without_an_ordinal_is_taken_as_it_is() -> None:
+    assert evicted(plan(pod("odd", "StatefulSet"), pod("db-1", "StatefulSet"))) == ["db-1", "odd"]
+
+
+def test_lost_local_storage_is_counted() -> None:
+    found = proposal(pod("api-1", spec=LOCAL), pod("api-2"))
+    assert evicted(found) == ["api-1", "api-2"]
+    assert found.summary.endswith("evict 2 pods; the emptyDir volumes of 1 are lost")
+
+
+def test_pods_that_nobody_would_bring_back_stop_it() -> None:
+    found = plan(*(pod(f"lonely-{i}", "") for i in range(5)), pod("api-1"))
+    assert refused(found) == "UnmanagedPods"
+    assert isinstance(found, Refusal)
+    assert "shop/lonely-0, shop/lonely-1, shop/lonely-2 and 2 more" in found.message
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [{"karpenter.sh__do-not-disrupt": "true"}, {"cluster-autoscaler.kubernetes.io__safe-to-evict": "false"}],
+)
+def test_a_pod_that_must_not_be_disturbed_stops_it(annotations: dict[str, str]) -> None:
+    found = plan(pod("api-1"), noted("batch", **annotations))
+    assert refused(found) == "DoNotDisrupt"
+    assert isinstance(found, Refusal)
+    assert "shop/batch" in found.message
+
+
+def test_marks_that_allow_a_disturbance_stop_nothing() -> None:
+    marks = {"karpenter.sh__do-not-disrupt": "false", "cluster-autoscaler.kubernetes.io__safe-to-evict": "true"}
+    assert evicted(plan(noted("batch", **marks))) == ["batch"]
+
+
+def test_it_never_evicts_goldseam_itself() -> None:
+    labels = {"app.kubernetes.io/name": "goldseam"}
+    assert refused(plan(pod("goldseam-1", metadata={"namespace": "ops", "labels": labels}))) == "OwnPod"
+
+
+def test_one_drain_evicts_so_many_pods_and_no_more() -> None:
+    pods = [pod(f"api-{i}") for i in range(MOST_PODS + 1)]
+    assert len(evicted(plan(*pods[:-1]))) == MOST_PODS
+    assert refused(plan(*pods)) == "TooManyPods"
+
+
+def tainted(key: str, effect: str = "NoSchedule", name: str = "worker-2", value: str | None = None) -> dict[str, Any]:
+    made = node(name)
+    made["spec"]["taints"] = [{"key": key, "effect": effect} | ({"value": value} if value else {})]
+    return made
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [node("worker-2", ready=False)],
+        [node("worker-2", cordoned="kubectl-cordon")],
+        [tainted(CONTROL_PLANE)],
+        [tainted("gone", "NoExecute")],
+    ],
+)
+def test_pods_that_have_nowhere_to_go_stay(others: list[dict[str, Any]]) -> None:
+    assert refused(plan(pod("api-1"), nodes=others)) == "NowhereToGo"
+
+
+def test_a_node_of_the_same_pool_takes_the_pods() -> None:
+    gpu, other = tainted("gpu", name="worker-1", value="a"), tainted("gpu", value="a")
+    assert evicted(plan(pod("api-1"), target=gpu, nodes=[other])) == ["api-1"]
+    assert refused(plan(pod("api-1"), target=gpu, nodes=[tainted("gpu", value="b")])) == "NowhereToGo"
+
+
+def test_a_preference_keeps_no_pod_away() -> None:
+    assert evicted(plan(pod("api-1"), nodes=[tainted("slow", "PreferNoSchedule")])) == ["api-1"]
+
+
+def test_a_condition_that_both_nodes_have_is_not_one_that_pods_tolerate() -> None:
+    full = "node.kubernetes.io/disk-pressure"
+    assert refused(plan(pod("api-1"), target=tainted(full, name="worker-1"), nodes=[tainted(full)])) == "NowhereToGo"
+
+
+def test_a_control_plane_node_is_not_drained_while_another_one_is_out_of_service() -> None:
+    master = {CONTROL_PLANE: ""}
+    others = [node("m-2", ready=False, labels=master), node("worker-2")]
+    assert refused(plan(pod("api-1"), target=node("m-1", labels=master), nodes=others)) == "ControlPlaneAtRisk"
+
+
+def test_a_refusal_fits_an_incident_whatever_the_names() -> None:
+    assert refused(plan(*(pod(f"{i}-{'a' * 240}", "") for i in range(9)))) == "UnmanagedPods"
+
+
+def test_a_node_that_is_gone_is_refused() -> None:
+    assert refused(ACTION.plan(Drain(), World(target=None), "token")) == "TargetGone"
+
+
+def observed(*pods: dict[str, Any], gone: bool = False, message: str = "") -> Effect:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    writes = [w.model_copy(update={"message": message}) for w in proposal(pod("api-1"), pod("api-2")).writes]
+    step = Step(id="1-drain", rung=0, action="drain", intent_at=now, writes=writes)
+    return ACTION.observe(step, World(target=None if gone else node(), pods=pods))
+
+
+def test_it_is_done_when_every_pod_is_gone() -> None:
+    assert observed(pod("proxy", "DaemonSet")) == Effect(True, "2 pods are gone from Node worker-1")
+
+
+def test_a_pod_that_is_still_there_is_named_with_what_holds_it() -> None:
+    assert observed(pod("api-2")) == Effect(False, "1 of 2 pods are still on Node worker-1: shop/api-2")
+    held = observed(pod("api-2"), message="held by PodDisruptionBudget api")
+    assert held.message.endswith("shop/api-2 (held by PodDisruptionBudget api)")
+
+
+def test_another_pod_of_the_same_name_is_another_pod() -> None:
+    assert observed(pod("api-1", metadata={"uid": "another"})).done
+
+
+def test_a_node_that_vanished_is_empty() -> None:
+    assert observed(gone=True) == Effect(True, "the node is gone")
