@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "run",
         help="run the operator",
-        description="Runs the operator. Its settings are the environment variables GOLDSEAM_* (docs/reference/settings.md).",
+        description="Runs the operator. It is set by environment variables GOLDSEAM_* (docs/reference/settings.md).",
     )
     return parser
 

@@ -65,7 +65,7 @@ def test_the_node_is_cordoned_before_its_pods_are_evicted() -> None:
 def test_a_node_that_we_cordoned_before_is_only_emptied() -> None:
     found = proposal(pod("api-1"), target=node(cordoned="goldseam"))
     assert [write.verb for write in found.writes] == ["Evict"]
-    assert found.summary == "drain Node worker-1: evict 1 pods"
+    assert found.summary == "drain Node worker-1: evict 1 pod"
     assert (found.obligations, found.rights, found.takes_nodes) == ((), (EVICTING,), 0)
 
 
@@ -227,7 +227,7 @@ def observed(*pods: dict[str, Any], gone: bool = False, message: str = "") -> Ef
 
 
 def test_it_is_done_when_every_pod_is_gone() -> None:
-    assert observed(pod("proxy", "DaemonSet")) == Effect(True, "2 pods are gone from Node worker-1")
+    assert observed(pod("proxy", "DaemonSet")) == Effect(True, "what was evicted is gone from Node worker-1 (2 pods)")
 
 
 def test_a_pod_that_is_still_there_is_named_with_what_holds_it() -> None:

@@ -1,8 +1,8 @@
 """drain: cordon the node, then evict its pods through the Eviction API, which keeps to PodDisruptionBudgets.
 
-What stays is what `kubectl drain` leaves (kubectl `pkg/drain/filters.go`): static pods and those of DaemonSets; and what
-is finished or terminating. Pods with `emptyDir` volumes go, whatever the medium: every rollout of their owner loses the
-volume just the same, and most pods with a sidecar have one; the summary counts them. To keep such a pod, mark it
+What stays is what `kubectl drain` leaves (kubectl `pkg/drain/filters.go`): static pods and those of DaemonSets; and
+what is finished or terminating. Pods with `emptyDir` volumes go, whatever the medium: every rollout of their owner
+loses them just as well, and most pods with a sidecar have one; the summary counts them. To keep such a pod, mark it
 `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`.
 """
 
@@ -53,12 +53,16 @@ def _proposed(node: Json, leaving: list[Json]) -> Proposal:
 def _what(node: Json, leaving: list[Json]) -> str:
     """What the drain does, in numbers, and what it costs."""
     lost = sum(_has_local_storage(pod) for pod in leaving)
-    words = f"evict {len(leaving)} pods" if leaving else "there is no pod to evict"
+    words = f"evict {_pods(len(leaving))}" if leaving else "there is no pod to evict"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
     if cordoned(node) and not cordoned_by_us(node):
         words += "; somebody else cordoned it: it will not be uncordoned"
     return words
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
 
 
 def _leaves(pod: Json) -> bool:
@@ -124,7 +128,7 @@ def _bounded(names: list[str]) -> str:
 
 
 def _nowhere(world: World) -> Refusal | None:
-    """No other node would take the pods: Ready, schedulable, and with no taint but those that the pods tolerate here."""
+    """No other node would take the pods: Ready, schedulable, no taint but those tolerated here."""
     assert world.target is not None
     tolerated = {taint for taint in _taints(world.target) if not taint[0].startswith(_CONDITION)}
     if any(is_ready(node) and not cordoned(node) and _taints(node) <= tolerated for node in others(world)):
@@ -150,7 +154,7 @@ def observe(step: Step, world: World) -> Effect:
     left = [write for write in evictions if write.object.uid in here]
     where = node_ref(world.target)
     if not left:
-        return effect(True, f"{len(evictions)} pods are gone from {where}")
+        return effect(True, f"what was evicted is gone from {where} ({_pods(len(evictions))})")
     names = _bounded([f"{w.object.namespace}/{w.object.name}{f' ({w.message})' if w.message else ''}" for w in left])
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
 

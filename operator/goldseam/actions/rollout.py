@@ -33,8 +33,8 @@ def taken_at_once(workload: Workload) -> int:
     """How many ready pods a rollout takes away at the same time at most. Replacing an unready pod costs nothing.
 
     Source: `ResolveFenceposts` and `MaxUnavailable` in kubernetes `pkg/controller/deployment/util`, and the update
-    loops of `pkg/controller/{daemon,statefulset}`. A StatefulSet takes its highest ordinal even while a lower one is unready,
-    so there an unready pod saves nothing.
+    loops of `pkg/controller/{daemon,statefulset}`. A StatefulSet takes its highest ordinal even while a lower one is
+    unready, so there an unready pod saves nothing.
     """
     if strategy(workload).get("type") == "Recreate":
         return workload.ready

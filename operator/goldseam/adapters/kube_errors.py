@@ -1,4 +1,4 @@
-"""From an answer of the API server to an error of ours. Causes are kept, bodies are not: a Strict error quotes objects."""
+"""From an answer of the API server to an error of ours. Causes are kept, bodies are not: some quote whole objects."""
 
 from __future__ import annotations
 

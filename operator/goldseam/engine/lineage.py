@@ -78,7 +78,7 @@ def last_writer(obj: Json, field: str) -> str:
 
 
 def still_ours(obligation: Obligation, world: World) -> bool:
-    """Whether the field holds what we wrote, and its last writer is us (a Scale has no managedFields, its object has)."""
+    """Whether the field holds what we wrote, and its last writer is us (not a Scale, its object has managedFields)."""
     ref = obligation.object
     obj, main = live(world, obligation), world.touched.get(place(ref.kind, ref.namespace, ref.name))
     if obj is None or main is None or value_at(obj, obligation.field) != obligation.want:

@@ -150,10 +150,16 @@ class Workload:
         if not self._observed:
             return True
         if self.kind == "StatefulSet":
-            return self.status.get("updateRevision") != self.status.get("currentRevision") and not self._on_delete
+            new = self.status.get("updateRevision") != self.status.get("currentRevision")
+            return new and self._updated < self.replicas - self._partition and not self._on_delete
         if self.kind == "DaemonSet":
             return self._updated < self.replicas and not self._on_delete
         return self._updated < self.replicas or int(self.status.get("replicas") or 0) > self._updated
+
+    @property
+    def _partition(self) -> int:
+        rolling = (self.spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
+        return int(rolling.get("partition") or 0)
 
     @property
     def _on_delete(self) -> bool:

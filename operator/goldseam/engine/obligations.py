@@ -36,11 +36,17 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
     obj = live(s.world, o)
     if obj is None:
         return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
-    if value_at(obj, o.field) == o.original and not (_active(s) and o.due_at is None):
+    if value_at(obj, o.field) == o.original and (_undone_by_us(o, s) or not _active(s) or o.due_at is not None):
         return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
     if not still_ours(o, s.world):
         return record.settled(o, "Lost", _lost(o, s.world))
     return o
+
+
+def _undone_by_us(o: Obligation, s: Situation) -> bool:
+    """Whether a rung of this incident put it back, as `uncordon` does after `drain`."""
+    written = [w for step in s.status.steps for w in step.writes if (w.object, w.field) == (o.object, o.field)]
+    return any(w.state == "Done" and w.want == o.original for w in written)
 
 
 def _active(s: Situation) -> bool:
@@ -87,7 +93,8 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
 def undo(o: Obligation, s: Situation, now: datetime) -> Step:
     """The step that pays it, or half of it: replicas go down by at most half in one write."""
     obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
-    assert obj is not None and main is not None, "examined() lets only live objects through"
+    assert obj is not None, "examined() lets only live objects through"
+    assert main is not None, "a live subresource has an object"
     want = _next(o)
     write = Write(
         verb="Patch",
@@ -161,8 +168,12 @@ def voided(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
 
 
 def due_now(status: IncidentStatus, step: Step, now: datetime) -> IncidentStatus:
-    """The step failed half-way: what it made us owe falls due at once."""
+    """The step failed half-way: what it made us owe falls due at once, and so does the cordon that it built on."""
     touched = {(w.object, w.field) for w in step.writes}
-    return record.each_obligation(
-        status, lambda o: o.model_copy(update={"due_at": now}) if (o.object, o.field) in touched else o
-    )
+    drained = step.action == "drain"
+
+    def due(o: Obligation) -> Obligation:
+        concerned = (o.object, o.field) in touched or (drained and o.kind == "Uncordon")
+        return o.model_copy(update={"due_at": now}) if concerned else o
+
+    return record.each_obligation(status, due)

@@ -96,7 +96,8 @@ def _reverted(step: Step, s: Situation) -> str:
     for write in step.writes:
         obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
         if obj is not None and value_at(obj, write.field) != write.want:
-            return f"{write.field} of {write.object} is {value_at(obj, write.field)[:80]}, where Goldseam had set {write.want}"
+            value = value_at(obj, write.field)[:80]
+            return f"{write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
     return ""
 
 

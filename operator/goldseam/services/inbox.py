@@ -1,4 +1,4 @@
-"""What the watches saw and nobody has looked at yet: one entry an object, the newest, so it is bounded by their number."""
+"""What the watches saw and nobody has looked at yet: one entry an object, the newest one, so it is bounded."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _hour(moment: datetime) -> datetime:
 
 
 def _folded(entries: Iterable[Spent]) -> list[Spent]:
-    """One entry a policy, target and hour: the count grows, `last` is the latest, so a window counts too many at most."""
+    """One entry a policy, target and hour. `last` is the latest, so a window counts too many at most, never too few."""
     by_hour: dict[tuple[str, str, datetime], Spent] = {}
     for entry in entries:
         key = (entry.policy, entry.target, _hour(entry.last))
@@ -91,7 +91,7 @@ def _folded(entries: Iterable[Spent]) -> list[Spent]:
 
 
 def _fitting(entries: list[Spent], now: datetime) -> tuple[list[Spent], datetime | None]:
-    """What is younger than a week; beyond what Guardrails can hold the oldest go, and it is said since when it is whole."""
+    """What is younger than a week. Beyond what Guardrails can hold the oldest go; then it is said since when it is whole."""
     young = [entry for entry in entries if now - entry.last < LONGEST]
     kept = young[-MAX_LEDGER:]
     return kept, (kept[0].last if len(kept) < len(young) else None)

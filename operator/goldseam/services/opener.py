@@ -12,9 +12,9 @@ from goldseam.api.incident import IncidentSpec
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import NoTarget, PolicyKey, PolicySpec, TargetKey, allows, concerns, matches, target_of
+from goldseam.engine.naming import label
 from goldseam.engine.objects import controller, metadata, reference
 from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
-from goldseam.engine.naming import label
 from goldseam.engine.situation import LivePolicy
 from goldseam.errors import AlreadyExists, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json

@@ -1,4 +1,4 @@
-"""Takes in what the watches saw: arms policies, reads sources, keeps runbooks, and says on each object what it found."""
+"""Takes in what the watches saw: arms policies, reads sources, keeps runbooks, says on each object what it found."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import structlog
 
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.api.pause import PauseSpec
-from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.api.status import PauseStatus
 from goldseam.engine.matching import PolicyKey

@@ -13,10 +13,13 @@ from goldseam.engine.situation import Ledger, Situation, Spent
 
 
 def cooldown(s: Situation, now: datetime) -> Hold | None:
-    """The policy acted on this target in an earlier incident a short while ago."""
-    if s.status.kpis.first_action_at is not None:
-        return None
-    last = [e.last for e in s.ledger.entries if e.policy == s.policy_name and e.target == s.target_name]
+    """The policy acted on this target in an earlier incident a short while ago.
+
+    What the ledger has since this incident was opened is its own: a reservation made before the operator was killed.
+    """
+    opened = s.status.kpis.detected_at or now
+    mine = (s.policy_name, s.target_name)
+    last = [e.last for e in s.ledger.entries if (e.policy, e.target) == mine and e.last < opened]
     ends = max(last) + s.pinned.limits.cooldown if last else now
     if ends <= now:
         return None

@@ -1,0 +1,241 @@
+"""The whole engine on a toy cluster and a virtual clock: look after look, with the operator killed at will."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from goldseam.api.incident import IncidentStatus
+from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.alerts import ActiveAlert, Samples
+from goldseam.engine.objects import reference
+from goldseam.engine.opening import first_status, incident_spec, manifest
+from goldseam.engine.verdict import Reading
+from goldseam.errors import Conflict, GoldseamError
+from goldseam.ports import Json, Message
+from goldseam.services.act import Actor
+from goldseam.services.book import IncidentBook, spent
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.delivery import Delivery
+from goldseam.services.gather import Gatherer, live_policy
+from goldseam.services.ledger import LedgerBook
+from goldseam.services.look import Looker
+from goldseam.services.permissions import Permissions
+from goldseam.services.queries import Queries
+from goldseam.services.resources import INCIDENTS
+from goldseam.services.views import view
+from tests.support.toycluster import Killed, ToyCluster
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NAMESPACE = "goldseam-system"
+
+
+@dataclass
+class VirtualClock:
+    """Time that passes when the test says so."""
+
+    moment: datetime = START
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return (self.moment - START).total_seconds() + 1_000
+
+    def advance(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class ToyMetrics:
+    """PromQL answers by expression."""
+
+    answers: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    async def query(self, expression: str) -> Samples:
+        return Samples(self.answers.get(expression, ()))
+
+
+@dataclass
+class ToyPeople:
+    """Who was told what."""
+
+    told: list[Message] = field(default_factory=list)
+    events: dict[str, str] = field(default_factory=dict)
+
+    async def record(self, regarding: Json, kind: str, reason: str, action: str, note: str, name: str) -> bool:
+        self.events[name] = note
+        return True
+
+    async def post(self, url: str, message: Message, secret: str | None) -> None:
+        self.told.append(message)
+
+
+class Harness:
+    """One policy, one target, one alert, one operator at a time."""
+
+    def __init__(self, policy: Json, target: Json, plural: str, *, runbook: RunbookSpec | None = None) -> None:
+        self.clock, self.people, self.promql = VirtualClock(), ToyPeople(), ToyMetrics()
+        self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        kind = policy["kind"]
+        self.policy_plural = "remediationpolicies" if kind == "RemediationPolicy" else "clusterremediationpolicies"
+        self.policy = self.cluster.add(self.policy_plural, policy)
+        self.target = self.cluster.add(plural, target)
+        self.plural = plural
+        self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": "goldseam-incidents"}})
+        self.runbook = runbook
+        self.reading = Reading("Firing", True, "the alert is firing", START)
+        self.alert_state = "Firing"
+        self.knows = True
+        self._boot()
+
+    def _boot(self) -> None:
+        """A new process: nothing is remembered but what the cluster holds."""
+        self.book, catalogue = IncidentBook(), Catalogue()
+        if self.runbook is not None:
+            catalogue.runbooks["default"] = self.runbook
+        self.ledger = LedgerBook(self.cluster)
+        gatherer = Gatherer(self.cluster, catalogue, self.ledger, lambda *_: self.read(), self.book.others, NAMESPACE)
+        self.delivery = Delivery(
+            self.cluster, self.people, self.people, self.clock, lambda _: self.runbook, lambda _: None, NAMESPACE
+        )
+
+        async def refresh(_: str) -> None:
+            return None
+
+        self.looker = Looker(
+            cluster=self.cluster,
+            clock=self.clock,
+            book=self.book,
+            gatherer=gatherer,
+            ledger=self.ledger,
+            permissions=Permissions(self.cluster, self.clock),
+            queries=Queries(lambda _: self.promql, self.clock),
+            delivery=self.delivery,
+            actor=Actor(self.cluster),
+            refresh=refresh,
+            stopping=lambda: False,
+        )
+
+    def read(self) -> Reading:
+        """What the alert source says now; evaluated just now."""
+        if not self.knows:
+            return Reading("Unknown", False, "the alert source tells nothing: cannot connect")
+        return Reading(self.alert_state, True, f"the alert is {self.alert_state}", self.clock.now())  # type: ignore[arg-type]
+
+    async def start(self) -> None:
+        """Start the operator: one list, as it does in life."""
+        self._boot()
+        page = await self.cluster.list(INCIDENTS)
+        found = [incident for obj in page.items if (incident := view(obj)) is not None]
+        await self.ledger.load(spent(iter(found)))
+        for incident in found:
+            self.book.put(incident)
+
+    async def open(self) -> None:
+        """Open the incident, as the opener does."""
+        policy = live_policy(self.policy["kind"], self.policy)
+        labels = {
+            "alertname": "Trouble",
+            "namespace": self.target["metadata"].get("namespace", ""),
+            "severity": "critical",
+        }
+        alert = ActiveAlert(labels, {}, "firing", self.clock.now())
+        spec = incident_spec(policy, reference(self.target), alert, "")
+        namespace = spec.target.namespace or NAMESPACE
+        incident = view(await self.cluster.create(INCIDENTS, namespace, manifest(spec, namespace)))
+        assert incident is not None
+        self.book.put(incident)
+        await self.looker.write(incident, first_status(policy, spec, self.clock.now()))
+
+    @property
+    def status(self) -> IncidentStatus:
+        """The incident's status, as the cluster holds it."""
+        return IncidentStatus.model_validate(next(self.cluster.all("incidents"))["status"])
+
+    def live(self) -> Json:
+        """The target as it stands."""
+        meta = self.target["metadata"]
+        return self.cluster.objects[self.plural, meta.get("namespace", ""), meta["name"]]
+
+    async def look(self) -> timedelta | None:
+        """One look."""
+        uid = next(self.cluster.all("incidents"))["metadata"]["uid"]
+        return await self.looker.look(uid)
+
+    async def settle(self, seconds: float, until: Any = None) -> None:
+        """Look, again and again, while so many seconds pass; controllers do their work between the looks."""
+        end = self.clock.moment + timedelta(seconds=seconds)
+        for _ in range(2_000):
+            self.controllers()
+            try:
+                again = await self.look()
+            except Conflict:
+                again = timedelta(0)
+            except GoldseamError:
+                again = timedelta(seconds=5)
+            if again is None or self.clock.moment >= end or (until is not None and until(self.status)):
+                return
+            self.clock.advance(max(min(again.total_seconds(), 5.0), 0.05))
+        raise AssertionError("it does not come to rest")
+
+    async def settle_through_crashes(self, seconds: float) -> bool:
+        """As `settle`, starting the operator anew when it was killed. Returns whether it was."""
+        try:
+            await self.settle(seconds)
+        except Killed:
+            self.cluster.kill_at = None
+            await self.start()
+            await self.settle(seconds)
+            return True
+        return False
+
+    def controllers(self) -> None:
+        """Deployments have their pods ready at once; replaced templates are rolled out at once."""
+        for obj in (*self.cluster.all("deployments"), *self.cluster.all("statefulsets")):
+            wanted = obj["spec"].get("replicas", 1)
+            obj["status"] = {
+                **(obj.get("status") or {}),
+                "observedGeneration": obj["metadata"]["generation"],
+                "replicas": wanted,
+                "readyReplicas": wanted,
+                "updatedReplicas": wanted,
+                "availableReplicas": wanted,
+            }
+
+
+def deployment(replicas: int = 3, **metadata: Any) -> Json:
+    """A Deployment `shop/api`."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "api", "namespace": "shop", **metadata},
+        "spec": {
+            "replicas": replicas,
+            "template": {"metadata": {}, "spec": {"containers": [{"name": "a", "image": "x"}]}},
+        },
+        "status": {
+            "observedGeneration": 1,
+            "replicas": replicas,
+            "readyReplicas": replicas,
+            "updatedReplicas": replicas,
+        },
+    }
+
+
+def policy(*ladder: Json, **spec: Any) -> Json:
+    """A RemediationPolicy in mode Act with quick timings."""
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "RemediationPolicy",
+        "metadata": {"name": "api", "namespace": "shop"},
+        "spec": {
+            "mode": "Act",
+            "alert": {"name": "Trouble"},
+            "target": {"name": "api"},
+            "ladder": [{"timeout": "60s", "verify": {"settle": "5s"}, **rung} for rung in ladder],
+            "resolve": {"after": "10s", "revertAfter": "20s"},
+            **spec,
+        },
+    }
