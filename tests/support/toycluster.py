@@ -1,7 +1,7 @@
-"""A cluster in memory: enough of the API server for the services, with every write counted and every fault on demand.
+"""A cluster in memory: enough of the API server for the services, every write counted, every fault on demand.
 
-It keeps what the real one keeps: uids, resourceVersions, generations, managedFields, `/scale`, 404, 409. What depends on
-admission, RBAC or controllers is proven on the real control plane.
+It keeps what the real one keeps: uids, resourceVersions, generations, managedFields, `/scale`, 404, 409. What depends
+on admission, RBAC or controllers is proven on the real control plane.
 """
 
 from __future__ import annotations
