@@ -34,7 +34,9 @@ def run(home: Path, options: cluster.Options, command: Sequence[str]) -> int:
 def _supervise(home: Path) -> int:
     """Start the supervisor. Returns the writing end of the pipe, which no other process inherits."""
     reading, writing = os.pipe()
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from controlplane import supervisor as s; s.watch(*sys.argv[2:])"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from controlplane import supervisor as s; s.watch(*sys.argv[2:])"
+    )
     subprocess.Popen(
         [sys.executable, "-c", code, str(HERE), str(home), str(reading)],
         pass_fds=(reading,),

@@ -1,0 +1,117 @@
+"""Fixtures of the cluster tests: one control plane a worker, fresh namespaces, our cluster-scoped objects removed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import exporter as exporters
+from tests.support.operator_process import OperatorProcess, running, service_account
+from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """The control plane. Its directory stays after the run, with logs and the audit log."""
+    with control_plane(tmp_path_factory.mktemp("plane"), nodes=4) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def crds(cluster: Plane) -> Plane:
+    """The control plane with our kinds."""
+    cluster.must("apply", "--server-side", "-k", str(ROOT / "crds"))
+    names = ("incidents", *OURS)
+    cluster.must("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{n}.goldseam.dev" for n in names))
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def installed(crds: Plane) -> Plane:
+    """The control plane with everything of `deploy/kustomize/overlays/all`, but no pod: the operator is our process."""
+    crds.must(
+        "apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "deploy" / "kustomize" / "overlays" / "all")
+    )
+    crds.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
+    eventually(lambda: _protected(crds), "the admission policies to be in force")
+    return crds
+
+
+def _protected(plane: Plane) -> bool:
+    """An admission policy takes effect a moment after it is applied."""
+    spec = {
+        "policyRef": {"kind": "RemediationPolicy", "namespace": "default", "name": "x", "uid": "x"},
+        "target": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "x", "uid": "x"},
+        "alert": {"name": "x", "activeAt": "2026-01-01T00:00:00Z"},
+    }
+    forged = {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "Incident",
+        "metadata": {"name": "probe", "namespace": "default"},
+        "spec": spec,
+    }
+    done = plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(forged))
+    return done.returncode != 0 and "goldseam-incidents" in done.stderr
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(installed: Plane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The operator's own credentials."""
+    return service_account(installed, tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture
+def operator(installed: Plane, operator_kubeconfig: Path, tmp_path: Path, source: str) -> Iterator[OperatorProcess]:
+    """A running operator with the rights of its ServiceAccount."""
+    with running(operator_kubeconfig, tmp_path / "operator.log") as process:
+        yield process
+
+
+@pytest.fixture
+def namespace(installed: Plane) -> Iterator[str]:
+    """A fresh namespace; whatever of ours is cluster-scoped is removed after the test."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    installed.must("create", "namespace", name)
+    installed.must("label", "namespace", name, "goldseam.dev/test=true")
+    yield name
+    for kind in OURS:
+        installed.must("delete", kind, "--all", "-A", "--wait=true", "--ignore-not-found")
+    installed.must("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def source(installed: Plane, namespace: str) -> str:
+    """The default AlertSource: the real Prometheus, read every second."""
+    spec = {"url": installed.prometheus, "interval": "1s"}
+    installed.apply(
+        {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}, "spec": spec}
+    )
+    return "default"
+
+
+@pytest.fixture
+def trouble(installed: Plane, namespace: str) -> Iterator[Callable[..., None]]:
+    """Makes alerts fire and end: `trouble(1, alert="Backlog", deployment="worker")`, with a real rule for each alert."""
+    group = namespace
+    known: dict[str, Json] = {}
+    with exporters.exporter(installed) as exporting:
+
+        def set_trouble(value: float, *, alert: str = "Trouble", **labels: str) -> None:
+            if alert not in known:
+                known[alert] = {
+                    "alert": alert,
+                    "expr": f'trouble{{about="{alert}"}} > 0',
+                    "labels": {"severity": "critical"},
+                }
+                installed.rules(group, list(known.values()))
+            exporting.set(value, about=alert, **({"namespace": namespace} | labels))
+
+        yield set_trouble
+        installed.rules(group, [])

@@ -1,0 +1,94 @@
+"""The operator as a process with its ServiceAccount's token, as in a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.plane import Plane, eventually, python
+
+NAMESPACE = "goldseam-system"
+
+
+class OperatorProcess:
+    """One running operator."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self.log, self.port = log, _free_port()
+        env = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
+        env |= {
+            "GOLDSEAM_KUBECONFIG": str(kubeconfig),
+            "GOLDSEAM_NAMESPACE": NAMESPACE,
+            "GOLDSEAM_LISTEN_HOST": "127.0.0.1",
+            "GOLDSEAM_LISTEN_PORT": str(self.port),
+        }
+        with log.open("ab") as out:
+            self.process = subprocess.Popen([python(), "-m", "goldseam", "run"], env=env, stdout=out, stderr=out)
+
+    def ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of one of its endpoints; 0 when it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+                return int(answer.status), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM. Returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+@contextmanager
+def running(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
+    """An operator that is ready; it is ended with the context."""
+    operator = OperatorProcess(kubeconfig, log)
+    try:
+        eventually(lambda: operator.ready() or operator.process.poll() is not None, "the operator to be ready")
+        assert operator.process.poll() is None, log.read_text()[-3000:]
+        yield operator
+    finally:
+        if operator.process.poll() is None:
+            operator.kill()
+
+
+def service_account(plane: Plane, home: Path, server: str = "") -> Path:
+    """A kubeconfig with the ServiceAccount's token; `server` puts something else before the API server."""
+    token = plane.must("create", "token", "goldseam", "-n", NAMESPACE, "--duration", "3h").strip()
+    admin = json.loads(Path(plane.kubeconfig).read_text())
+    admin["users"] = [{"name": "admin", "user": {"token": token}}]
+    if server:
+        admin["clusters"][0]["cluster"] = {"server": server}
+    file = home / "operator.kubeconfig"
+    file.write_text(json.dumps(admin))
+    return file
+
+
+def _free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])

@@ -1,0 +1,136 @@
+"""The real control plane, as the cluster tests use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
+PATIENCE = 60.0
+OURS = ("remediationpolicies", "clusterremediationpolicies", "alertsources", "runbooks", "pauses", "guardrails")
+
+
+def eventually(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """What `ask` answers once it is true; fails with the last answer when it never is."""
+    deadline, answer = time.monotonic() + patience, None
+    while time.monotonic() < deadline:
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {patience:g} s; last answer: {answer!r}")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A control plane of our own, with Prometheus and Alertmanager."""
+
+    home: Path
+    env: dict[str, str]
+
+    @property
+    def kubeconfig(self) -> str:
+        """The admin's kubeconfig."""
+        return self.env["KUBECONFIG"]
+
+    @property
+    def prometheus(self) -> str:
+        """Prometheus' URL."""
+        return self.env["PROMETHEUS_URL"]
+
+    def kubectl(self, *args: str, input: str | None = None) -> subprocess.CompletedProcess[str]:  # noqa: A002
+        """Run kubectl as admin; the caller looks at the result."""
+        return subprocess.run(
+            ["kubectl", "--kubeconfig", self.kubeconfig, *args],
+            input=input,
+            capture_output=True,
+            text=True,
+            env=os.environ | self.env,
+            check=False,
+            timeout=120,
+        )
+
+    def must(self, *args: str, input: str | None = None) -> str:  # noqa: A002
+        """Run kubectl; it must succeed."""
+        done = self.kubectl(*args, input=input)
+        assert done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
+        return done.stdout
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Apply objects as a person would."""
+        items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.must("apply", "-f", "-", input=json.dumps(items))
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+        """One object; empty when there is none."""
+        where = ["-n", namespace] if namespace else []
+        done = self.kubectl("get", kind, name, *where, "-o", "json", "--show-managed-fields")
+        found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return found
+
+    def all(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind."""
+        where = ["-n", namespace] if namespace else ["-A"]
+        items: list[dict[str, Any]] = json.loads(self.must("get", kind, *where, "-o", "json"))["items"]
+        return items
+
+    def audit(self) -> Iterator[dict[str, Any]]:
+        """What the API server's audit log has: the judge of every test about effects."""
+        with (self.home / "log" / "audit.json").open() as log:
+            for line in log:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+    def reload(self) -> None:
+        """Let Prometheus read its rules anew."""
+        request = urllib.request.Request(self.prometheus + "/-/reload", method="POST")
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def rules(self, name: str, rules: list[dict[str, Any]]) -> None:
+        """Give Prometheus a group of rules; an empty list takes the group away."""
+        file = self.home / "prometheus" / "rules.d" / f"{name}.yml"
+        if rules:
+            file.write_text(json.dumps({"groups": [{"name": name, "interval": "1s", "rules": rules}]}))
+        else:
+            file.unlink(missing_ok=True)
+        self.reload()
+
+
+@contextmanager
+def control_plane(home: Path, nodes: int) -> Iterator[Plane]:
+    """Start one; it ends with us, however we end: its command waits for a pipe that only we hold."""
+    command = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", str(nodes), "--dir", str(home)]
+    process = subprocess.Popen(
+        [*command, "--", "sh", "-c", "env; echo up; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    env = {}
+    for line in process.stdout:
+        if line.strip() == "up":
+            break
+        name, _, value = line.rstrip("\n").partition("=")
+        if name in ("KUBECONFIG", "PROMETHEUS_URL", "ALERTMANAGER_URL", "PATH"):
+            env[name] = value
+    else:
+        raise AssertionError(f"the control plane did not come up; logs are in {home}/log")
+    try:
+        yield Plane(home.resolve(), env)
+    finally:
+        process.stdin.close()
+        process.wait(60)
+
+
+def python() -> str:
+    """The interpreter that runs the tests."""
+    return sys.executable
