@@ -98,7 +98,7 @@ def source(installed: Plane, namespace: str) -> str:
 
 @pytest.fixture
 def trouble(installed: Plane, namespace: str) -> Iterator[Callable[..., None]]:
-    """Makes alerts fire and end: `trouble(1, alert="Backlog", deployment="worker")`, with a real rule for each alert."""
+    """Makes alerts fire and end: `trouble(1, alert="Backlog", deployment="worker")`; each alert has a real rule."""
     group = namespace
     known: dict[str, Json] = {}
     with exporters.exporter(installed) as exporting:

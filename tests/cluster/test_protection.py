@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.as_operator import AsOperator
+from tests.support.as_operator import Answer, AsOperator
 from tests.support.plane import Plane
 
 OPERATOR = "system:serviceaccount:goldseam-system:goldseam"
@@ -37,94 +38,85 @@ def incident(namespace: str, name: str) -> dict[str, Any]:
     }
 
 
-def status(owes: int) -> str:
-    return json.dumps({"status": {"phase": "Monitoring", "epoch": 1, "owes": owes}})
+def status(owes: int) -> dict[str, Any]:
+    return {"phase": "Monitoring", "epoch": 1, "owes": owes}
 
 
 @pytest.fixture
-def as_as_operator(installed: Plane, operator_kubeconfig: Path) -> AsOperator:
+def as_operator(installed: Plane, operator_kubeconfig: Path) -> AsOperator:
     """kubectl with the operator's token."""
     return AsOperator(installed, operator_kubeconfig)
 
 
 @pytest.fixture
-def namespace(installed: Plane, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of the test's own, in which the user `tenant` is admin and may even write Incidents."""
-    name = f"protection-{abs(hash(request.node.name)) % 10**8}"
-    role = (
-        "create",
-        "role",
-        "incidents",
-        "--verb=*",
-        "--resource=incidents.goldseam.dev,incidents.goldseam.dev/status",
-    )
-    assert installed.kubectl("create", "namespace", name).returncode == 0
-    assert installed.kubectl("-n", name, *role).returncode == 0
-    for kind in ("--clusterrole=admin", "--role=incidents"):
-        binding = ("create", "rolebinding", kind.split("=")[1], kind, "--user=tenant")
-        assert installed.kubectl("-n", name, *binding).returncode == 0
+def tenancy(installed: Plane) -> Iterator[str]:
+    """A namespace in which the user `tenant` is admin, and may even write Incidents."""
+    name = f"protection-{uuid.uuid4().hex[:8]}"
+    kinds = "incidents.goldseam.dev,incidents.goldseam.dev/status"
+    installed.must("create", "namespace", name)
+    installed.must("create", "role", "incidents", "-n", name, "--verb=*", f"--resource={kinds}")
+    installed.must("create", "rolebinding", "incidents", "-n", name, "--role=incidents", "--user=tenant")
+    installed.must("create", "rolebinding", "admin", "-n", name, "--clusterrole=admin", "--user=tenant")
     yield name
     installed.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
-def owing(as_operator: AsOperator, namespace: str) -> str:
+def owing(as_operator: AsOperator, tenancy: str) -> str:
     """An Incident that owes something, written by the operator."""
-    made = as_operator("create", "-f", "-", body=incident(namespace, "owing"))
+    made = as_operator("create", "-f", "-", body=incident(tenancy, "owing"))
     assert made.returncode == 0, made.stderr
-    assert settle(as_operator, namespace, owes=1).returncode == 0
+    settle(as_operator, tenancy, owes=1)
     return "owing"
 
 
-def settle(as_operator: AsOperator, namespace: str, owes: int) -> Answer:
-    where = ("-n", namespace, "--subresource", "status", "--type", "merge")
-    return as_operator("patch", "incident", "owing", *where, "-p", status(owes))
+def settle(as_operator: AsOperator, namespace: str, owes: int) -> None:
+    written = as_operator.set_status("Incident", "owing", namespace, status(owes))
+    assert written.returncode == 0, written.stderr
 
 
 @pytest.mark.parametrize("user", [["--as", "tenant"], []], ids=["a namespace admin", "a cluster admin"])
-def test_nobody_else_writes_incidents(installed: Plane, namespace: str, owing: str, user: list[str]) -> None:
+def test_nobody_else_writes_incidents(installed: Plane, tenancy: str, owing: str, user: list[str]) -> None:
     def attempt(*args: str, body: Any = None) -> str:
-        answer: Answer = installed.kubectl(*args, "-n", namespace, *user, input=body)
+        answer: Answer = installed.kubectl(*args, "-n", tenancy, *user, input=body)
         assert answer.returncode != 0, "it was let through"
         return answer.stderr
 
     merge = ("patch", "incident", owing, "--type", "merge")
-    assert PHRASE in attempt("create", "-f", "-", body=json.dumps(incident(namespace, "forged")))
-    assert PHRASE in attempt("apply", "--server-side", "-f", "-", body=json.dumps(incident(namespace, "forged")))
-    assert PHRASE in attempt(*merge, "--subresource", "status", "-p", status(0))
+    assert PHRASE in attempt("create", "-f", "-", body=json.dumps(incident(tenancy, "forged")))
+    assert PHRASE in attempt("apply", "--server-side", "-f", "-", body=json.dumps(incident(tenancy, "forged")))
+    assert PHRASE in attempt(*merge, "--subresource", "status", "-p", json.dumps({"status": status(0)}))
     assert PHRASE in attempt(*merge, "-p", '{"metadata": {"labels": {"a": "b"}}}')
 
 
 @pytest.mark.parametrize("how", [["owing"], ["--all"], ["owing", "--force", "--grace-period=0"]], ids=" ".join)
-def test_an_incident_that_owes_cannot_be_deleted(installed: Plane, namespace: str, owing: str, how: list[str]) -> None:
+def test_an_incident_that_owes_cannot_be_deleted(installed: Plane, tenancy: str, owing: str, how: list[str]) -> None:
     for user in (["--as", "tenant"], []):
-        refused = installed.kubectl("delete", "incident", *how, "-n", namespace, *user)
+        refused = installed.kubectl("delete", "incident", *how, "-n", tenancy, *user)
         assert OWING in refused.stderr
-    assert installed.kubectl("get", "incident", owing, "-n", namespace).returncode == 0
+    assert installed.kubectl("get", "incident", owing, "-n", tenancy).returncode == 0
 
 
-def test_not_even_the_operator_deletes_an_incident_that_owes(
-    as_operator: AsOperator, namespace: str, owing: str
-) -> None:
-    assert OWING in as_operator("delete", "incident", owing, "-n", namespace).stderr
+def test_not_even_the_operator_deletes_an_incident_that_owes(as_operator: AsOperator, tenancy: str, owing: str) -> None:
+    assert OWING in as_operator("delete", "incident", owing, "-n", tenancy).stderr
 
 
 def test_an_incident_that_owes_nothing_can_be_deleted(
-    installed: Plane, as_operator: AsOperator, namespace: str, owing: str
+    installed: Plane, as_operator: AsOperator, tenancy: str, owing: str
 ) -> None:
-    assert settle(as_operator, namespace, owes=0).returncode == 0
-    gone = installed.kubectl("delete", "incident", owing, "-n", namespace, "--as", "tenant")
+    settle(as_operator, tenancy, owes=0)
+    gone = installed.kubectl("delete", "incident", owing, "-n", tenancy, "--as", "tenant")
     assert gone.returncode == 0, gone.stderr
 
 
-def test_an_incident_goes_with_its_namespace(installed: Plane, namespace: str, owing: str) -> None:
-    gone = installed.kubectl("delete", "namespace", namespace, "--timeout=60s")
+def test_an_incident_goes_with_its_namespace(installed: Plane, tenancy: str, owing: str) -> None:
+    gone = installed.kubectl("delete", "namespace", tenancy, "--timeout=60s")
     assert gone.returncode == 0, gone.stderr
 
 
-def test_the_namespace_controllers_name_alone_opens_nothing(installed: Plane, namespace: str, owing: str) -> None:
+def test_the_namespace_controllers_name_alone_opens_nothing(installed: Plane, tenancy: str, owing: str) -> None:
     name = "system:serviceaccount:kube-system:namespace-controller"
-    refused = installed.kubectl("delete", "incident", owing, "-n", namespace, "--as", name)
+    refused = installed.kubectl("delete", "incident", owing, "-n", tenancy, "--as", name)
     assert OWING in refused.stderr
 
 
@@ -147,26 +139,25 @@ def entitled(installed: Plane) -> Iterator[None]:
     """The operator with a right that it does not have: to change Guardrails."""
     name = "protection-test-guardrails"
     flags = ("--verb=patch", "--resource=guardrails.goldseam.dev")
-    assert installed.kubectl("create", "clusterrole", name, *flags).returncode == 0
-    subject = ("--clusterrole", name, "--user", OPERATOR)
-    assert installed.kubectl("create", "clusterrolebinding", name, *subject).returncode == 0
+    installed.must("create", "clusterrole", name, *flags)
+    installed.must("create", "clusterrolebinding", name, "--clusterrole", name, "--user", OPERATOR)
     yield
     installed.kubectl("delete", "clusterrole,clusterrolebinding", name)
 
 
-def changed(as_operator: AsOperator, *flags: str, **patch: Any) -> Answer:
-    where = ("patch", "guardrails", "cluster", "--type", "merge", "--dry-run=server", *flags)
+def changed(as_operator: AsOperator, **patch: Any) -> Answer:
+    where = ("patch", "guardrails", "cluster", "--type", "merge", "--dry-run=server")
     return as_operator(*where, "-p", json.dumps(patch))
 
 
 def test_the_operator_changes_no_limits(installed: Plane, as_operator: AsOperator) -> None:
     installed.kubectl("create", "-f", "-", input=json.dumps(guardrails()))
     assert "cannot patch resource" in changed(as_operator, spec={"protectedNamespaces": []}).stderr
-    ledger = changed(as_operator, "--subresource", "status", status={"observedGeneration": 1})
+    ledger = as_operator.set_status("Guardrails", "cluster", "", {"observedGeneration": 1}, "--dry-run=server")
     assert ledger.returncode == 0, ledger.stderr
 
 
-def test_the_operator_could_change_no_limits_with_the_right_either(
+def test_with_the_right_to_change_them_it_could_not_either(
     installed: Plane, as_operator: AsOperator, entitled: None
 ) -> None:
     installed.kubectl("create", "-f", "-", input=json.dumps(guardrails()))

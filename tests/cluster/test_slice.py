@@ -1,78 +1,126 @@
-"""Watch, decide, act, verify, resolve: on the real control plane, with real Prometheus rules and the operator's rights."""
+"""Watch, decide, act, verify, resolve: a real control plane, real Prometheus rules, the operator's own rights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.operator_process import OperatorProcess
+from tests.support.objects_on_cluster import (
+    cluster_policy,
+    deployment,
+    effects,
+    outcomes,
+    policy,
+    reached,
+    running,
+    status,
+)
+from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
 
-Json = dict[str, Any]
-QUICK = {"settle": "1s"}
-
-
-def deployment(namespace: str, name: str, replicas: int = 3, **spec: Any) -> Json:
-    labels = {"app": name}
-    container = {"name": "app", "image": "example.com/app:1", "resources": {"requests": {"cpu": "10m"}}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-            **spec,
-        },
-    }
-
-
-def policy(namespace: str, *ladder: Json, name: str = "heal", **spec: Any) -> Json:
-    return {
-        "apiVersion": "goldseam.dev/v1alpha1",
-        "kind": "RemediationPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "mode": "Act",
-            "alert": {"name": "Trouble"},
-            "ladder": [{"timeout": "10s", "verify": QUICK, **rung} for rung in ladder],
-            "resolve": {"after": "2s", "revertAfter": "2s"},
-            **spec,
-        },
-    }
-
-
-def incident(plane: Plane, namespace: str) -> Json:
-    """The one incident of the namespace; empty while there is none."""
-    found = plane.all("incidents", namespace)
-    assert len(found) <= 1, f"{len(found)} incidents"
-    return found[0] if found else {}
-
-
-def reached(plane: Plane, namespace: str, phase: str) -> Json:
-    """The incident once it is in the phase."""
-
-    def ask() -> Json:
-        found = incident(plane, namespace)
-        return found if found.get("status", {}).get("phase") == phase else {}
-
-    return eventually(ask, f"phase {phase}", 90)
-
-
-def ready(plane: Plane, namespace: str, name: str) -> int:
-    return int(plane.get("deployment", name, namespace).get("status", {}).get("readyReplicas") or 0)
+Trouble = Callable[..., None]
 
 
 def test_scale_heals_and_is_undone(
-    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Callable[..., None]
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
     installed.apply(deployment(namespace, "worker"), policy(namespace, {"scale": {"replicas": 8}}))
-    eventually(lambda: ready(installed, namespace, "worker") == 3, "three pods")
+    running(installed, namespace, "worker", 3)
     trouble(1, deployment="worker")
-    eventually(lambda: ready(installed, namespace, "worker") == 8, "eight pods")
+    running(installed, namespace, "worker", 8)
     trouble(0, deployment="worker")
     found = reached(installed, namespace, "Resolved")
-    assert [step["outcome"] for step in found["status"]["steps"]][0] == "Passed"
-    eventually(lambda: incident(installed, namespace)["status"]["owes"] == 0, "the debt to be paid")
+    assert outcomes(found) == [("scale", "Passed")]
+    eventually(lambda: status(installed, namespace)["owes"] == 0, "the debt to be paid")
     assert installed.get("deployment", "worker", namespace)["spec"]["replicas"] == 3
+
+
+def test_an_hpa_is_helped_by_its_floor_and_a_restart_follows(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    hpa = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "api", "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"},
+            "minReplicas": 2,
+            "maxReplicas": 10,
+        },
+    }
+    ladder = ({"scale": {"replicas": 5}, "timeout": "6s"}, {"restart": {}, "timeout": "60s"})
+    installed.apply(deployment(namespace, "api", 2), hpa, policy(namespace, *ladder))
+    running(installed, namespace, "api", 2)
+    before = {pod["metadata"]["uid"] for pod in installed.all("pods", namespace)}
+    trouble(1, deployment="api")
+    running(installed, namespace, "api", 5)
+
+    def all_new() -> bool:
+        return not before & {pod["metadata"]["uid"] for pod in installed.all("pods", namespace)}
+
+    eventually(all_new, "all pods to be new")
+    trouble(0, deployment="api")
+    found = reached(installed, namespace, "Resolved")
+    assert outcomes(found) == [("scale", "Failed"), ("restart", "Passed")]
+    eventually(lambda: status(installed, namespace)["owes"] == 0, "the debt to be paid")
+    assert installed.get("hpa", "api", namespace)["spec"]["minReplicas"] == 2
+
+
+def test_a_node_is_drained_under_its_budget_and_comes_back(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "api", "namespace": namespace},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "api"}}},
+    }
+    installed.apply(deployment(namespace, "api", 6), budget)
+    running(installed, namespace, "api", 6)
+    node = installed.all("pods", namespace)[0]["spec"]["nodeName"]
+    installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "90s"}, alert={"name": "NodeTrouble"}))
+    trouble(1, alert="NodeTrouble", node=node)
+
+    def empty() -> bool:
+        return all(pod["spec"].get("nodeName") != node for pod in installed.all("pods", namespace))
+
+    eventually(empty, "the node to be empty", 90)
+    running(installed, namespace, "api", 6)
+    assert installed.get("node", node)["spec"]["unschedulable"]
+    trouble(0, alert="NodeTrouble", node=node)
+    eventually(lambda: not installed.get("node", node)["spec"].get("unschedulable"), "the node to be back")
+    found = next(i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == node)
+    assert found["status"]["phase"] == "Resolved"
+    installed.must("delete", "incidents", "--all", "-n", NAMESPACE)
+
+
+def test_a_ladder_that_is_used_up_is_handed_to_people(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    installed.apply(deployment(namespace, "db", 2), policy(namespace, {"restart": {}, "timeout": "5s"}))
+    running(installed, namespace, "db", 2)
+    trouble(1, deployment="db")
+    found = reached(installed, namespace, "Escalated")
+    assert outcomes(found) == [("restart", "Failed")]
+    assert [e["threshold"] for e in found["escalations"]] == ["ladderExhausted"]
+
+    def told() -> list[dict[str, Any]]:
+        events = installed.all("events.events.k8s.io", namespace)
+        return [event for event in events if event.get("reason") == "Escalated"]
+
+    assert "the ladder is used up" in eventually(told, "an Event")[0]["note"]
+    eventually(lambda: status(installed, namespace)["escalations"][0].get("notified"), "the delivery to be recorded")
+
+
+def test_mode_observe_changes_nothing_outside_our_own_kinds(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    ladder = ({"scale": {"replicas": 8}, "timeout": "3s"}, {"restart": {}, "timeout": "3s"})
+    installed.apply(deployment(namespace, "worker"), policy(namespace, *ladder, mode="Observe"))
+    running(installed, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    eventually(lambda: len(status(installed, namespace).get("steps", [])) == 2, "both rungs to be rehearsed")
+    steps = status(installed, namespace)["steps"]
+    assert [step["outcome"] for step in steps] == ["Observed", "Observed"]
+    assert all("dry run was accepted" in step["message"] for step in steps)
+    assert effects(installed, namespace) == []

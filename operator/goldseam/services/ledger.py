@@ -91,7 +91,7 @@ def _folded(entries: Iterable[Spent]) -> list[Spent]:
 
 
 def _fitting(entries: list[Spent], now: datetime) -> tuple[list[Spent], datetime | None]:
-    """What is younger than a week. Beyond what Guardrails can hold the oldest go; then it says since when it is whole."""
+    """What is younger than a week. Beyond what Guardrails can hold the oldest go; then it says since when it is."""
     young = [entry for entry in entries if now - entry.last < LONGEST]
     kept = young[-MAX_LEDGER:]
     return kept, (kept[0].last if len(kept) < len(young) else None)

@@ -1,0 +1,50 @@
+"""A control plane with Goldseam installed and the operator running, for as long as a measurement takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.operator_process import OperatorProcess, running, service_account
+from tests.support.plane import ROOT, Plane, control_plane
+
+SOURCE = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
+
+
+@contextmanager
+def installed(nodes: int = 3) -> Iterator[tuple[Plane, Path]]:
+    """A control plane with all components, and a directory for what is measured."""
+    with tempfile.TemporaryDirectory(prefix="goldseam-bench-") as folder:
+        home = Path(folder)
+        with control_plane(home / "plane", nodes) as plane:
+            overlay = ROOT / "deploy" / "kustomize" / "overlays" / "all"
+            plane.must("apply", "--server-side", "-k", str(ROOT / "crds"))
+            plane.must("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+            plane.must("apply", "--server-side", "--force-conflicts", "-k", str(overlay))
+            plane.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
+            yield plane, home
+
+
+@contextmanager
+def operator(plane: Plane, home: Path) -> Iterator[OperatorProcess]:
+    """The operator with its ServiceAccount's rights."""
+    with running(service_account(plane, home), home / "operator.log") as process:
+        yield process
+
+
+def source(plane: Plane, interval: str) -> None:
+    """The default AlertSource: the real Prometheus."""
+    plane.apply({**SOURCE, "spec": {"url": plane.prometheus, "interval": interval}})
+
+
+def report(title: str, figures: Mapping[str, object]) -> None:
+    """Print the figures; with JSON=1 also as one JSON object in the last line."""
+    print(f"\n{title}")
+    for name, value in figures.items():
+        print(f"  {name:32} {value}")
+    if os.environ.get("JSON"):
+        print(json.dumps(dict(figures)))

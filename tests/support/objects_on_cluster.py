@@ -1,0 +1,138 @@
+"""Objects that the cluster tests apply, and what they ask of the incident."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.plane import Plane, eventually
+
+Json = dict[str, Any]
+QUICK = {"settle": "1s"}
+
+
+def deployment(namespace: str, name: str, replicas: int = 3, *, annotations: Json | None = None, **spec: Any) -> Json:
+    """A Deployment whose pods KWOK starts."""
+    labels = {"app": name}
+    container = {"name": "app", "image": "example.com/app:1", "resources": {"requests": {"cpu": "10m"}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations or {}},
+                "spec": {"containers": [container]},
+            },
+            **spec,
+        },
+    }
+
+
+def policy(namespace: str, *ladder: Json, name: str = "heal", **spec: Any) -> Json:
+    """A RemediationPolicy in mode Act, quick in everything."""
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "RemediationPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"mode": "Act", "alert": {"name": "Trouble"}, **quick(ladder), **spec},
+    }
+
+
+def cluster_policy(name: str, *ladder: Json, **spec: Any) -> Json:
+    """A ClusterRemediationPolicy in mode Act, quick in everything."""
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "ClusterRemediationPolicy",
+        "metadata": {"name": name},
+        "spec": {"mode": "Act", "alert": {"name": "Trouble"}, **quick(ladder), **spec},
+    }
+
+
+def quick(ladder: tuple[Json, ...]) -> Json:
+    """A ladder whose rungs give up after 10 s, and a resolution after 2 s."""
+    rungs = [{"timeout": "10s", "verify": QUICK, **rung} for rung in ladder]
+    return {"ladder": rungs, "resolve": {"after": "2s", "revertAfter": "2s"}}
+
+
+def pause(namespace: str, **spec: Any) -> Json:
+    """A Pause."""
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "Pause",
+        "metadata": {"name": "pause", "namespace": namespace},
+        "spec": {"reason": "we are deploying", **spec},
+    }
+
+
+def incident(plane: Plane, namespace: str) -> Json:
+    """The one incident of the namespace; empty while there is none."""
+    found = plane.all("incidents", namespace)
+    assert len(found) <= 1, f"{len(found)} incidents"
+    return found[0] if found else {}
+
+
+def status(plane: Plane, namespace: str) -> Json:
+    """The status of the one incident; empty while there is none."""
+    found: Json = incident(plane, namespace).get("status", {})
+    return found
+
+
+def reached(plane: Plane, namespace: str, phase: str) -> Json:
+    """The incident's status once it is in the phase."""
+
+    def ask() -> Json:
+        found = status(plane, namespace)
+        return found if found.get("phase") == phase else {}
+
+    return eventually(ask, f"phase {phase}", 90)
+
+
+def holding(plane: Plane, namespace: str, reason: str) -> Json:
+    """The hold of this reason, once the incident shows it."""
+
+    def ask() -> Json:
+        holds = status(plane, namespace).get("holds", [])
+        return next((hold for hold in holds if hold["reason"] == reason), {})
+
+    return eventually(ask, f"a hold {reason}", 60)
+
+
+def outcomes(found: Json) -> list[tuple[str, str | None]]:
+    """What each rung came to."""
+    return [(step["action"], step.get("outcome")) for step in found.get("steps", []) if step.get("purpose") != "Undo"]
+
+
+def ready(plane: Plane, namespace: str, name: str) -> int:
+    """How many pods of a Deployment are ready."""
+    return int(plane.get("deployment", name, namespace).get("status", {}).get("readyReplicas") or 0)
+
+
+def running(plane: Plane, namespace: str, name: str, count: int) -> None:
+    """Wait until so many pods are ready."""
+    eventually(lambda: ready(plane, namespace, name) == count, f"{count} ready pods of {name}")
+
+
+def writes_of_operator(plane: Plane) -> list[Json]:
+    """Every write of the operator's ServiceAccount that the API server accepted."""
+    user = "system:serviceaccount:goldseam-system:goldseam"
+    return [
+        entry
+        for entry in plane.audit()
+        if entry["user"]["username"] == user
+        and entry["verb"] in ("create", "update", "patch", "delete")
+        and entry.get("responseStatus", {}).get("code", 0) < 300
+        and "dryRun=All" not in entry["requestURI"]
+    ]
+
+
+def effects(plane: Plane, namespace: str) -> list[str]:
+    """The operator's accepted writes in a namespace outside our own kinds, as `patch deployments/scale`."""
+    result = []
+    for entry in writes_of_operator(plane):
+        ref = entry["objectRef"]
+        if ref.get("namespace") == namespace and ref.get("apiGroup") not in ("goldseam.dev", "events.k8s.io"):
+            sub = f"/{ref['subresource']}" if ref.get("subresource") else ""
+            result.append(f"{entry['verb']} {ref['resource']}{sub}")
+    return result

@@ -1,0 +1,174 @@
+"""Installed, Goldseam changes nothing: what the manifests of the default install grant, and what each piece adds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from goldseam.actions.registry import ACTIONS
+from goldseam.api.crd import crd
+from goldseam.api.kinds import BY_NAME, KINDS
+from goldseam.services.permissions import BINDING
+from goldseam.settings import load
+
+ROOT = Path(__file__).resolve().parents[2]
+KUSTOMIZE = ROOT / "deploy" / "kustomize"
+COMPONENTS = sorted(path.name for path in (KUSTOMIZE / "components").iterdir())
+READING = {"get", "list", "watch"}
+DANGEROUS = {"*", "impersonate", "bind", "escalate", "deletecollection"}
+
+Grant = tuple[str, str, str, tuple[str, ...], str]
+"""Verb, group, resource, names, and the namespace; empty for the whole cluster."""
+
+
+def rendered(directory: Path) -> list[dict[str, Any]]:
+    """What kustomize makes of a directory: all objects of its resources and components."""
+    made = yaml.safe_load((directory / "kustomization.yaml").read_text())
+    objects: list[dict[str, Any]] = []
+    for entry in [*made.get("resources", []), *made.get("components", [])]:
+        path = (directory / entry).resolve()
+        objects += rendered(path) if path.is_dir() else [d for d in yaml.safe_load_all(path.read_text()) if d]
+    return objects
+
+
+def granted(objects: list[dict[str, Any]], subject: dict[str, str]) -> set[Grant]:
+    """What the bindings among the objects grant to a subject."""
+    roles = {(role["kind"], role["metadata"]["name"]): role for role in objects if role["kind"].endswith("Role")}
+    found: set[Grant] = set()
+    for binding in (o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
+        if any(subject.items() <= entry.items() for entry in binding["subjects"]):
+            namespace = binding["metadata"].get("namespace", "")
+            rules = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]["rules"]
+            found |= {grant for rule in rules for grant in _grants(rule, namespace)}
+    return found
+
+
+def _grants(rule: dict[str, Any], namespace: str) -> Iterator[Grant]:
+    for group in rule["apiGroups"]:
+        for resource in rule["resources"]:
+            for verb in rule["verbs"]:
+                yield verb, group, resource, tuple(rule.get("resourceNames", ())), namespace
+
+
+OPERATOR = {"kind": "ServiceAccount", "name": "goldseam", "namespace": "goldseam-system"}
+POLICIES = {"kind": "Group", "name": "goldseam:policies"}
+CLUSTER_POLICIES = {"kind": "Group", "name": "goldseam:cluster-policies"}
+BASE = rendered(KUSTOMIZE / "base")
+
+ADDED = {
+    "scale": {("patch", "apps", "deployments/scale"), ("patch", "apps", "statefulsets/scale")},
+    "restart": {("patch", "apps", kind) for kind in ("deployments", "statefulsets", "daemonsets")},
+    "hpa": {("patch", "autoscaling", "horizontalpodautoscalers")},
+    "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
+}
+
+
+def test_the_default_install_writes_only_its_own_kinds_events_its_lease_and_questions_about_rights() -> None:
+    writes = {grant for grant in granted(BASE, OPERATOR) if grant[0] not in READING}
+    ours = {grant for grant in writes if grant[1] == "goldseam.dev"}
+    lease = {(verb, "coordination.k8s.io", "leases", ("goldseam",), "goldseam-system") for verb in ("update", "patch")}
+    assert writes - ours - lease == {
+        ("create", "coordination.k8s.io", "leases", (), "goldseam-system"),
+        ("create", "events.k8s.io", "events", (), ""),
+        ("patch", "events.k8s.io", "events", (), ""),
+        ("create", "authorization.k8s.io", "subjectaccessreviews", (), ""),
+    }
+    specs = {(verb, resource) for verb, _, resource, _, _ in ours if not resource.endswith("/status")}
+    assert specs == {(verb, "incidents") for verb in ("create", "patch", "delete")} | {("create", "guardrails")}
+
+
+def test_the_default_install_reads_secrets_by_name_in_its_own_namespace_only() -> None:
+    secrets = {grant for grant in granted(BASE, OPERATOR) if grant[2].startswith("secrets")}
+    assert secrets == {("get", "", "secrets", (), "goldseam-system")}
+
+
+def test_the_default_install_allows_policies_nothing() -> None:
+    assert granted(BASE, POLICIES) | granted(BASE, CLUSTER_POLICIES) == set()
+
+
+def test_the_operator_can_watch_each_kind_and_write_its_status() -> None:
+    has = {(verb, resource) for verb, group, resource, _, _ in granted(BASE, OPERATOR) if group == "goldseam.dev"}
+    for kind in KINDS:
+        assert {(verb, kind.plural) for verb in READING} | {("patch", f"{kind.plural}/status")} <= has
+
+
+def test_nothing_is_granted_by_a_wildcard_or_a_right_that_leads_to_others() -> None:
+    roles = [role for role in rendered(KUSTOMIZE / "overlays" / "all") if role["kind"] in ("Role", "ClusterRole")]
+    for role in roles:
+        people = role["metadata"]["name"] == "goldseam-edit"
+        for verb, group, resource, _, _ in (grant for rule in role["rules"] for grant in _grants(rule, "")):
+            assert verb not in DANGEROUS - ({"deletecollection"} if people else set())
+            assert "*" not in group + resource
+
+
+def test_there_is_a_piece_for_each_action_and_all_of_them_are_in_the_overlay() -> None:
+    assert set(COMPONENTS) == set(ADDED) == {action.component for action in ACTIONS.values()} | {"hpa"}
+    overlay = yaml.safe_load((KUSTOMIZE / "overlays" / "all" / "kustomization.yaml").read_text())
+    assert sorted(Path(path).name for path in overlay["components"]) == COMPONENTS
+
+
+@pytest.mark.parametrize("piece", COMPONENTS)
+def test_a_piece_grants_exactly_its_writes_to_the_operator_and_to_policies(piece: str) -> None:
+    objects = rendered(KUSTOMIZE / "components" / piece)
+    everywhere = {(*right, (), "") for right in ADDED[piece]}
+    assert granted(objects, OPERATOR) == everywhere
+    assert granted(objects, CLUSTER_POLICIES) == everywhere
+    assert granted(objects, POLICIES) == (set() if piece == "nodes" else everywhere)
+
+
+@pytest.mark.parametrize("piece", COMPONENTS)
+def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: str) -> None:
+    objects = rendered(KUSTOMIZE / "components" / piece)
+    policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicy"}
+    bindings = {o["spec"]["policyName"]: o["spec"] for o in objects if o["kind"].endswith("PolicyBinding")}
+    assert policies.keys() == bindings.keys()
+    assert all(binding == {"policyName": name, "validationActions": ["Deny"]} for name, binding in bindings.items())
+    assert all(policy["failurePolicy"] == "Fail" for policy in policies.values())
+    rules = [rule for policy in policies.values() for rule in policy["matchConstraints"]["resourceRules"]]
+    operation = {"patch": "UPDATE", "create": "CREATE"}
+    judged = {
+        (op, group, resource)
+        for rule in rules
+        for op in rule["operations"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert judged == {(operation[verb], group, resource) for verb, group, resource in ADDED[piece]}
+
+
+def test_every_admission_policy_means_the_account_of_the_deployment() -> None:
+    objects = rendered(KUSTOMIZE / "overlays" / "all")
+    deployment = next(o for o in objects if o["kind"] == "Deployment")
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    user = f"system:serviceaccount:{deployment['metadata']['namespace']}:{account}"
+    for policy in (o for o in objects if o["kind"] == "ValidatingAdmissionPolicy"):
+        named = re.findall(r"username == '([^']+)'", yaml.dump(policy, width=10_000).replace("''", "'"))
+        assert set(named) == {user}, policy["metadata"]["name"]
+
+
+def test_the_operator_looks_for_the_binding_that_is_installed() -> None:
+    bindings = {o["metadata"]["name"] for o in BASE if o["kind"] == "ValidatingAdmissionPolicyBinding"}
+    assert BINDING in bindings
+
+
+def test_the_admission_policy_for_guardrails_knows_the_defaults() -> None:
+    policy = next(o for o in BASE if o["metadata"]["name"] == "goldseam-guardrails" and "validations" in o["spec"])
+    literal = next(v["expression"] for v in policy["spec"]["variables"] if v["name"] == "defaults")
+    known = yaml.safe_load(literal.replace("dyn(", "").replace(")", ""))
+    schema = crd(BY_NAME["Guardrails"])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert known == {name: part["default"] for name, part in schema["properties"].items() if "default" in part}
+
+
+def test_the_deployments_settings_are_ones_that_the_operator_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = next(o for o in BASE if o["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    for variable in pod["containers"][0]["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "goldseam-system"))
+    assert load().namespace == "goldseam-system"
+    assert pod["containers"][0]["ports"][0]["containerPort"] == load().listen_port
+    assert pod["enableServiceLinks"] is False, "a Service's variables would be unknown settings"
