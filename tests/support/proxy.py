@@ -40,7 +40,9 @@ class Seen:
     def label(self) -> str:
         """The write without names: `PATCH deployments/scale`."""
         parts = [part for part in self.path.split("?")[0].split("/") if part]
-        parts = parts[parts.index("namespaces") + 2 :] if "namespaces" in parts[:-1] else parts[-3:]
+        parts = parts[2 if parts[0] == "api" else 3 :]
+        if parts[0] == "namespaces" and len(parts) > 2:
+            parts = parts[2:]
         kind = parts[0] if parts else ""
         sub = f"/{parts[2]}" if len(parts) > 2 else ""
         return f"{self.method} {kind}{sub}"
@@ -78,8 +80,8 @@ class FaultProxy:
 
     def stop(self) -> None:
         """End, and cut every connection."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._loop.call_soon_threadsafe(self._ending.set)
+        self._thread.join(20)
 
     @property
     def url(self) -> str:
@@ -87,23 +89,28 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._listen())
-        self._ready.set()
-        self._loop.run_forever()
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
 
-    async def _listen(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-        app = web.Application(client_max_size=8 * 2**20)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port = runner.addresses[0][1]
+    async def _serve(self) -> None:
+        self._ending = asyncio.Event()
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
+        forever = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=forever) as session:
+            self._session = session
+            app = web.Application(client_max_size=8 * 2**20)
+            app.router.add_route("*", "/{path:.*}", self._handle)
+            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.port = runner.addresses[0][1]
+            self._ready.set()
+            await self._ending.wait()
+            await runner.cleanup()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
