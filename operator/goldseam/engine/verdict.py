@@ -93,8 +93,8 @@ def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, broken: bool) ->
 
 
 def _in_time(watch: RuleWatch, now: float) -> bool:
-    """Whether the rule was evaluated lately: two intervals, and the time between two of our reads."""
-    patience = 2 * watch.rule.interval.total_seconds() + (watch.read_at - watch.evaluated_after)
+    """Whether the rule was evaluated lately: within two intervals, and the time between the reads that showed it."""
+    patience = 2 * watch.rule.interval.total_seconds() + (watch.advanced_at - watch.evaluated_after)
     return now - watch.advanced_at <= max(patience, 3.0)
 
 

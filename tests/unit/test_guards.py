@@ -1,0 +1,229 @@
+"""Each guard, held against the situation that it is there for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.incident import AlertRecord, IncidentSpec, IncidentStatus, Kpis, ObjectRef, PolicyRef, PolicySnapshot
+from goldseam.api.policy import RemediationPolicySpec
+from goldseam.engine.guards import budget, busy, harm, knowledge, narrow, paused
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.proposal import Proposal, Refusal, World
+from goldseam.engine.situation import Ledger, LivePolicy, Other, PauseInForce, Permission, Situation, Spent
+from goldseam.engine.verdict import Reading
+from tests.support.objects import MARK, manages, workload
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KEY = PolicyKey("RemediationPolicy", "shop", "heal")
+TARGET = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="api", uid="uid-api")
+
+
+def spec(**fields: Any) -> RemediationPolicySpec:
+    return RemediationPolicySpec.model_validate(
+        {"mode": "Act", "alert": {"name": "A"}, "ladder": [{"restart": {}}], **fields}
+    )
+
+
+def situation(**fields: Any) -> Situation:
+    policy = fields.pop("spec", None) or spec()
+    ref = PolicyRef(kind="RemediationPolicy", namespace="shop", name="heal", uid="uid-policy")
+    alert = AlertRecord(name="A", active_at=NOW - timedelta(minutes=5))
+    status = IncidentStatus(
+        mode="Act",
+        policy_snapshot=PolicySnapshot(spec=policy.dump()),
+        kpis=Kpis(detected_at=NOW - timedelta(minutes=1)),
+    )
+    base = Situation(
+        namespace="shop",
+        name="heal-1",
+        uid="uid-incident",
+        spec=IncidentSpec(policy_ref=ref, target=TARGET, alert=alert),
+        status=status,
+        policy=LivePolicy(KEY, "uid-policy", 1, NOW - timedelta(days=1), policy),
+        pinned=policy,
+        reading=Reading("Firing", True, "the alert is firing", NOW),
+        world=World(target=workload()),
+    )
+    return replace(base, **fields)
+
+
+def other(**fields: Any) -> Other:
+    base = Other(
+        name="shop/other", uid="uid-other", opened=NOW, target_uid="uid-api",
+        policy=PolicyKey("RemediationPolicy", "shop", "a-other"), policy_created=NOW - timedelta(days=2),
+        claims=True, busy=False, labels={}, active=True,
+    )  # fmt: skip
+    return replace(base, **fields)
+
+
+def reason(hold: Hold | None) -> str:
+    return hold.reason if hold else ""
+
+
+def test_a_pause_holds_and_says_who_and_until_when() -> None:
+    pause = PauseInForce("shop/pause", "NewWork", "deploying", NOW + timedelta(hours=1))
+    hold = paused.paused(situation(pauses=(pause,)), NOW)
+    assert hold is not None
+    assert "deploying" in hold.message
+    assert hold.until == pause.ends
+    assert paused.everything_paused(situation(pauses=(pause,)), NOW) is None
+    assert paused.everything_paused(situation(pauses=(replace(pause, level="Everything"),)), NOW)
+
+
+def test_suspend_and_the_ignore_mark_hold() -> None:
+    assert reason(paused.paused(situation(spec=spec(suspend=True)), NOW)) == "Suspended"
+    marked = workload(metadata={"annotations": {"goldseam.dev/ignore": "true"}})
+    assert reason(paused.paused(situation(world=World(target=marked)), NOW)) == "Ignored"
+    assert paused.paused(situation(), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "fresh"), [("Firing", False), ("Pending", False), ("Unknown", False), ("Cleared", True)]
+)
+def test_only_a_freshly_firing_alert_lets_through(state: Any, fresh: bool) -> None:
+    assert knowledge.source(situation(reading=Reading(state, fresh, "why")), NOW)
+    assert knowledge.source(situation(), NOW) is None
+
+
+def test_what_cannot_be_read_holds() -> None:
+    assert reason(knowledge.unread(situation(unknown=("hpas (503)",)), NOW)) == "NotRead"
+    invalid = replace(situation().policy, spec=None, problem="spec.ladder: empty")  # type: ignore[type-var]
+    hold = knowledge.invalid(situation(policy=invalid), NOW)
+    assert hold is not None
+    assert "spec.ladder" in hold.message
+
+
+def test_another_incident_at_work_on_the_target_holds() -> None:
+    assert reason(busy.busy(situation(others=(other(busy=True),)), NOW)) == "OtherIncident"
+    assert busy.busy(situation(others=(other(busy=True, target_uid="else"),)), NOW) is None
+
+
+def test_of_two_policies_the_older_comes_first_and_namespaced_ones_before_the_clusters() -> None:
+    assert reason(busy.busy(situation(others=(other(),)), NOW)) == "OtherPolicy"
+    assert busy.busy(situation(others=(other(policy_created=NOW),)), NOW) is None
+    cluster = PolicyKey("ClusterRemediationPolicy", "", "a")
+    assert busy.busy(situation(others=(other(policy=cluster),)), NOW) is None
+    assert busy.busy(situation(others=(other(claims=False),)), NOW) is None
+
+
+def test_a_rollout_in_progress_holds_but_a_stuck_one_does_not() -> None:
+    rolling = workload(status={"updatedReplicas": 1})
+    assert reason(busy.busy(situation(world=World(target=rolling)), NOW)) == "RolloutInProgress"
+    stuck = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    stalled = workload(status={"updatedReplicas": 1, "conditions": [stuck]})
+    assert busy.busy(situation(world=World(target=stalled)), NOW) is None
+
+
+def spent(ago: timedelta, count: int = 1, policy: str = str(KEY), target: str = "Deployment/shop/api") -> Spent:
+    return Spent(policy, target, NOW - ago, count)
+
+
+def test_the_cooldown_counts_from_the_last_action_of_an_earlier_incident() -> None:
+    hold = budget.cooldown(situation(ledger=Ledger((spent(timedelta(minutes=10)),))), NOW)
+    assert reason(hold) == "Cooldown"
+    assert hold is not None
+    assert hold.until == NOW + timedelta(minutes=20)
+    assert budget.cooldown(situation(ledger=Ledger((spent(timedelta(minutes=31)),))), NOW) is None
+    assert budget.cooldown(situation(ledger=Ledger((spent(timedelta(seconds=5)),))), NOW) is None, "its own reservation"
+    elsewhere = spent(timedelta(minutes=10), target="Deployment/shop/web")
+    assert budget.cooldown(situation(ledger=Ledger((elsewhere,))), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((spent(timedelta(minutes=50), 3),), "PolicyBudget"),
+        ((spent(timedelta(hours=2), 7),), "PolicyBudget"),
+        ((spent(timedelta(minutes=5), 10, policy="x", target="Deployment/shop/web"),), "NamespaceBudget"),
+        ((spent(timedelta(minutes=5), 20, policy="x", target="Deployment/bank/web"),), "ClusterBudget"),
+        ((spent(timedelta(minutes=61), 3),), ""),
+    ],
+)
+def test_budgets_hold_for_policy_namespace_and_cluster(entries: tuple[Spent, ...], expected: str) -> None:
+    assert reason(budget.budget(situation(ledger=Ledger(entries)), NOW)) == expected
+
+
+def test_a_ledger_that_does_not_go_back_far_enough_holds() -> None:
+    young = Ledger((), NOW - timedelta(minutes=30))
+    assert reason(budget.budget(situation(ledger=young), NOW)) == "LedgerIncomplete"
+
+
+def node(name: str, zone: str, *, ours: bool = True) -> dict[str, Any]:
+    meta: dict[str, Any] = {"name": name, "uid": name, "labels": {"topology.kubernetes.io/zone": zone}}
+    if ours:
+        meta |= {"annotations": MARK, "managedFields": [manages("goldseam", "spec.unschedulable")]}
+    return {"kind": "Node", "metadata": meta, "spec": {"unschedulable": True}}
+
+
+def test_node_caps_count_only_what_goldseam_cordoned() -> None:
+    draining = Proposal((), "drain", (), takes_nodes=1)
+    mine = {"kind": "Node", "metadata": {"name": "n", "uid": "uid-api", "labels": {"topology.kubernetes.io/zone": "a"}}}
+    base = situation(plan=draining, world=World(target=mine, nodes=(node("x", "b"),)))
+    assert reason(budget.node_caps(base, NOW)) == "NodesAtOnce"
+    foreign = replace(base, world=World(target=mine, nodes=(node("x", "b", ours=False),)))
+    assert budget.node_caps(foreign, NOW) is None
+    wide = GuardrailsSpec.model_validate({"budgets": {"nodes": {"atOnce": 5}}})
+    same_zone = replace(base, guardrails=wide, world=World(target=mine, nodes=(node("x", "a"),)))
+    assert reason(budget.node_caps(same_zone, NOW)) == "NodesPerZone"
+    assert budget.node_caps(replace(base, guardrails=wide), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("replicas", "available", "takes", "refused"),
+    [
+        (1, "50%", 1, True),
+        (3, "50%", 1, False),
+        (4, "50%", 3, True),
+        (5, 4, 1, False),
+        (5, 5, 1, True),
+        (3, "0%", 3, False),
+    ],
+)
+def test_headroom_refuses_what_would_leave_too_few_ready_pods(
+    replicas: int, available: int | str, takes: int, refused: bool
+) -> None:
+    s = situation(spec=spec(limits={"minAvailable": available}), plan=Proposal((), "restart", (), takes_ready=takes))
+    hold = harm.headroom(replace(s, world=World(target=workload(replicas=replicas))), NOW)
+    assert (hold is not None) is refused
+    if hold is not None:
+        assert hold.kind == "Refuse"
+
+
+def test_a_refused_plan_refuses_the_rung() -> None:
+    hold = harm.owner(situation(plan=Refusal("OwnedByKeda", "KEDA owns it")), NOW)
+    assert hold is not None
+    assert (hold.kind, hold.reason) == ("Refuse", "OwnedByKeda")
+
+
+def test_protected_namespaces_and_our_own_are_left_alone() -> None:
+    guarded = GuardrailsSpec.model_validate({"protectedNamespaces": ["sh*"]})
+    assert reason(harm.protection(situation(guardrails=guarded), NOW)) == "ProtectedNamespace"
+    assert reason(harm.protection(situation(operator_namespace="shop"), NOW)) == "ProtectedNamespace"
+    assert harm.protection(situation(), NOW) is None
+
+
+def test_permission_refuses_a_no_and_waits_for_an_answer() -> None:
+    denied = harm.permission(situation(permission=Permission(denied=("may not patch",))), NOW)
+    unknown = harm.permission(situation(permission=Permission(problem="HTTP 503")), NOW)
+    bare = harm.permission(situation(incidents_protected=False), NOW)
+    assert [(h.kind, h.reason) for h in (denied, unknown, bare) if h] == [
+        ("Refuse", "PermissionMissing"),
+        ("Wait", "PermissionUnknown"),
+        ("Wait", "IncidentsUnprotected"),
+    ]
+
+
+def test_nothing_read_from_an_incident_widens_what_the_live_policy_allows() -> None:
+    wide = spec(ladder=[{"scale": {"replicas": 100}}])
+    live = replace(situation().policy, spec=spec(ladder=[{"scale": {"replicas": 5}}]))  # type: ignore[type-var]
+    assert reason(narrow.narrowed(situation(spec=wide, policy=live), NOW)) == "RungRemoved"
+    moved = replace(situation().policy, spec=spec(target={"name": "web"}))  # type: ignore[type-var]
+    assert reason(narrow.narrowed(situation(policy=moved), NOW)) == "TargetChanged"
+    assert reason(narrow.narrowed(situation(namespace="bank"), NOW)) == "OtherNamespace"
+    assert narrow.narrowed(situation(), NOW) is None

@@ -1,0 +1,189 @@
+"""What is known of an alert: absence is not recovery, presence is no proof."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+from goldseam.engine.verdict import History, Reading, failed, longest_range, observe, verdict
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+POLL = timedelta(seconds=5)
+FIRING = ActiveAlert({"alertname": "A"}, {}, "firing", EPOCH)
+
+
+def rule(evaluated: float, *alerts: ActiveAlert, **fields: object) -> AlertRule:
+    base = AlertRule(
+        name="A", group="g", query="up == 0", health="ok", last_error="",
+        last_evaluation=EPOCH + timedelta(seconds=evaluated), interval=timedelta(seconds=10),
+        hold=timedelta(seconds=30), keep_firing=timedelta(0), labels={}, alerts=alerts,
+    )  # fmt: skip
+    return replace(base, **fields)  # type: ignore[arg-type]
+
+
+class Watch:
+    """One source, read again and again."""
+
+    def __init__(self) -> None:
+        self.history, self.now = History(), 1_000.0
+
+    def read(self, *rules: AlertRule, after: float = 5.0, warnings: tuple[str, ...] = ()) -> Reading:
+        self.now += after
+        self.history = observe(self.history, RulesAnswer(rules, warnings), self.now)
+        return self.reading()
+
+    def fail(self, after: float = 5.0) -> Reading:
+        self.now += after
+        self.history = failed(self.history, "HTTP 503")
+        return self.reading()
+
+    def reading(self) -> Reading:
+        return verdict(self.history, "A", lambda alert: True, self.now, EPOCH, POLL)
+
+    def healthy(self, seconds: int, *alerts: ActiveAlert) -> Reading:
+        found = self.reading()
+        for _ in range(0, seconds, 10):
+            found = self.read(rule(self.now, *alerts), after=10)
+        return found
+
+
+def test_before_the_first_answer_nothing_is_known() -> None:
+    found = Watch().reading()
+    assert (found.state, found.fresh) == ("Unknown", False)
+
+
+def test_a_firing_alert_is_fresh_once_its_rule_was_seen_to_advance() -> None:
+    watch = Watch()
+    assert not watch.read(rule(0, FIRING)).fresh
+    found = watch.read(rule(10, FIRING))
+    assert (found.state, found.fresh) == ("Firing", True)
+
+
+def test_the_evaluation_came_after_the_last_read_that_did_not_show_it() -> None:
+    watch = Watch()
+    watch.read(rule(0, FIRING))
+    found = watch.read(rule(10, FIRING), after=7)
+    assert found.evaluated_after == EPOCH - timedelta(seconds=7)
+
+
+def test_a_rule_that_is_not_evaluated_any_more_is_stale_though_it_fires() -> None:
+    watch = Watch()
+    watch.read(rule(0, FIRING))
+    watch.read(rule(10, FIRING))
+    for _ in range(12):
+        found = watch.read(rule(10, FIRING))
+    assert (found.state, found.fresh) == ("Firing", False)
+
+
+def test_a_failing_rule_is_stale_though_its_evaluation_advances() -> None:
+    watch = Watch()
+    watch.healthy(40, FIRING)
+    found = watch.read(rule(5_000, FIRING, health="err", last_error="many-to-many"))
+    assert (found.state, found.fresh) == ("Firing", False)
+    assert "many-to-many" in found.message
+
+
+def test_a_missing_rule_is_unknown() -> None:
+    watch = Watch()
+    watch.healthy(100)
+    assert watch.read(rule(9_000, name="B")).state == "Unknown"
+
+
+def test_absence_is_cleared_only_after_watching_longer_than_for_and_two_intervals() -> None:
+    watch = Watch()
+    assert watch.healthy(50).state == "Unknown"
+    assert watch.healthy(30).state == "Cleared"
+
+
+def test_a_pending_alert_is_not_cleared() -> None:
+    watch = Watch()
+    pending = replace(FIRING, state="pending")
+    assert watch.healthy(100, pending).state == "Pending"
+
+
+def test_a_failed_read_is_unknown_at_once_and_watching_begins_anew() -> None:
+    watch = Watch()
+    assert watch.healthy(100).state == "Cleared"
+    assert watch.fail().state == "Unknown"
+    assert watch.healthy(10).state == "Unknown"
+    assert watch.healthy(100).state == "Cleared"
+
+
+def test_a_firing_alert_is_stale_while_the_source_does_not_answer() -> None:
+    watch = Watch()
+    watch.healthy(30, FIRING)
+    found = watch.fail()
+    assert (found.state, found.fresh) == ("Firing", False)
+    assert "503" in found.message
+
+
+def test_a_partial_answer_proves_presence_but_not_absence() -> None:
+    watch = Watch()
+    watch.healthy(100)
+    found = watch.read(rule(9_000), warnings=("a store is down",))
+    assert found.state == "Unknown"
+    assert "a store is down" in found.message
+
+
+def test_an_evaluation_that_goes_back_means_that_the_server_was_restarted() -> None:
+    watch = Watch()
+    watch.healthy(100)
+    assert watch.read(rule(1)).state == "Unknown"
+
+
+def test_of_two_rules_of_one_name_both_must_be_trusted() -> None:
+    watch = Watch()
+    for second in range(0, 120, 10):
+        found = watch.read(rule(second), rule(0, query="other"), after=10)
+    assert found.state == "Unknown"
+
+
+def test_a_silent_source_is_unknown_though_its_last_answer_was_good() -> None:
+    watch = Watch()
+    watch.healthy(100)
+    watch.now += 3_600
+    assert watch.reading().state == "Unknown"
+
+
+def test_somebody_elses_alert_does_not_count() -> None:
+    watch = Watch()
+    watch.healthy(100, FIRING)
+    found = verdict(watch.history, "A", lambda alert: False, watch.now, EPOCH, POLL)
+    assert found.state == "Cleared"
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        ("up == 0", 0),
+        ("rate(x[5m]) > 1", 300),
+        ('rate(x{a="[5h]"}[5m] offset 1h30m) > 1', 5_400),
+        ("max_over_time(rate(x[5m])[1h:1m])", 3_600),
+        ("x offset -1d", 86_400),
+    ],
+)
+def test_the_look_back_is_the_longest_time_in_the_query(query: str, seconds: int) -> None:
+    assert longest_range(query) == timedelta(seconds=seconds)
+
+
+@given(st.lists(st.sampled_from(["good", "stuck", "failing", "missing", "down", "partial"]), max_size=30))
+def test_cleared_needs_an_unbroken_run_of_good_answers(events: list[str]) -> None:
+    watch, evaluated, run = Watch(), 0.0, 0
+    for event in events:
+        evaluated += 10 if event in ("good", "failing", "partial") else 0
+        if event == "down":
+            found = watch.fail(10)
+        elif event == "missing":
+            found = watch.read(after=10)
+        else:
+            health = "err" if event == "failing" else "ok"
+            warnings = ("partial",) if event == "partial" else ()
+            found = watch.read(rule(evaluated, health=health), after=10, warnings=warnings)
+        run = run + 1 if event in ("good", "stuck") else 0
+        if found.state == "Cleared":
+            assert run >= 5, events
