@@ -94,7 +94,7 @@ def _acted(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
     status = record.with_obligations(status, [_inherited(o, s) for o in plan.obligations])
     kpis = status.kpis.model_copy(update={"first_action_at": status.kpis.first_action_at or now})
     status = record.changed(status, kpis=kpis)
-    status = record.note(record.moved(status, "Fixing", now, plan.summary), now, "Intent", plan.summary)
+    status = record.note(record.say(record.changed(status, phase="Fixing"), plan.summary), now, "Intent", plan.summary)
     return answers.answer("act", "Act", status, answers.SHORTLY, step=step.id)
 
 

@@ -1,0 +1,306 @@
+"""`make demo`: four scenes of the first user's runbook, played on a real control plane with real Prometheus rules."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from access import Access, ForeignClusterError, own_cluster, service_account
+from load_model import LoadModel, export, ready_nodes, ready_replicas
+from receiver import Receiver
+from scenes import scenes
+from view import View
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+LONGEST = 150.0
+RUNBOOK_LINE = "Service unavailable for >30 minutes"
+MARK = "goldseam.dev/demo=true"
+OVERLAY = ROOT / "deploy" / "kustomize" / "overlays" / "all"
+
+
+class Play:
+    """One performance."""
+
+    def __init__(self, access: Access, home: Path, record: Path | None) -> None:
+        self.access, self.home, self.record = access, home, record
+        self.model, self.secret = LoadModel(), secrets.token_hex(16)
+        self.receiver = Receiver(self.secret)
+        self.scenes = scenes(self.told)
+        self.view = View(self.scenes, record=record is not None)
+        self.node = ""
+        self._ticked = time.monotonic()
+
+    def told(self) -> bool:
+        """Whether the on-call engineer has got the message that quotes the runbook."""
+        return any(RUNBOOK_LINE in message["text"] for message in self.receiver.messages)
+
+    def install(self) -> None:
+        """Goldseam, the services, the rules."""
+        self._was_there = bool(self.access.get("namespace", "goldseam-system").get("metadata"))
+        self.access.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+        self.access.kubectl(
+            "wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=goldseam"
+        )
+        self.access.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(OVERLAY))
+        self.access.kubectl("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
+        values = {
+            "PROMETHEUS_URL": os.environ["PROMETHEUS_URL"],
+            "WEBHOOK_URL": self.receiver.url,
+            "WEBHOOK_SECRET": self.secret,
+        }
+        for name in ("namespace", "secret", "alertsource", "runbook"):
+            self.access.apply(HERE / "common" / f"{name}.yaml", values)
+        for scene in self.scenes:
+            for name in ("workload", "policy"):
+                self.access.apply(scene.home / f"{name}.yaml", values)
+        self._prometheus()
+
+    def _prometheus(self) -> None:
+        port = export(self.model).server_address[1]
+        targets = self.home / "prometheus" / "targets.d" / "demo.json"
+        targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"]}]))
+        for scene in self.scenes:
+            shutil.copy(scene.home / "rules.yml", self.home / "prometheus" / "rules.d" / f"demo-{scene.folder}.yml")
+        reload = urllib.request.Request(os.environ["PROMETHEUS_URL"] + "/-/reload", method="POST")
+        urllib.request.urlopen(reload, timeout=30).close()
+
+    @contextmanager
+    def operator(self) -> Iterator[None]:
+        """The operator as a process, with its ServiceAccount's token and nothing more."""
+        kubeconfig = self.home / "operator.kubeconfig"
+        service_account(self.access, kubeconfig)
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+        env = os.environ | {
+            "GOLDSEAM_KUBECONFIG": str(kubeconfig),
+            "GOLDSEAM_LISTEN_HOST": "127.0.0.1",
+            "GOLDSEAM_LISTEN_PORT": str(port),
+        }
+        env.pop("GOLDSEAM_LOCAL_DIR", None)
+        with (self.home / "log" / "goldseam.log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-m", "goldseam", "run"], env=env, stdout=log, stderr=log)
+        try:
+            _until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), 60, "the operator to be ready")
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def perform(self) -> bool:
+        """Break things, and watch. Returns whether every scene ended as it must."""
+        _until(self._steady, 60, "the services to be up")
+        self._break()
+        deadline = time.monotonic() + LONGEST
+        with self.view:
+            while time.monotonic() < deadline and not all(scene.result for scene in self.scenes):
+                self.step()
+                time.sleep(0.5)
+        return all(scene.result == scene.expected for scene in self.scenes)
+
+    def step(self) -> None:
+        """One turn of the world."""
+        self._tick()
+        alerts = self._alerts()
+        incidents = self.access.get("incidents", "-A")["items"]
+        for scene in self.scenes:
+            found = [i for i in incidents if i["spec"]["policyRef"]["name"] == scene.policy]
+            scene.see(found[0] if found else {}, alerts.get(scene.alert, "inactive"))
+        self._repair_node()
+        self.view.show()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        worker = self.access.get("deployment", "aurum-worker", "-n", "aurum-dev")
+        pods = self.access.get("pods", "-n", "aurum-dev", "-l", "app.kubernetes.io/name=aurum-api")["items"]
+        nodes = ready_nodes(self.access.get("nodes")["items"])
+        alive = [pod["metadata"]["uid"] for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        self.model.tick(now - self._ticked, ready_replicas(worker), alive, nodes)
+        self._ticked = now
+
+    def _alerts(self) -> dict[str, str]:
+        with urllib.request.urlopen(os.environ["PROMETHEUS_URL"] + "/api/v1/alerts", timeout=5) as answer:
+            return {
+                alert["labels"]["alertname"]: alert["state"] for alert in json.loads(answer.read())["data"]["alerts"]
+            }
+
+    def _steady(self) -> bool:
+        """Everything runs, and Prometheus has seen all rules evaluated a few times."""
+        self._tick()
+        found = self.access.get("deployments,statefulsets", "-n", "aurum-dev")["items"]
+        running = all(ready_replicas(item) == item["spec"]["replicas"] for item in found)
+        armed = self.access.get("rempol,crempol", "-A")["items"]
+        return running and len(armed) == len(self.scenes) and all(_is_armed(policy) for policy in armed)
+
+    def _break(self) -> None:
+        self.model.start_burst()
+        self.model.poison_api()
+        self.model.database_broken = True
+        self.node = self._busiest_node()
+        self.access.kubectl("label", "node", self.node, "sim.kwok/notready=true", "--overwrite")
+
+    def _busiest_node(self) -> str:
+        pods = self.access.get("pods", "-n", "aurum-dev", "-l", "app.kubernetes.io/name=aurum-gateway")["items"]
+        nodes = sorted(pod["spec"]["nodeName"] for pod in pods)
+        return max(nodes, key=nodes.count)
+
+    def _repair_node(self) -> None:
+        """Somebody repairs the node once it is empty."""
+        steps = self.scenes[3].status.get("steps", [])
+        if self.node and any(step.get("phase") == "Acted" for step in steps):
+            where = f"spec.nodeName={self.node}"
+            if not self.access.get("pods", "-n", "aurum-dev", "--field-selector", where)["items"]:
+                self.access.kubectl("label", "node", self.node, "sim.kwok/notready-")
+                self.node = ""
+
+    def close(self) -> None:
+        """Remove what was made, by its label; Goldseam too, unless it was there before."""
+        self.access.kubectl("delete", "crempol,alertsource,runbook", "-l", MARK, "--ignore-not-found", "--wait=false")
+        self.access.kubectl("delete", "secret", "-n", "goldseam-system", "-l", MARK, "--ignore-not-found")
+        self.access.kubectl("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
+        if not self._was_there:
+            self.access.kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait=false")
+
+
+def _is_armed(policy: dict[str, object]) -> bool:
+    conditions = (policy.get("status") or {}).get("conditions") or []  # type: ignore[attr-defined]
+    found = {entry["type"]: entry["status"] for entry in conditions}
+    return found.get("Ready") == "True" and found.get("RuleFound") == "True"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _until(ask: object, patience: float, what: str) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if ask():  # type: ignore[operator]
+            return
+        time.sleep(0.3)
+    raise TimeoutError(f"{what}: not within {patience:g} s")
+
+
+def play(asked: argparse.Namespace) -> int:
+    """Play all scenes in the cluster of the environment."""
+    kubeconfig = os.environ.get("E2E_KUBECONFIG") or os.environ["KUBECONFIG"]
+    own_cluster(kubeconfig, os.environ.get("GOLDSEAM_LOCAL_DIR", ""), asked.i_know_this_cluster)
+    home = Path(os.environ["GOLDSEAM_LOCAL_DIR"])
+    performance = Play(Access(kubeconfig), home, asked.record)
+    performance.view.say(f"Installing Goldseam, four services and their alert rules (logs: {home}/log).")
+    performance.install()
+    begun = time.monotonic()
+    with performance.operator():
+        good = performance.perform()
+        performance.view.summary()
+        _letters(performance)
+        verdict = "Every scene ended as it must" if good else "NOT every scene ended as it must"
+        performance.view.say(f"{verdict}; {time.monotonic() - begun:.0f} s.")
+        if asked.record:
+            performance.view.save(asked.record)
+        if os.environ.get("KEEP"):
+            _keep(performance, home)
+    performance.close()
+    return 0 if good else 1
+
+
+def _letters(performance: Play) -> None:
+    for message in performance.receiver.messages:
+        performance.view.say(f"The on-call engineer was told (signature verified): {message['text']}")
+
+
+def _keep(performance: Play, home: Path) -> None:
+    print(
+        f"""
+It keeps running until you press Ctrl-C. In another terminal:
+  . {home}/env
+  kubectl get incidents -A
+  kubectl -n aurum-dev describe incident
+  kubectl explain rempol.spec.ladder
+  kubectl -n aurum-dev create -f {ROOT}/deploy/examples/pause-namespace.yaml
+  kubectl -n aurum-dev scale deployment aurum-worker --replicas=1
+Prometheus: {os.environ["PROMETHEUS_URL"]}/alerts""",
+        flush=True,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            performance.step()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        return
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--record", type=Path, help="save what is shown as an SVG")
+    parser.add_argument(
+        "--i-know-this-cluster",
+        default="",
+        metavar="SERVER",
+        help="play on this cluster, though it is not the demo's own",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Play on a control plane of our own, or on kind (CLUSTER=kind)."""
+    asked = arguments()
+    if os.environ.get("CLUSTER") == "kind" and not os.environ.get("E2E_KUBECONFIG"):
+        return _on_kind()
+    if "GOLDSEAM_LOCAL_DIR" not in os.environ:
+        launcher = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", "6", "--"]
+        return subprocess.run([*launcher, sys.executable, *sys.argv], check=False).returncode
+    try:
+        return play(asked)
+    except (ForeignClusterError, RuntimeError, TimeoutError) as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return 1
+
+
+def _on_kind() -> int:
+    """kind brings real kubelets; Prometheus still runs beside it, from our own build."""
+    for program in ("docker", "kind"):
+        if shutil.which(program) is None:
+            sys.stderr.write(
+                f"demo: CLUSTER=kind needs {program}, which is not on the PATH. `make demo` needs neither.\n"
+            )
+            return 2
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        sys.stderr.write(
+            "demo: CLUSTER=kind needs a running Docker, and `docker info` fails. `make demo` needs none.\n"
+        )
+        return 2
+    kubeconfig = ROOT / ".run" / "kind.kubeconfig"
+    kubeconfig.parent.mkdir(exist_ok=True)
+    create = ["kind", "create", "cluster", "--name", "goldseam-demo", "--kubeconfig", str(kubeconfig), "--wait", "120s"]
+    subprocess.run(create, check=True)
+    try:
+        os.environ["E2E_KUBECONFIG"] = str(kubeconfig)
+        return main()
+    finally:
+        subprocess.run(
+            ["kind", "delete", "cluster", "--name", "goldseam-demo", "--kubeconfig", str(kubeconfig)], check=False
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
