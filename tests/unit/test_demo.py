@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from access import ForeignClusterError, own_cluster
-from load_model import LoadModel
-from receiver import Receiver, is_genuine
 
+from access import ForeignClusterError, own_cluster
 from goldseam.adapters.webhook import signed
 from goldseam.api.problems import read_spec
+from load_model import LoadModel
+from receiver import Receiver, is_genuine
 
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo"
 RUNBOOK = Path(__file__).resolve().parents[1] / "data" / "platform-oncall-runbook.md"
@@ -75,7 +75,7 @@ def test_a_message_that_comes_twice_is_kept_once() -> None:
 def test_a_cluster_that_is_not_its_own_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answers = {"current-context": "prod", "view": "https://prod.example.com"}
     monkeypatch.setattr("access.Access.kubectl", lambda self, *args, **_: answers[args[1]])
-    with pytest.raises(ForeignClusterError, match="--i-know-this-cluster=https://prod.example.com"):
+    with pytest.raises(ForeignClusterError, match=r"--i-know-this-cluster=https://prod\.example\.com"):
         own_cluster("/elsewhere/config", str(tmp_path), "")
     own_cluster("/elsewhere/config", str(tmp_path), "https://prod.example.com")
     own_cluster(str(tmp_path / "pki" / "admin.kubeconfig"), str(tmp_path), "")

@@ -1,0 +1,76 @@
+"""Installed, Goldseam changes nothing: the audit log of the default install, with a policy that says Act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.objects_on_cluster import deployment, outcomes, policy, reached, running, writes_of_operator
+from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import running as running_operator
+from tests.support.plane import ROOT, Plane, eventually
+
+PIECES = ROOT / "deploy" / "kustomize" / "components"
+
+
+@pytest.fixture
+def base_only(installed: Plane) -> Iterator[Plane]:
+    """Without the components: their bindings are taken away for one test."""
+    bindings = [name for name in installed.must("get", "clusterrolebindings", "-o", "name").split() if _is_piece(name)]
+    assert len(bindings) >= 4
+    installed.must("delete", *bindings)
+    yield installed
+    installed.must(
+        "apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "deploy" / "kustomize" / "overlays" / "all")
+    )
+    installed.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
+
+
+def _is_piece(name: str) -> bool:
+    return any(f"/goldseam-{piece.name}" in name for piece in PIECES.iterdir())
+
+
+def test_the_default_install_writes_nothing_outside_its_own_kinds(
+    base_only: Plane,
+    namespace: str,
+    source: str,
+    operator_kubeconfig: Path,
+    trouble: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    before = len(writes_of_operator(base_only))
+    base_only.apply(deployment(namespace, "worker"))
+    base_only.apply(policy(namespace, {"scale": {"replicas": 8}}, {"restart": {}}))
+    running(base_only, namespace, "worker", 3)
+    with running_operator(operator_kubeconfig, tmp_path / "operator.log"):
+        _says_what_is_missing(base_only, namespace)
+        trouble(1, deployment="worker")
+        found = reached(base_only, namespace, "Escalated")
+    assert outcomes(found) == [("scale", "Refused"), ("restart", "Refused")]
+    groups = {entry["objectRef"].get("apiGroup") for entry in writes_of_operator(base_only)[before:]}
+    assert groups == {"goldseam.dev", "events.k8s.io", "authorization.k8s.io"}
+
+
+def _says_what_is_missing(plane: Plane, namespace: str) -> None:
+    def missing() -> str:
+        conditions = plane.get("rempol", "heal", namespace).get("status", {}).get("conditions", [])
+        return next((c["message"] for c in conditions if c["type"] == "Permitted" and c["status"] == "False"), "")
+
+    message = eventually(missing, "the missing right to be said")
+    assert "scale" in message
+    assert "restart" in message
+
+
+def test_the_operator_serves_probes_and_metrics_and_stops_cleanly(operator: OperatorProcess) -> None:
+    assert operator.get("/healthz") == (200, "ok\n")
+    assert operator.get("/readyz") == (200, "ok\n")
+    status, metrics = operator.get("/metrics")
+    assert status == 200
+    assert "goldseam_incidents_open" in metrics
+    eventually(
+        lambda: "goldseam_source_last_read_timestamp_seconds" in operator.get("/metrics")[1], "the source is read"
+    )
+    assert operator.stop() == 0
+    assert all("exc" not in line.get("msg", "") for line in operator.lines())

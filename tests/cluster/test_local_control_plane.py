@@ -1,0 +1,94 @@
+"""`deploy/local/cluster`: lives and dies with its caller, ends only what it started, takes rules and targets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from controlplane import processes
+from tests.support.plane import ROOT, Plane, eventually
+
+LAUNCHER = str(ROOT / "deploy" / "local" / "cluster")
+
+
+def left(home: Path) -> list[str]:
+    """What still runs of what was started there."""
+    return [started.name for started in processes.noted(home) if started.alive]
+
+
+def pids(home: Path) -> list[processes.Started]:
+    return processes.noted(home)
+
+
+def test_the_exit_status_is_the_commands_and_nothing_stays(tmp_path: Path) -> None:
+    script = f"cp -r {tmp_path}/plane/pid {tmp_path}/seen; kubectl get nodes -o name; exit 7"
+    command = [LAUNCHER, "run", "--nodes", "2", "--dir", str(tmp_path / "plane"), "--", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.split() == ["node/node-0", "node/node-1"]
+    seen = [processes.Started(**json.loads(file.read_text())) for file in (tmp_path / "seen").glob("*.json")]
+    assert len(seen) == 8, "seven components and the command"
+    assert [started.name for started in seen if started.alive] == []
+
+
+def test_a_killed_caller_leaves_no_process_behind(tmp_path: Path) -> None:
+    home = tmp_path / "plane"
+    command = [LAUNCHER, "run", "--nodes", "1", "--dir", str(home), "--", "sh", "-c", "echo up; exec sleep 600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        started = pids(home)
+        assert len(started) == 8
+        process.kill()
+    eventually(lambda: not any(one.alive for one in started), "everything to be ended")
+
+
+def test_an_interrupted_caller_leaves_no_process_behind(tmp_path: Path) -> None:
+    home = tmp_path / "plane"
+    command = [LAUNCHER, "run", "--nodes", "1", "--dir", str(home), "--", "sh", "-c", "echo up; exec sleep 600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        started = pids(home)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert not any(one.alive for one in started)
+
+
+def test_up_stays_until_down_beside_another_one(cluster: Plane, tmp_path: Path) -> None:
+    home = tmp_path / "plane"
+    subprocess.run([LAUNCHER, "up", "--dir", str(home), "--nodes", "1", "--without-helm"], check=True, timeout=120)
+    nodes = subprocess.run(
+        ["sh", "-c", f". {home}/env; kubectl get nodes -o name; promtool --version >&2"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert nodes.stdout.split() == ["node/node-0"]
+    assert subprocess.run([LAUNCHER, "status", "--dir", str(home)], check=False).returncode == 0
+    subprocess.run([LAUNCHER, "down", "--dir", str(home)], check=True, timeout=60)
+    assert left(home) == []
+    assert subprocess.run([LAUNCHER, "status", "--dir", str(home)], check=False).returncode == 1
+    assert cluster.must("get", "--raw=/readyz") == "ok", "the other one goes on"
+
+
+def test_a_recycled_pid_is_not_ours(tmp_path: Path) -> None:
+    own = processes.note(tmp_path, "me", os.getpid())
+    assert own.alive
+    assert not processes.Started("me", os.getpid(), "another birth").alive
+
+
+def test_a_rule_that_is_dropped_in_is_loaded_after_reload(cluster: Plane) -> None:
+    cluster.rules("dropped", [{"alert": "Dropped", "expr": "vector(1)"}])
+
+    def firing() -> bool:
+        with urllib.request.urlopen(cluster.prometheus + "/api/v1/alerts", timeout=5) as answer:
+            alerts = json.loads(answer.read())["data"]["alerts"]
+        return any(alert["labels"]["alertname"] == "Dropped" for alert in alerts)
+
+    eventually(firing, "the alert to fire")
+    cluster.rules("dropped", [])
