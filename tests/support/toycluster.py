@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, NotFound, Unavailable
+from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, Forbidden, NotFound, Unavailable
 from goldseam.ports import Access, Json, Page, Resource
 
 Key = tuple[str, str, str]
@@ -38,6 +38,12 @@ class ToyCluster:
     """Resources, with subresource, that a SubjectAccessReview says no to."""
     unreadable: set[str] = field(default_factory=set)
     """Plurals whose reads fail."""
+    refused: set[str] = field(default_factory=set)
+    """Paths whose writes admission refuses."""
+    deaf: set[str] = field(default_factory=set)
+    """Paths whose next write takes effect, and whose reply is lost."""
+    stale: set[str] = field(default_factory=set)
+    """Paths whose next write meets a 409."""
     budget: int = 1_000
     """How many evictions a PodDisruptionBudget lets through."""
     _version: int = 0
@@ -145,12 +151,21 @@ class ToyCluster:
             raise NotFound(f"{plural} {namespace}/{name}") from None
 
     def _write(self, verb: str, key: Key, body: Json, effect: Callable[[], Json]) -> Json:
+        path = "/".join(key)
+        if path in self.refused:
+            raise Forbidden(f"{path}: an admission policy refused it")
+        if path in self.stale:
+            self.stale.remove(path)
+            raise Conflict(f"{path} has changed")
         self._attempts += 1
         doomed = self.kill_at == self._attempts
         if doomed and not self.kill_after:
             raise Killed
         result = effect()
-        self.writes.append((verb, "/".join(key), "goldseam", copy.deepcopy(body)))
+        self.writes.append((verb, path, "goldseam", copy.deepcopy(body)))
+        if path in self.deaf:
+            self.deaf.remove(path)
+            raise Unavailable(f"{path}: no answer")
         if doomed:
             raise Killed
         return result

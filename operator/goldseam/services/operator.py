@@ -31,6 +31,7 @@ from goldseam.services.registrar import Registrar
 from goldseam.services.resources import INCIDENTS
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
+from goldseam.services.sweep import sweep
 from goldseam.services.views import IncidentView, view
 from goldseam.services.workers import Workers
 
@@ -53,7 +54,7 @@ class Operator:
 
     def __init__(self, outside: Outside, inbox: Inbox, namespace: str) -> None:
         cluster, clock = outside.cluster, outside.clock
-        self._cluster, self._clock = cluster, clock
+        self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._stopping = False
         self.loaded = False
         self.book, self.catalogue = IncidentBook(), Catalogue()
@@ -95,6 +96,8 @@ class Operator:
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self.ledger.load(spent(iter(incidents)))
         for incident in incidents:
+            self.book.put(incident)
+        for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace):
             self.book.put(incident)
         for incident in self.book.all():
             self.workers.wake(incident.uid)

@@ -1,0 +1,75 @@
+"""At start: cordons of ours that no Incident owes, as after a restored backup. They are adopted, and undone.
+
+Only nodes can be: a floor or a number of replicas does not say what it was before, so these are left as they are.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from goldseam.api.incident import (
+    AlertRecord,
+    IncidentSpec,
+    IncidentStatus,
+    Kpis,
+    ObjectRef,
+    Obligation,
+    PolicyRef,
+    PolicySnapshot,
+)
+from goldseam.api.policy import ClusterRemediationPolicySpec
+from goldseam.engine import record
+from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference
+from goldseam.engine.opening import manifest
+from goldseam.errors import AlreadyExists
+from goldseam.ports import Cluster, Json
+from goldseam.services.book import IncidentBook
+from goldseam.services.resources import INCIDENTS, NODES
+from goldseam.services.views import IncidentView, view
+
+log = structlog.get_logger("goldseam.sweep")
+
+FIELD = "spec.unschedulable"
+
+
+async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: str) -> list[IncidentView]:
+    """Open an Incident in phase Abandoned for each cordon that nobody owes: paying it is then the usual work."""
+    owed = {o.object.uid for i in book.all() if i.status for o in i.status.open_obligations() if o.kind == "Uncordon"}
+    nodes = (await cluster.list(NODES)).items
+    orphans = [node for node in nodes if cordoned_by_us(node) and metadata(node)["uid"] not in owed]
+    adopted = [await _adopt(cluster, node, now, namespace) for node in orphans]
+    return [incident for incident in adopted if incident is not None]
+
+
+async def _adopt(cluster: Cluster, node: Json, now: datetime, namespace: str) -> IncidentView | None:
+    ref = reference(node, "v1", "Node")
+    was = annotation(node, INCIDENT) or "an Incident that is not known"
+    log.warning("cordon_adopted", node=ref.name, incident=was)
+    spec = IncidentSpec(
+        policy_ref=PolicyRef(kind="ClusterRemediationPolicy", name="adopted", uid=""),
+        target=ref,
+        alert=AlertRecord(name="unknown", active_at=now),
+        predecessor=str(metadata(node).get("resourceVersion", "")),
+    )
+    try:
+        created = view(await cluster.create(INCIDENTS, namespace, manifest(spec, namespace)))
+    except AlreadyExists:
+        return None
+    assert created is not None
+    body = {"metadata": {"resourceVersion": created.resource_version}, "status": _status(ref, was, now).dump()}
+    return view(await cluster.patch(INCIDENTS, namespace, created.name, body, "status"))
+
+
+def _status(ref: ObjectRef, was: str, now: datetime) -> IncidentStatus:
+    snapshot = ClusterRemediationPolicySpec.model_validate({"alert": {"name": "unknown"}, "ladder": [{"uncordon": {}}]})
+    owed = Obligation(
+        key=f"{ref.uid}:{FIELD}", kind="Uncordon", object=ref, field=FIELD, original="null", want="true", due_at=now
+    )
+    status = IncidentStatus(
+        phase="Abandoned", mode="Act", policy_snapshot=PolicySnapshot(spec=snapshot.dump()), kpis=Kpis(detected_at=now)
+    )
+    status = record.with_obligations(status, [owed])
+    text = f"{ref} was cordoned by Goldseam for {was}, which is gone: it is uncordoned"
+    return record.note(record.say(status, text), now, "Adopted", text)

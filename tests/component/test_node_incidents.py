@@ -1,0 +1,158 @@
+"""Nodes: drained under budgets, uncordoned on every path, on a toy cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from goldseam.services.sweep import sweep
+from tests.support.harness import NAMESPACE, Harness
+
+Json = dict[str, Any]
+
+
+def node(name: str, **spec: Any) -> Json:
+    labels = {"topology.kubernetes.io/zone": "a"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": spec,
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def pod(name: str, where: str = "n1", kind: str = "ReplicaSet") -> Json:
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": "rs", "uid": "rs", "controller": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "ownerReferences": [owner]},
+        "spec": {"nodeName": where},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def crempol(*ladder: Json, **spec: Any) -> Json:
+    rungs = [{"timeout": "60s", "verify": {"settle": "5s"}, **rung} for rung in ladder]
+    base = {"mode": "Act", "alert": {"name": "Trouble"}, "ladder": rungs, "resolve": {"after": "10s"}}
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "ClusterRemediationPolicy",
+        "metadata": {"name": "nodes"},
+        "spec": base | spec,
+    }
+
+
+async def opened(*ladder: Json, pods: int = 4, budget: int = 1_000) -> Harness:
+    h = Harness(crempol(*ladder), node("n1"), "nodes")
+    h.cluster.add("nodes", node("n2"))
+    for number in range(pods):
+        h.cluster.add("pods", pod(f"p{number}"))
+    h.cluster.add("pods", pod("daemon", kind="DaemonSet"))
+    h.cluster.budget = budget
+    await h.start()
+    await h.open()
+    return h
+
+
+def left(h: Harness) -> set[str]:
+    return {p["metadata"]["name"] for p in h.cluster.all("pods")}
+
+
+async def test_a_node_is_emptied_and_comes_back_when_the_alert_is_gone() -> None:
+    h = await opened({"drain": {}})
+    await h.settle(20)
+    assert h.live()["spec"]["unschedulable"]
+    assert left(h) == {"daemon"}
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert not h.live()["spec"].get("unschedulable")
+    assert h.status.phase == "Resolved"
+    assert h.status.owes == 0
+
+
+async def test_an_eviction_that_a_budget_holds_back_is_tried_again() -> None:
+    h = await opened({"drain": {}}, budget=2)
+    await h.settle(10)
+    assert len(left(h)) == 3
+    assert "disruption budget" in h.status.steps[0].writes[-1].message
+    h.cluster.budget = 10
+    await h.settle(10)
+    assert left(h) == {"daemon"}
+
+
+async def test_a_drain_that_cannot_end_gives_the_node_back_at_once() -> None:
+    h = await opened({"drain": {}}, budget=0)
+    await h.settle(120)
+    assert h.status.steps[0].outcome == "Failed"
+    assert not h.live()["spec"].get("unschedulable")
+    assert h.status.owes == 0
+    assert h.status.phase == "Escalated"
+
+
+async def test_an_uncordon_rung_pays_what_the_drain_owes() -> None:
+    h = await opened({"drain": {}}, {"uncordon": {}})
+    await h.settle(150)
+    assert not h.live()["spec"].get("unschedulable")
+    assert [o.state for o in h.status.obligations] == ["Paid"]
+    assert "takenOver" not in [e.threshold for e in h.status.escalations]
+
+
+async def test_a_node_that_vanishes_is_owed_nothing() -> None:
+    h = await opened({"drain": {}})
+    await h.settle(20)
+    h.cluster.remove("nodes", "", "n1")
+    await h.settle(20)
+    assert h.status.phase == "Abandoned"
+    assert [o.state for o in h.status.obligations] == ["Void"]
+
+
+async def test_a_node_that_a_person_uncordons_is_theirs() -> None:
+    h = await opened({"drain": {}})
+    await h.settle(20)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    await h.settle(30)
+    assert h.status.phase == "Escalated"
+    assert [o.state for o in h.status.obligations] == ["Lost"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_drain_killed_at_any_write_evicts_each_pod_once_and_gives_the_node_back(after: bool) -> None:
+    points = 0
+    for point in range(1, 60):
+        h = await opened({"drain": {}})
+        h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + point, after
+        killed = await h.settle_through_crashes(40)
+        h.alert_state = "Cleared"
+        killed |= await h.settle_through_crashes(60)
+        if not killed:
+            break
+        points += 1
+        evicted = [path for verb, path, _, _ in h.cluster.writes if verb == "evict"]
+        assert len(evicted) == len(set(evicted)) == 4, f"killed at write {point}"
+        assert not h.live()["spec"].get("unschedulable"), f"killed at write {point}"
+        assert (h.status.phase, h.status.owes) == ("Resolved", 0), f"killed at write {point}"
+    assert points >= 10
+
+
+async def test_a_cordon_of_ours_without_an_incident_is_adopted_and_undone() -> None:
+    h = await opened({"drain": {}})
+    await h.settle(20)
+    name = next(h.cluster.all("incidents"))["metadata"]["name"]
+    h.cluster.remove("incidents", NAMESPACE, name)
+    await h.start()
+    adopted = await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE)
+    assert [incident.spec.target.name for incident in adopted] == ["n1"]
+    h.book.put(adopted[0])
+    await h.settle(30)
+    assert not h.live()["spec"].get("unschedulable")
+    assert h.status.owes == 0
+
+
+async def test_a_cordon_of_a_person_or_of_an_open_incident_is_not_adopted() -> None:
+    h = await opened({"drain": {}})
+    h.cluster.add("nodes", node("n3", unschedulable=True))
+    await h.settle(20)
+    assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE) == []
