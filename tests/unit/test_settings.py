@@ -28,7 +28,7 @@ def test_defaults_are_those_of_a_pod() -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOLDSEAM_LOGLEVEL", "INFO")
-    with pytest.raises(SettingsProblem, match="unknown setting GOLDSEAM_LOGLEVEL; known are .*GOLDSEAM_LOG_LEVEL"):
+    with pytest.raises(SettingsProblem, match=r"unknown setting GOLDSEAM_LOGLEVEL; known are .*GOLDSEAM_LOG_LEVEL"):
         load()
 
 
