@@ -70,7 +70,12 @@ async def run(settings: Settings) -> int:
                 return False, "the watches have not begun"
             return (True, "ok") if operator.loaded else (False, "the incidents have not been read yet")
 
-        async with serve(settings.listen_host, settings.listen_port, live=lambda: (not reasons, "ok"), ready=ready):
+        def live() -> tuple[bool, str]:
+            if reasons or (operator.loaded and not operator.alive):
+                return False, "; ".join(reasons) or "the main loop has not turned lately"
+            return True, "ok"
+
+        async with serve(settings.listen_host, settings.listen_port, live=live, ready=ready):
             working = asyncio.create_task(operator.run())
             working.add_done_callback(lambda task: end(f"the operator's loop has ended: {_why(task)}"))
             watching.start()

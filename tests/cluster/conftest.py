@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from access import own_cluster
 from tests.support import exporter as exporters
 from tests.support.operator_process import OperatorProcess, running, service_account
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
@@ -21,6 +23,10 @@ Json = dict[str, Any]
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """The control plane. Its directory stays after the run, with logs and the audit log."""
     with control_plane(tmp_path_factory.mktemp("plane"), nodes=4) as plane:
+        elsewhere = os.environ.get("E2E_KUBECONFIG")
+        if elsewhere:  # its Prometheus and Alertmanager still serve us
+            own_cluster(elsewhere, "", os.environ.get("E2E_SERVER", ""))
+            plane = Plane(plane.home, plane.env | {"KUBECONFIG": elsewhere}, ours=False)
         yield plane
 
 

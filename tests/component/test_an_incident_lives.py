@@ -53,6 +53,14 @@ async def test_a_used_up_ladder_hands_the_incident_to_people() -> None:
     assert len(h.people.events) == 1
 
 
+async def test_what_is_done_is_an_event_on_the_target_too() -> None:
+    h = await opened(SCALE)
+    await h.settle(20)
+    notes = [note for note in h.chronicle.events.values() if "scale Deployment shop/api from 3 to 8" in note]
+    assert len(notes) == 2
+    assert any("(Incident shop/api-" in note for note in notes)
+
+
 async def test_people_are_told_once_only() -> None:
     h = await opened(RESTART, escalateAfter="10s")
     await h.settle(400)

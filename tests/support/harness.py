@@ -17,6 +17,7 @@ from goldseam.ports import Json, Message
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery
 from goldseam.services.gather import Gatherer, live_policy
 from goldseam.services.ledger import LedgerBook
@@ -77,6 +78,7 @@ class Harness:
 
     def __init__(self, policy: Json, target: Json, plural: str, *, runbook: RunbookSpec | None = None) -> None:
         self.clock, self.people, self.promql = VirtualClock(), ToyPeople(), ToyMetrics()
+        self.chronicle = ToyPeople()
         self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         kind = policy["kind"]
         self.policy_plural = "remediationpolicies" if kind == "RemediationPolicy" else "clusterremediationpolicies"
@@ -113,6 +115,7 @@ class Harness:
             permissions=Permissions(self.cluster, self.clock),
             queries=Queries(lambda _: self.promql, self.clock),
             delivery=self.delivery,
+            chronicle=Chronicle(self.chronicle),
             actor=Actor(self.cluster),
             refresh=refresh,
             stopping=lambda: False,

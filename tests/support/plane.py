@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -37,6 +39,8 @@ class Plane:
 
     home: Path
     env: dict[str, str]
+    ours: bool = True
+    """Whether the API server is our own, with its audit log."""
 
     @property
     def kubeconfig(self) -> str:
@@ -86,6 +90,8 @@ class Plane:
 
     def audit(self) -> Iterator[dict[str, Any]]:
         """What the API server's audit log has: the judge of every test about effects."""
+        if not self.ours:
+            pytest.skip("this cluster's audit log cannot be read")
         with (self.home / "log" / "audit.json").open() as log:
             for line in log:
                 if line.endswith("\n"):

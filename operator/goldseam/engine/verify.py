@@ -123,7 +123,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
         message = "the alert is Cleared" + (", the rollout is complete" if rung.verify.rollout else "")
         status = record.ended(status, step, "Passed", message, now)
         kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
-        status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # should the alert come back, the next one's turn
+        status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
         status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
         return answers.answer("wait", "Passed", status, answers.SOON)
     left = step.intent_at + timeout(s, rung) - now

@@ -20,6 +20,7 @@ from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
+from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery
 from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
@@ -47,6 +48,7 @@ class Looker:
     permissions: Permissions
     queries: Queries
     delivery: Delivery
+    chronicle: Chronicle
     actor: Actor
     refresh: Callable[[str], Awaitable[None]]
     """Reads the alert source of that name anew."""
@@ -161,6 +163,7 @@ class Looker:
         obj = await self.cluster.patch(INCIDENTS, incident.namespace, incident.name, body, "status")
         written = view(obj)
         assert written is not None, "the API server returns what it accepted"
+        self.chronicle.tell(written, incident.status)
         log.info("incident", incident=written.title, phase=status.phase, message=status.message)
         self.book.put(written)
         return written

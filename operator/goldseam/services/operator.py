@@ -19,6 +19,7 @@ from goldseam.ports import AlertServer, Clock, Cluster, Metrics, Notifier
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery, Events
 from goldseam.services.gather import Gatherer, pinned_spec
 from goldseam.services.inbox import Inbox
@@ -36,6 +37,9 @@ from goldseam.services.views import IncidentView, view
 from goldseam.services.workers import Workers
 
 log = structlog.get_logger("goldseam.operator")
+
+STILL_ALIVE = 60.0
+"""Seconds without a turn of the main loop after which the operator counts as dead."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Operator:
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._stopping = False
         self.loaded = False
+        self._beat = clock.monotonic()
         self.book, self.catalogue = IncidentBook(), Catalogue()
         self.ledger = LedgerBook(cluster)
         self.sources = Sources(outside.source, clock, self._answered)
@@ -64,6 +69,7 @@ class Operator:
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
         self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses)
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
+        self.chronicle = Chronicle(outside.events)
         self.looker = Looker(
             cluster=cluster,
             clock=clock,
@@ -73,6 +79,7 @@ class Operator:
             permissions=permissions,
             queries=Queries(self._promql, clock),
             delivery=self.delivery,
+            chronicle=self.chronicle,
             actor=Actor(cluster),
             refresh=self._refresh,
             stopping=lambda: self._stopping,
@@ -104,8 +111,14 @@ class Operator:
         log.info("loaded", incidents=len(incidents), open=len(self.book.all()))
         self.loaded = True
 
+    @property
+    def alive(self) -> bool:
+        """Whether the main loop has turned lately."""
+        return self._clock.monotonic() - self._beat < STILL_ALIVE
+
     async def _heartbeat(self) -> None:
         while True:
+            self._beat = self._clock.monotonic()
             metrics.heartbeat(len(self.book.all()))
             await asyncio.sleep(1)
 
@@ -115,6 +128,7 @@ class Operator:
         await self.sources.close()
         await self.workers.close()
         await self.delivery.close()
+        await self.chronicle.close()
 
     def _wake(self, uid: str) -> None:
         self.workers.wake(uid)

@@ -1,0 +1,67 @@
+"""What happens to an incident, as Kubernetes Events: on the Incident, and for what is done also on the target."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from goldseam.api.base import API_VERSION, format_time
+from goldseam.api.incident import IncidentStatus, TimelineEntry
+from goldseam.engine import naming
+from goldseam.ports import Json
+from goldseam.services.delivery import Events
+from goldseam.services.views import IncidentView
+
+ON_THE_TARGET = ("Intent", "Undo", "Adopted")
+WARNINGS = ("Failed", "Refused", "Superseded", "NotTaken", "Abandoned", "Lost")
+TOLD_ELSEWHERE = ("Escalation",)
+"""These go to people by the channels of the runbook, with an Event of their own."""
+
+
+class Chronicle:
+    """Writes an Event for each new entry of a timeline. Nothing waits for it, and a lost one is only a lost one."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, incident: IncidentView, before: IncidentStatus | None) -> None:
+        """Begin to write what is new since `before`."""
+        assert incident.status is not None
+        known = {(e.at, e.kind, e.message) for e in before.timeline} if before else set()
+        new = [e for e in incident.status.timeline if (e.at, e.kind, e.message) not in known]
+        new = [e for e in new if e.kind not in TOLD_ELSEWHERE]
+        if new:
+            task = asyncio.create_task(self._write(incident, new))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _write(self, incident: IncidentView, entries: Iterable[TimelineEntry]) -> None:
+        for entry in entries:
+            kind = "Warning" if entry.kind in WARNINGS else "Normal"
+            digest = naming.digest(incident.uid, format_time(entry.at), entry.kind, entry.message)
+            name = f"{incident.name[:200]}.{digest}"
+            await self._events.record(_incident(incident), kind, entry.kind, "Remediate", entry.message, name)
+            if entry.kind in ON_THE_TARGET:
+                note = f"{entry.message} (Incident {incident.title})"
+                await self._events.record(_target(incident), kind, entry.kind, "Remediate", note, f"{name}.t")
+
+    async def close(self) -> None:
+        """Wait a moment for what was begun."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=3)
+
+
+def _incident(incident: IncidentView) -> Json:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Incident",
+        "namespace": incident.namespace,
+        "name": incident.name,
+        "uid": incident.uid,
+    }
+
+
+def _target(incident: IncidentView) -> Json:
+    target = incident.spec.target.dump()
+    return {key: value for key, value in target.items() if value}
