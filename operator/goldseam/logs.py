@@ -48,7 +48,9 @@ def setup(level: str = "INFO", form: str = "json") -> None:
 
 def _rendering(form: str) -> list[Any]:
     if form == "console":
-        return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # the renderer's own choice would be rich, where it is installed, and that prints local variables
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
     transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
     return [
         structlog.processors.ExceptionRenderer(transformer),

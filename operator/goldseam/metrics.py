@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.process_collector import ProcessCollector
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, for nothing
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -43,9 +45,9 @@ def decided(kind: str, reason: str) -> None:
     _DECISIONS.labels(kind, reason).inc()
 
 
-def api_request(method: str, code: int) -> None:
-    """The API server has answered."""
-    _API.labels(method, str(code)).inc()
+def api_request(method: str, code: str) -> None:
+    """The API server was asked: the HTTP status of its answer, or `none` when no answer came."""
+    _API.labels(method, code).inc()
 
 
 def source_read(source: str, *, ok: bool) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
-from goldseam.adapters.webhook import WebhookNotifier
-from goldseam.errors import Invalid, Throttled, Unavailable
+from goldseam.adapters.webhook import WebhookNotifier, signed
+from goldseam.errors import GoldseamError, Invalid, Throttled, Unavailable
 from goldseam.ports import Message
 from tests.support.web import serving
 
@@ -67,3 +68,57 @@ async def test_a_receiver_that_hangs_or_is_away_is_unavailable() -> None:
 async def test_a_secret_that_is_no_base64_is_said() -> None:
     with pytest.raises(Invalid, match="whsec_"):
         await WebhookNotifier().post("http://127.0.0.1:9", MESSAGE, "whsec_%%%")
+
+
+def test_the_signature_is_that_of_the_specifications_example() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    headers = signed("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', secret)
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+async def test_a_message_arrives_whole_and_the_answer_is_not_read() -> None:
+    heard: list[dict[str, object]] = []
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        heard.append(json.loads(await request.read()))
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65_536)
+
+    async with serving(endless) as url:
+        await WebhookNotifier().post(url, MESSAGE, None)
+    data = {"level": "Primary"}
+    assert heard == [{"id": "msg_1", "type": "incident.escalated", "subject": "subject", "text": "text", "data": data}]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("99999999999999999999", 3_600), ("-1", None), ("²", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+)
+async def test_a_receiver_cannot_put_us_off_for_ever_or_break_us(header: str, seconds: int | None) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": header})
+
+    async with serving(refuse) as url:
+        with pytest.raises(Throttled) as caught:
+            await WebhookNotifier().post(url, MESSAGE, None)
+    assert caught.value.delay == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("address", ["hunter2", "http://", "http://[::hunter2", "ftp://hunter2/x", ""])
+async def test_an_address_that_is_none_is_not_tried_again(address: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        await WebhookNotifier().post(address, MESSAGE, None)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+async def test_an_error_never_names_the_url_for_it_may_hold_a_token(status: int) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with serving(refuse) as url:
+        with pytest.raises(GoldseamError) as caught:
+            await WebhookNotifier().post(f"{url}/hunter2", MESSAGE, None)
+    assert "hunter2" not in str(caught.value)

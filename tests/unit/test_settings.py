@@ -50,3 +50,10 @@ def test_the_command_ends_with_status_2_and_says_so(
 def test_every_setting_is_in_the_docs_and_no_other() -> None:
     documented = set(re.findall(r"^\| `(GOLDSEAM_[A-Z_]+)`", DOCS.read_text(), re.MULTILINE))
     assert documented == {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("name", ["KUBECONFIG", "POD_NAMESPACE", "NAMESPACE", "LOG_LEVEL"])
+def test_what_is_meant_for_others_is_not_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "other")
+    settings = load()
+    assert (settings.kubeconfig, settings.namespace, settings.log_level) == (None, "goldseam-system", "INFO")

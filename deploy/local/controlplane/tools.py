@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 KUBERNETES = "v1.36.3"
 HELM = "v3.21.4"
+PROMETHEUS = "3.15.1"
+ALERTMANAGER = "0.31.1"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ def _helm() -> str:
     return "-s -w " + " ".join(f"-X {name}={value}" for name, value in values.items())
 
 
+def _prometheus(version: str) -> str:
+    return f"-s -w -X github.com/prometheus/common/version.Version={version}"
+
+
 _KUBE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 
 TOOLS = {
@@ -58,6 +64,7 @@ TOOLS = {
             "prometheus",
             3,
             tuple((name, f"github.com/prometheus/prometheus/cmd/{name}") for name in ("prometheus", "promtool")),
+            _prometheus(PROMETHEUS),
             tags="netgo,remove_all_sd",
         ),
         # 0.32 and later embed a web UI that their Go module does not carry
@@ -65,6 +72,7 @@ TOOLS = {
             "alertmanager",
             1,
             tuple((name, f"github.com/prometheus/alertmanager/cmd/{name}") for name in ("alertmanager", "amtool")),
+            _prometheus(ALERTMANAGER),
         ),
         Tool("helm", 1, (("helm", "helm.sh/helm/v3/cmd/helm"),), _helm()),
     )

@@ -16,6 +16,8 @@ log = structlog.get_logger("goldseam.events")
 
 EVENTS = Resource("events.k8s.io", "v1", "events")
 CONTROLLER = "goldseam.dev/operator"
+LONGEST_NOTE = 1024
+"""Bytes: the API server says characters, and counts bytes (pkg/apis/core/validation/events.go)."""
 
 
 class KubeEvents:
@@ -26,7 +28,11 @@ class KubeEvents:
         self._instance = socket.gethostname()[:128]
 
     async def record(self, regarding: Json, kind: str, reason: str, action: str, note: str, name: str) -> bool:
-        """Write one Event. The same name again is the same Event: it was written before."""
+        """Write one Event about an object. The same `name` again is the same Event: it was written before.
+
+        `kind` is Normal or Warning. An Event about a cluster-scoped object lives in the namespace `default`, where
+        kubectl looks for it. Returns whether the Event is there; raises nothing but a cancellation.
+        """
         namespace = regarding.get("namespace") or "default"
         body: Json = {
             "apiVersion": "events.k8s.io/v1",
@@ -38,7 +44,7 @@ class KubeEvents:
             "action": action,
             "reason": reason,
             "regarding": regarding,
-            "note": note[:1024],
+            "note": _shortened(note),
             "type": kind,
         }
         try:
@@ -48,4 +54,13 @@ class KubeEvents:
         except GoldseamError as error:
             log.warning("event_not_written", event_reason=reason, problem=str(error))
             return False
+        except Exception:  # a defect in telling must not become one in acting
+            log.exception("event_not_written", event_reason=reason)
+            return False
         return True
+
+
+def _shortened(note: str) -> str:
+    if len(note.encode()) <= LONGEST_NOTE:
+        return note
+    return note.encode()[: LONGEST_NOTE - 3].decode(errors="ignore") + "…"

@@ -11,10 +11,12 @@ import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from kubernetes.aio import client, config
+from kubernetes.aio.config import ConfigException
 
 from goldseam import metrics
 from goldseam.adapters.kube_errors import translated
@@ -23,22 +25,41 @@ from goldseam.errors import Gone, Invalid, Throttled, Unavailable
 from goldseam.ports import Access, Json, Page, Resource
 
 TIMEOUT = 10.0
+"""Seconds that we wait for one answer. The server is told to give up on a write one second earlier."""
 TRIES = 3
 MERGE_PATCH = "application/merge-patch+json"
-_SEGMENT = re.compile(r"^[A-Za-z0-9][-A-Za-z0-9_.:]*$")
+_SEGMENT = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.:]*")
+"""What a part of a path may be: names of objects and kinds, and nothing that would need to be percent-encoded."""
 
 
 @asynccontextmanager
-async def connect(kubeconfig: str | None, user_agent: str) -> AsyncIterator[KubeCluster]:
-    """A connection by a kubeconfig file, or without one by the pod's ServiceAccount."""
-    configuration = client.Configuration()
-    if kubeconfig:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
-    async with client.ApiClient(configuration=configuration) as api:
+async def connect(kubeconfig: str | None, user_agent: str, timeout: float = TIMEOUT) -> AsyncIterator[KubeCluster]:
+    """A connection by a kubeconfig file, or without one by the pod's ServiceAccount. `timeout` is in seconds.
+
+    Raises:
+        Invalid: there is no such configuration, or it cannot be read.
+    """
+    api = await _client(kubeconfig)
+    async with api:
         api.user_agent = user_agent
-        yield KubeCluster(api)
+        yield KubeCluster(api, timeout)
+
+
+async def _client(kubeconfig: str | None) -> Any:
+    configuration = client.Configuration()
+    where = kubeconfig or "the pod's ServiceAccount"
+    try:
+        if kubeconfig:
+            if not await asyncio.to_thread(Path(kubeconfig).is_file):
+                raise FileNotFoundError("there is no such file")
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+        return client.ApiClient(configuration=configuration)
+    except (ConfigException, OSError) as error:
+        raise Invalid(f"no connection by {where}: {error}"[:300]) from error
+    except Exception as error:  # the file's text is anyone's, and parsers quote it: tokens stand in it
+        raise Invalid(f"no connection by {where}: it cannot be read ({type(error).__name__})") from None
 
 
 class KubeCluster:
@@ -67,15 +88,19 @@ class KubeCluster:
         query |= {"fieldSelector": fields} if fields else {}
         while True:
             page = await self._read(_path(resource, namespace), query)
-            items.extend(page.get("items") or [])
-            token = page["metadata"].get("continue")
+            found, metadata = page.get("items", ""), page.get("metadata")
+            if not isinstance(found, list | None) or not isinstance(metadata, dict):
+                raise Unavailable(f"GET {_path(resource, namespace)}: the answer is not a list")
+            items.extend(found or [])
+            token = metadata.get("continue")
             if not token:
-                return Page(tuple(items), str(page["metadata"].get("resourceVersion", "")))
-            query["continue"] = token
+                return Page(tuple(items), str(metadata.get("resourceVersion", "")))
+            query["continue"] = str(token)
 
     async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
         """Create one object."""
-        return await self._call("POST", _path(resource, namespace), _writing(), body, creating=True)
+        path = _path(resource, _needed(resource, namespace))
+        return await self._call("POST", path, _writing(), body, creating=True)
 
     async def patch(
         self,
@@ -109,7 +134,7 @@ class KubeCluster:
         await self._call("DELETE", _path(resource, namespace, name), {}, body)
 
     async def allowed(self, access: Access) -> bool:
-        """Ask by a SubjectAccessReview (authorization.k8s.io/v1)."""
+        """Ask by a SubjectAccessReview (authorization.k8s.io/v1). What is not plainly allowed is not."""
         attributes = {
             "verb": access.verb,
             "group": access.group,
@@ -124,8 +149,8 @@ class KubeCluster:
             "spec": {"user": access.user, "groups": list(access.groups), "resourceAttributes": attributes},
         }
         reviews = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
-        answer = await self._call("POST", _path(reviews, ""), {}, body)
-        return bool((answer.get("status") or {}).get("allowed"))
+        status = (await self._call("POST", _path(reviews, ""), {}, body)).get("status")
+        return isinstance(status, dict) and status.get("allowed") is True and status.get("denied") is not True
 
     async def _read(self, path: str, query: dict[str, str] | None = None) -> Json:
         """Reads are repeated when no answer came: they change nothing."""
@@ -150,22 +175,21 @@ class KubeCluster:
         creating: bool = False,
     ) -> Json:
         what = f"{method} {path}"
+        if method != "GET":
+            query = query | {"timeout": f"{max(1, int(self._timeout) - 1)}s"}
         try:
             async with asyncio.timeout(self._timeout):
                 status, headers, content = await self._send(method, path, query, body, content_type)
         except TimeoutError as error:
+            metrics.api_request(method, "none")
             raise Unavailable(f"{what}: no answer within {self._timeout:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ConfigException) as error:
+            metrics.api_request(method, "none")
             raise Unavailable(f"{what}: {type(error).__name__}: {error}"[:300]) from error
-        metrics.api_request(method, status)
-        if status >= 400:
+        metrics.api_request(method, str(status))
+        if status >= 300:
             raise translated(status, headers, content, what, creating=creating)
-        try:
-            parsed = json.loads(content)
-        except ValueError as error:
-            raise Unavailable(f"{what}: the answer is not JSON") from error
-        assert isinstance(parsed, dict)
-        return parsed
+        return _object(content, what)
 
     async def _send(
         self, method: str, path: str, query: dict[str, str], body: Json | None, content_type: str
@@ -182,26 +206,46 @@ class KubeCluster:
         answer = await self._api.rest_client.request(
             m, url, headers=h, body=b, post_params=p, _request_timeout=self._timeout
         )
+        first = answer.response.history[0] if answer.response.history else answer.response
         content = await answer.response.read()
-        return int(answer.response.status), answer.response.headers, content
+        return int(first.status), first.headers, content
 
 
 def _writing(*, dry_run: bool = False) -> dict[str, str]:
-    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "timeout": "9s"}
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     return query | ({"dryRun": "All"} if dry_run else {})
 
 
-def _path(resource: Resource, namespace: str, name: str = "", subresource: str = "") -> str:
-    """The path of a kind, an object or a subresource.
+def _object(content: bytes, what: str) -> Json:
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Unavailable(f"{what}: the answer is not JSON") from error
+    if not isinstance(parsed, dict):
+        raise Unavailable(f"{what}: the answer is not an object")
+    return parsed
+
+
+def _needed(resource: Resource, namespace: str) -> str:
+    """The namespace, without which a request about one object would be one about another thing."""
+    if resource.namespaced and not namespace:
+        raise Invalid(f"one of {resource.plural} is named by its namespace, too")
+    return namespace
+
+
+def _path(resource: Resource, namespace: str, name: str | None = None, subresource: str = "") -> str:
+    """The path of a kind (no name), an object or a subresource.
 
     Raises:
-        Invalid: a part is no name, so that it cannot lead elsewhere.
+        Invalid: a part is no name. It cannot lead elsewhere, and an empty name cannot turn an object into all of them.
     """
+    if name is not None:
+        _needed(resource, namespace)
     parts = ["apis", resource.group] if resource.group else ["api"]
     parts.append(resource.version)
     parts += ["namespaces", namespace] if namespace and resource.namespaced else []
-    parts += [resource.plural, *([name] if name else []), *([subresource] if subresource else [])]
+    parts += [resource.plural, *([] if name is None else [name]), *([subresource] if subresource else [])]
     for part in parts:
-        if not _SEGMENT.match(part) or ".." in part or len(part) > 253:
+        if not _SEGMENT.fullmatch(part) or ".." in part or len(part) > 253:
             raise Invalid(f"{part[:80]!r} is not the name of an object")
     return "/" + "/".join(parts)

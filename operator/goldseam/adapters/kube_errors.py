@@ -1,8 +1,13 @@
-"""From an answer of the API server to an error of ours. Causes are kept, bodies are not: some quote whole objects."""
+"""From an answer of the API server to an error of ours.
+
+What failed and why is kept. What was sent is not: field errors quote the offending value, which for strict validation
+is the whole object, with whatever secrets stand in it (apimachinery, `field.Error.ErrorBody`).
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -22,13 +27,23 @@ from goldseam.errors import (
 )
 
 LONGEST = 300
+"""Characters of a message, after the request that it is about."""
+LONGEST_CAUSE = 160
+LONGEST_VALUE = 64
+"""Characters of a quoted value: names and numbers are shorter, objects are longer."""
 LONGEST_WAIT = 10.0
+"""Seconds: no Retry-After makes us wait longer."""
+EPOCH = "status.epoch"
+"""The field that the epoch rule guards (`goldseam.api.kinds`)."""
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRUCTURE = re.compile(r"(?s)((?:Invalid|Unsupported|Duplicate) value: )(?:[\w.&*]*\{|\[|map\[).*[\]}](: )")
 
 
 def translated(
     status: int, headers: Mapping[str, str], body: bytes, what: str, *, creating: bool = False
 ) -> GoldseamError:
-    """The error that an answer with an HTTP status of 400 or more means; `what` says what was asked for."""
+    """The error that an answer with an HTTP status of 300 or more means; `what` says what was asked for."""
     answer = _parsed(body)
     text = f"{what}: {_sentence(status, answer)}"
     if status == 404:
@@ -38,54 +53,70 @@ def translated(
     if status == 410:
         return Gone(text)
     if status == 429:
-        return BudgetExhausted(text) if _has_cause(answer, "DisruptionBudget") else Throttled(text, _wait(headers))
-    if status in (400, 403, 422):
-        return _refused(status, answer, text)
-    if status >= 500:
+        exhausted = any(cause.get("reason") == "DisruptionBudget" for cause in _causes(answer))
+        return (BudgetExhausted if exhausted else Throttled)(text, _wait(headers))
+    if status < 400 or status == 408 or status >= 500:
         return Unavailable(text, _wait(headers))
-    return Forbidden(text) if status == 401 else Invalid(text)
+    return _refused(status, answer, text)
 
 
 def _refused(status: int, answer: Mapping[str, Any], text: str) -> GoldseamError:
-    if "status.epoch" in text:
+    if status in (403, 422) and _fenced(answer):
         return Fenced(text)
-    if status == 403:
+    if status in (401, 403):
         return Forbidden(text)
-    fields = {str(cause.get("field")) for cause in _causes(answer)}
-    return Conflict(text) if "metadata.uid" in fields else Invalid(text)
+    # a wrong uid is 409 on subresources, but on main resources a change of an immutable field
+    wrong_uid = status == 422 and any(cause.get("field") == "metadata.uid" for cause in _causes(answer))
+    return Conflict(text) if wrong_uid else Invalid(text)
+
+
+def _fenced(answer: Mapping[str, Any]) -> bool:
+    """Whether it was the epoch rule. Quoted text does not count: values and names are written by anyone."""
+    causes = _causes(answer)
+    said = [str(answer.get("message") or ""), *(str(cause.get("message") or "") for cause in causes)]
+    return any(cause.get("field") == EPOCH for cause in causes) or any(EPOCH in _QUOTED.sub("", one) for one in said)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 
 
 def _causes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list((answer.get("details") or {}).get("causes") or [])
-
-
-def _has_cause(answer: Mapping[str, Any], reason: str) -> bool:
-    return any(cause.get("reason") == reason for cause in _causes(answer))
+    details = answer.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
 
 
 def _sentence(status: int, answer: Mapping[str, Any]) -> str:
-    """The reason, and the causes or else the beginning of the message."""
-    causes = "; ".join(_cause(cause) for cause in _causes(answer)[:3])
-    reason = answer.get("reason") or f"HTTP {status}"
-    text = f"{reason}: {causes or str(answer.get('message') or '')}".rstrip(": ")
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    """The reason, and the causes or else the message, without the values that they quote."""
+    causes = "; ".join(list(dict.fromkeys(_cause(cause) for cause in _causes(answer)))[:3])
+    reason = str(answer.get("reason") or "")[:60] or f"HTTP {status}"
+    return _cut(f"{reason}: {causes or _without_values(str(answer.get('message') or ''))}".rstrip(": "), LONGEST)
 
 
 def _cause(cause: Mapping[str, Any]) -> str:
-    field, message = str(cause.get("field") or ""), str(cause.get("message") or "")[:160]
+    field = str(cause.get("field") or "")[:100]
+    message = _cut(_without_values(str(cause.get("message") or "")), LONGEST_CAUSE)
     return f"{field}: {message}" if field and field != "<nil>" else message
+
+
+def _without_values(message: str) -> str:
+    """The message without structures and long strings, and without the difference that follows it on other lines."""
+    message = _STRUCTURE.sub(r"\1…\2", message)
+    message = _QUOTED.sub(lambda found: found[0] if len(found[0]) <= LONGEST_VALUE else '"…"', message)
+    return message.split("\n", 1)[0]
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _wait(headers: Mapping[str, str]) -> timedelta | None:
     try:
-        return timedelta(seconds=min(float(headers.get("Retry-After", "")), LONGEST_WAIT))
+        return timedelta(seconds=max(0.0, min(float(headers.get("Retry-After", "")), LONGEST_WAIT)))
     except ValueError:
         return None

@@ -6,131 +6,210 @@ Prometheus, Thanos Ruler and Query, Mimir and vmalert answer in this form (prome
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import re
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.errors import Unavailable
 
+T = TypeVar("T")
 LARGEST = 32 * 2**20
 """Bytes: no answer may be larger."""
 MOST_PAGES = 1_000
+USUAL_INTERVAL = 60.0
+"""Seconds between evaluations of a group that does not say: Prometheus' default."""
+REDIRECTED = "redirects are not followed; give the final URL"
 
 
 class PrometheusServer:
     """The port `AlertServer` over HTTP. Redirects are not followed: they would carry us where the admin did not say."""
 
     def __init__(self, url: str, *, timeout: float, largest: int = LARGEST) -> None:
+        """`timeout` is in seconds, for all pages together; `largest` is in bytes, for each."""
         self._url, self._timeout, self._largest = url.rstrip("/"), timeout, largest
 
     async def rules(self) -> RulesAnswer:
         """All alerting rules, page by page where the server pages."""
         rules: list[AlertRule] = []
         warnings: list[str] = []
-        token = ""
-        for _ in range(MOST_PAGES):
-            answer = await self._get(
-                "/api/v1/rules", {"type": "alert"} | ({"group_next_token": token} if token else {})
-            )
-            data = answer.get("data") or {}
-            rules.extend(_rules(data))
-            warnings.extend(str(warning)[:200] for warning in answer.get("warnings") or [])
-            token = str(data.get("groupNextToken") or "")
-            if not token:
-                return RulesAnswer(tuple(rules), tuple(warnings))
-        raise Unavailable("the rules do not end")
+        query = {"type": "alert"}
+        async with self._session() as session:
+            for _ in range(MOST_PAGES):
+                answer = await self._get(session, "/api/v1/rules", query)
+                data = answer.get("data")
+                if not isinstance(data, dict):
+                    raise Unavailable("the answer has no rules")
+                rules.extend(_rules(data))
+                warnings.extend(_warnings(answer))
+                token = str(data.get("groupNextToken") or "")
+                if not token:
+                    return RulesAnswer(tuple(rules), tuple(warnings))
+                if token == query.get("group_next_token"):
+                    break
+                query["group_next_token"] = token
+        raise Unavailable("the pages of the rules do not end")
 
     async def version(self) -> str:
         """The server's version; empty where it does not say."""
-        answer = await self._get("/api/v1/status/buildinfo", {})
-        return str((answer.get("data") or {}).get("version") or "")
+        async with self._session() as session:
+            answer = await self._get(session, "/api/v1/status/buildinfo", {}, missing={})
+        data = answer.get("data")
+        return str(data.get("version") or "") if isinstance(data, dict) else ""
 
-    async def _get(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """A session whose errors are ours."""
         try:
             async with asyncio.timeout(self._timeout), aiohttp.ClientSession() as session:
-                async with session.get(self._url + path, params=query, allow_redirects=False) as answer:
-                    if 300 <= answer.status < 400:
-                        raise Unavailable(f"HTTP {answer.status}: redirects are not followed; give the final URL")
-                    if answer.status != 200:
-                        raise Unavailable(f"HTTP {answer.status}")
-                    return _parsed(await self._limited(answer))
+                yield session
         except TimeoutError as error:
             raise Unavailable(f"no answer within {self._timeout:g} s") from error
-        except aiohttp.ClientConnectorError as error:
-            raise Unavailable(f"cannot connect: {error.os_error.strerror or error.os_error}"[:200]) from error
-        except aiohttp.ClientError as error:
-            raise Unavailable(f"the connection broke: {type(error).__name__}") from error
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise Unavailable("the URL is not one") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"cannot connect: {reason_of(error)}") from error
+
+    async def _get(
+        self, session: aiohttp.ClientSession, path: str, query: dict[str, str], missing: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        async with session.get(self._url + path, params=query, allow_redirects=False) as answer:
+            if 300 <= answer.status < 400:
+                raise Unavailable(f"HTTP {answer.status}: {REDIRECTED}")
+            if answer.status == 404 and missing is not None:
+                return missing
+            if answer.status != 200:
+                raise Unavailable(f"HTTP {answer.status}")
+            return _parsed(await self._limited(answer))
 
     async def _limited(self, answer: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
         async for chunk in answer.content.iter_chunked(65_536):
             content += chunk
             if len(content) > self._largest:
-                raise Unavailable(f"the answer is larger than {self._largest >> 20} MiB")
+                raise Unavailable(f"the answer is larger than {self._largest} bytes")
         return bytes(content)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a connection failed, in a few words: what the operating system or TLS said, below the library's wrapping."""
+    below: BaseException | None = error
+    while below is not None:
+        # aiohttp's errors pass for TLS' and the system's own, but without what these carry
+        said = "" if isinstance(below, aiohttp.ClientError) else _said(below)
+        if said:
+            return said[:200]
+        below = below.__cause__ or below.__context__
+    return f"the connection broke ({type(error).__name__})"
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror).lower()
+    if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno).lower()
+    return ""
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unavailable("the answer is not JSON: is the URL that of the Prometheus API?") from error
     if not isinstance(answer, dict) or answer.get("status") != "success":
         raise Unavailable("the answer is not one of the Prometheus API")
     return answer
 
 
-def _rules(data: Any) -> list[AlertRule]:
+def _warnings(answer: dict[str, Any]) -> list[str]:
+    """Partial answers of Thanos and Mimir say so here: one that cannot be read is a warning, too."""
+    found = answer.get("warnings") or []
+    return [str(warning)[:200] for warning in (found if isinstance(found, list) else [found])]
+
+
+def _rules(data: dict[str, Any]) -> list[AlertRule]:
     try:
         return [
             _rule(group, rule)
-            for group in data["groups"] or []
-            for rule in group["rules"] or []
+            for group in _list(data["groups"])
+            for rule in _list(group["rules"])
             if rule.get("type", "alerting") == "alerting"
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Unavailable(f"the answer has rules of an unknown form ({type(error).__name__}: {error})"[:200]) from error
 
 
 def _rule(group: dict[str, Any], rule: dict[str, Any]) -> AlertRule:
     return AlertRule(
-        name=str(rule["name"]),
-        group=f"{group.get('file', '')}/{group.get('name', '')}",
-        query=str(rule["query"]),
-        health=str(rule.get("health") or "unknown"),
-        last_error=str(rule.get("lastError") or ""),
+        name=_is(str, rule["name"]),
+        group=f"{_text(group.get('file'))}/{_text(group.get('name'))}",
+        query=_is(str, rule["query"]),
+        health=_text(rule.get("health")) or "unknown",
+        last_error=_text(rule.get("lastError")),
         last_evaluation=_time(rule.get("lastEvaluation")),
-        interval=timedelta(seconds=float(group.get("interval") or 60)),
-        hold=timedelta(seconds=float(rule.get("duration") or 0)),
-        keep_firing=timedelta(seconds=float(rule.get("keepFiringFor") or 0)),
+        interval=_seconds(group.get("interval") or USUAL_INTERVAL),
+        hold=_seconds(rule.get("duration")),
+        keep_firing=_seconds(rule.get("keepFiringFor")),
         labels=_labels(rule.get("labels")),
-        alerts=tuple(_alert(alert) for alert in rule.get("alerts") or []),
-        state=str(rule.get("state") or ""),
+        alerts=tuple(_alert(alert) for alert in _list(rule.get("alerts"))),
+        state=_text(rule.get("state")),
     )
 
 
 def _alert(alert: dict[str, Any]) -> ActiveAlert:
-    labels, annotations = _labels(alert["labels"]), _labels(alert.get("annotations"))
-    return ActiveAlert(labels, annotations, str(alert["state"]), _time(alert.get("activeAt")))
+    labels, annotations = _labels(_is(dict, alert["labels"])), _labels(alert.get("annotations"))
+    return ActiveAlert(labels, annotations, _is(str, alert["state"]), _time(alert.get("activeAt")))
+
+
+def _is(kind: type[T], value: Any) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"{str(value)[:40]!r} is not a {kind.__name__}")
+    return value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else _is(str, value)
+
+
+def _list(value: Any) -> list[Any]:
+    return [] if value is None else _is(list, value)
+
+
+def _seconds(value: Any) -> timedelta:
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise TypeError(f"{str(value)[:40]!r} is not a number of seconds")
+    if value is not None and value < 0:
+        raise ValueError("a duration is negative")
+    return timedelta(seconds=value or 0)
 
 
 def _labels(value: Any) -> dict[str, str]:
-    return {str(name): str(text) for name, text in (value or {}).items()}
+    return {name: _is(str, text) for name, text in ({} if value is None else _is(dict, value)).items()}
 
 
-_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 NEVER = datetime.min.replace(tzinfo=UTC)
+"""Go's zero time: not yet."""
 
 
 def _time(value: Any) -> datetime:
-    """RFC 3339 with up to nine digits of a second; nothing, and Go's zero time, is the beginning of time."""
+    """RFC 3339 with up to nine digits of a second; nothing, and Go's zero time, is `NEVER`."""
     if not value:
         return NEVER
-    match = _TIME.match(str(value))
+    match = _TIME.fullmatch(_is(str, value))
     if not match:
         raise ValueError(f"not a time: {str(value)[:40]}")
     seconds, fraction, zone = match.groups()

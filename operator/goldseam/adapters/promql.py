@@ -1,90 +1,152 @@
-"""PromQL by prometheus-api-client, in threads: without its retries and redirects, never without a timeout."""
+"""PromQL by prometheus-api-client, in threads: without its retries and redirects, never without a timeout.
+
+The client drops warnings and result types, so the answers are read before it, by a hook on its session.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import threading
+import time
 from typing import Any
 
 import requests
+import urllib3
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
+from goldseam.adapters.prometheus import REDIRECTED, reason_of
 from goldseam.engine.alerts import Samples
 from goldseam.errors import GoldseamError, Invalid, Unavailable
 
 AT_ONCE = 4
+"""Threads that one source may hold."""
 LARGEST = 4 * 2**20
+"""Bytes: no answer may be larger."""
 
 
 class PromqlMetrics:
     """The port `Metrics`. One client and one session a thread: a `requests.Session` is not made to be shared."""
 
-    def __init__(self, url: str, *, timeout: float) -> None:
-        self._url, self._timeout = url, timeout
+    def __init__(self, url: str, *, timeout: float, largest: int = LARGEST) -> None:
+        """`timeout` is in seconds, `largest` in bytes."""
+        self._url, self._timeout, self._largest = url.rstrip("/"), timeout, largest
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._local = threading.local()
 
     async def query(self, expression: str) -> Samples:
-        """Evaluate an instant query."""
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._timeout + 2):
-                    return await asyncio.to_thread(self._query, expression)
-            except TimeoutError as error:
-                raise Unavailable(f"no answer within {self._timeout:g} s") from error
+        """Evaluate an instant query. A warning of the server is part of the answer; it is not judged here."""
+        try:
+            async with asyncio.timeout(self._timeout + 1):
+                await self._slots.acquire()
+                running = asyncio.ensure_future(asyncio.to_thread(self._query, expression))
+                # A thread cannot be cancelled. It keeps its slot to its end, or a slow server would take them all.
+                running.add_done_callback(self._free)
+                return await asyncio.shield(running)
+        except TimeoutError as error:
+            raise Unavailable(f"no answer within {self._timeout:g} s") from error
+
+    def _free(self, running: asyncio.Future[Samples]) -> None:
+        self._slots.release()
+        if not running.cancelled():
+            running.exception()  # whoever waited may be gone; the loop shall not complain of an error nobody took
 
     def _query(self, expression: str) -> Samples:
-        client, seen = self._client()
-        seen.clear()
         try:
+            client, reader = self._client()
+            reader.begin()
             client.custom_query(expression, timeout=self._timeout)
         except GoldseamError:
             raise
-        except requests.Timeout as error:
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise Unavailable(f"no answer within {self._timeout:g} s") from error
-        except requests.TooManyRedirects as error:
-            raise Unavailable("redirects are not followed; give the final URL") from error
-        except requests.RequestException as error:
-            raise Unavailable(f"cannot be reached: {type(error).__name__}") from error
-        return _samples(seen)
+        except ValueError as error:  # requests' InvalidURL and MissingSchema are such, and so is urllib's complaint
+            raise Unavailable("the URL is not one") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"cannot be reached: {reason_of(error)}") from error
+        if reader.samples is None:
+            raise Unavailable("no answer was read")
+        return reader.samples
 
-    def _client(self) -> tuple[Any, dict[str, Any]]:
+    def _client(self) -> tuple[Any, _Reader]:
         if not hasattr(self._local, "client"):
-            seen: dict[str, Any] = {}
             session = requests.Session()
             session.max_redirects = 0
             session.trust_env = False
-            session.hooks["response"].append(lambda answer, *_, **__: _examined(answer, seen))
-            self._local.client = PrometheusConnect(url=self._url, retry=Retry(total=0), session=session), seen
-        found: tuple[Any, dict[str, Any]] = self._local.client
+            reader = _Reader(self._timeout, self._largest)
+            session.hooks["response"].append(reader)
+            never = Retry(total=0, read=False)  # with total alone, a timeout passes for a broken connection
+            self._local.client = PrometheusConnect(url=self._url, retry=never, session=session), reader
+        found: tuple[Any, _Reader] = self._local.client
         return found
 
 
-def _examined(answer: requests.Response, seen: dict[str, Any]) -> None:
-    """The client drops warnings and result types, so the answer is read here, before it."""
-    if answer.is_redirect:
-        raise Unavailable(f"HTTP {answer.status_code}: redirects are not followed; give the final URL")
-    if len(answer.content) > LARGEST:
-        raise Unavailable(f"the answer is larger than {LARGEST >> 20} MiB")
+class _Reader:
+    """Reads an answer before the client does: within its time and size, and as what it says that it is."""
+
+    def __init__(self, timeout: float, largest: int) -> None:
+        self._timeout, self._largest = timeout, largest
+        self._deadline = 0.0
+        self.samples: Samples | None = None
+
+    def begin(self) -> None:
+        """A new query: the answer to the last one must not be taken for the answer to this."""
+        self.samples, self._deadline = None, time.monotonic() + self._timeout
+
+    def __call__(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        try:
+            if answer.is_redirect:
+                raise Unavailable(f"HTTP {answer.status_code}: {REDIRECTED}")
+            content = self._content(answer)
+            self.samples = _samples(_judged(answer.status_code, content))
+            answer.raw = io.BytesIO(content)  # for the client, which reads it once more
+        except BaseException:
+            answer.close()
+            raise
+
+    def _content(self, answer: requests.Response) -> bytes:
+        """requests' timeout is that of one read; a server that drips would never end it."""
+        content = bytearray()
+        while chunk := answer.raw.read1(65_536, decode_content=True):
+            content += chunk
+            if len(content) > self._largest:
+                raise Unavailable(f"the answer is larger than {self._largest} bytes")
+            if time.monotonic() > self._deadline:
+                raise Unavailable(f"no answer within {self._timeout:g} s")
+        return bytes(content)
+
+
+def _judged(status: int, content: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(answer.content)
-        seen.update(parsed)
-    except (ValueError, TypeError) as error:
-        raise Unavailable(f"HTTP {answer.status_code}: the answer is not JSON") from error
-    if seen.get("errorType") == "bad_data":
-        raise Invalid(str(seen.get("error"))[:300])
-    if answer.status_code != 200 or seen.get("status") != "success":
-        raise Unavailable(f"HTTP {answer.status_code}: {str(seen.get('error') or 'no success')[:200]}")
+        parsed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Unavailable(f"HTTP {status}: the answer is not JSON") from error
+    if not isinstance(parsed, dict):
+        raise Unavailable("the answer is not one of the Prometheus API")
+    if status == 400 and parsed.get("errorType") == "bad_data":
+        raise Invalid(str(parsed.get("error"))[:300])
+    if status != 200 or parsed.get("status") != "success":
+        raise Unavailable(f"HTTP {status}: {str(parsed.get('error') or 'no success')[:200]}")
+    return parsed
 
 
 def _samples(answer: dict[str, Any]) -> Samples:
-    data = answer.get("data") or {}
-    kind, result = data.get("resultType"), data.get("result") or []
-    warnings = tuple(str(warning)[:200] for warning in answer.get("warnings") or [])
-    if kind == "scalar":
-        return Samples((float(result[1]),), warnings)
-    if kind == "vector":
-        return Samples(tuple(float(sample["value"][1]) for sample in result), warnings)
-    raise Invalid(f"the result is a {kind}, and must be an instant vector or a scalar")
+    found = answer.get("warnings") or []
+    warnings = tuple(str(warning)[:200] for warning in (found if isinstance(found, list) else [found]))
+    try:
+        kind, result = answer["data"]["resultType"], answer["data"]["result"]
+        if kind == "scalar":
+            return Samples((float(result[1]),), warnings)
+        if kind == "vector":
+            return Samples(tuple(_value(sample) for sample in result or ()), warnings)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise Unavailable("the answer is not one of the Prometheus API") from error
+    raise Invalid(f"the result is a {str(kind)[:20]}, and must be an instant vector or a scalar")
+
+
+def _value(sample: dict[str, Any]) -> float:
+    if "value" not in sample and "histogram" in sample:
+        raise Invalid("the result is a native histogram, and must be a number: take a quantile, a sum or a count of it")
+    return float(sample["value"][1])

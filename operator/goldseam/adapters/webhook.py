@@ -17,17 +17,26 @@ from goldseam.errors import Invalid, Throttled, Unavailable
 from goldseam.ports import Message
 
 TIMEOUT = 5.0
+"""Seconds."""
 LATER = (408, 425, 429)
+LONGEST_WAIT = 3_600
+"""Seconds: a receiver cannot put us off for longer than that by Retry-After."""
 
 
 class WebhookNotifier:
-    """The port `Notifier`."""
+    """The port `Notifier`. Redirects are not followed, and what the receiver writes back is not read."""
 
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self._timeout = timeout
 
     async def post(self, url: str, message: Message, secret: str | None) -> None:
-        """POST the message. Any 2xx is success; the answer's body is not read."""
+        """POST the message. Any 2xx is success.
+
+        Raises:
+            Throttled: the receiver asks for patience (408, 425, 429).
+            Unavailable: no answer, or a server error.
+            Invalid: any other answer, or an address or a secret that is none.
+        """
         body = json.dumps(
             {
                 "id": message.id,
@@ -44,7 +53,9 @@ class WebhookNotifier:
                     _judge(answer)
         except TimeoutError as error:
             raise Unavailable(f"the webhook did not answer within {self._timeout:g} s") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
+            raise Invalid("the webhook's address is not a URL") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"the webhook cannot be reached: {type(error).__name__}") from error
 
 
@@ -73,10 +84,14 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
     if 200 <= answer.status < 300:
         return
     if answer.status in LATER:
-        wait = answer.headers.get("Retry-After", "")
-        raise Throttled(
-            f"the webhook answered {answer.status}", timedelta(seconds=int(wait)) if wait.isdigit() else None
-        )
+        raise Throttled(f"the webhook answered {answer.status}", _wait(answer.headers.get("Retry-After", "")))
     if answer.status >= 500:
         raise Unavailable(f"the webhook answered {answer.status}")
     raise Invalid(f"the webhook answered {answer.status}, which repeating does not change")
+
+
+def _wait(value: str) -> timedelta | None:
+    """Retry-After in seconds. As a date it would need the receiver's clock to be right, so that it is not used."""
+    if not (value.isascii() and value.isdigit()):
+        return None
+    return timedelta(seconds=min(int(value[:10]), LONGEST_WAIT))
