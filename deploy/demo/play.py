@@ -267,8 +267,8 @@ def main() -> int:
     if os.environ.get("CLUSTER") == "kind" and not os.environ.get("E2E_KUBECONFIG"):
         return _on_kind()
     if "GOLDSEAM_LOCAL_DIR" not in os.environ:
-        launcher = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", "6", "--"]
-        return subprocess.run([*launcher, sys.executable, *sys.argv], check=False).returncode
+        launcher = str(ROOT / "deploy" / "local" / "cluster")
+        os.execv(launcher, [launcher, "run", "--nodes", "6", "--", sys.executable, *sys.argv])
     try:
         return play(asked)
     except (ForeignClusterError, RuntimeError, TimeoutError) as error:

@@ -107,7 +107,7 @@ def undo(o: Obligation, s: Situation, now: datetime) -> Step:
         want=want,
     )
     name = record.next_step(s.status, "undo")
-    message = f"set {o.field} of {o.object} from {o.want} back to {want}"
+    message = _undoing(o, want)
     return Step(
         id=name,
         purpose="Undo",
@@ -117,6 +117,15 @@ def undo(o: Obligation, s: Situation, now: datetime) -> Step:
         intent_at=now,
         writes=[write],
         message=message,
+    )
+
+
+def _undoing(o: Obligation, want: str) -> str:
+    if o.kind == "Uncordon":
+        return f"uncordon {o.object}"
+    what = "scale" if o.kind == "ScaleBack" else "lower the floor of"
+    return f"{what} {o.object} back from {o.want} to {want}" + (
+        "" if want == o.original else f", on the way to {o.original}"
     )
 
 

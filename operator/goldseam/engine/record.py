@@ -63,7 +63,9 @@ def ended(status: IncidentStatus, step: Step, outcome: Outcome, message: str, no
     done = step.model_copy(
         update={"phase": "Done", "outcome": outcome, "message": cut(message), "ended_at": now, "holding_since": None}
     )
-    return note(with_step(status, done), now, outcome, f"{step.action}: {message}")
+    return note(
+        with_step(status, done), now, outcome, message if step.purpose == "Undo" else f"{step.action}: {message}"
+    )
 
 
 def each_obligation(status: IncidentStatus, change: Callable[[Obligation], Obligation]) -> IncidentStatus:

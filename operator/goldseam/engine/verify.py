@@ -39,7 +39,7 @@ def under_way(s: Situation, now: datetime) -> Decision | None:
 def _carried_out(status: IncidentStatus, step: Step, now: datetime) -> Decision:
     if step.purpose == "Undo":
         status = obligations.paid(record.ended(status, step, "Undone", step.message, now), step)
-        return answers.answer("wait", "Undone", record.say(status, step.message), answers.SOON)
+        return answers.answer("wait", "Undone", record.say(status, f"done: {step.message}"), answers.SOON)
     status = record.with_step(status, step.model_copy(update={"phase": "Acted", "acted_at": step.acted_at or now}))
     return answers.answer("wait", "Acted", status, answers.SOON)
 

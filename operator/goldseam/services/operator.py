@@ -95,7 +95,12 @@ class Operator:
                 group.create_task(part)
 
     def _parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        return self.registrar.run(), self.registrar.keep_checking(), self._heartbeat()
+        return (
+            self.registrar.run(),
+            self.registrar.keep_checking(),
+            self.workers.until_deposed(),
+            self._heartbeat(),
+        )
 
     async def _load(self) -> None:
         """One consistent list of all Incidents: open work is taken up, spent budgets are known."""

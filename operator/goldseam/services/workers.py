@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from goldseam.errors import Fenced
 from goldseam.services.look import AFTER_ERROR, Errors
 
 log = structlog.get_logger("goldseam.workers")
@@ -26,6 +27,12 @@ class Workers:
         self._wakes: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing = False
+        self._deposed = asyncio.Event()
+
+    async def until_deposed(self) -> None:
+        """Ends only with `Fenced`: another leader has taken over, so that this process must stop."""
+        await self._deposed.wait()
+        raise Fenced("another leader has taken over")
 
     def wake(self, uid: str) -> None:
         """Look at this incident now; begins its task if it has none."""
@@ -44,6 +51,10 @@ class Workers:
             try:
                 again = await self._look(uid)
                 failures = 0
+            except Fenced:
+                log.error("deposed", incident=uid)
+                self._deposed.set()
+                break
             except Errors as error:
                 failures += 1
                 again = min(AFTER_ERROR * BACK_OFF ** min(failures - 1, 5), LONGEST)

@@ -1,0 +1,145 @@
+"""From firing alerts to incidents: matched, resolved to one object, opened once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.problems import read_spec
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+from goldseam.engine.matching import PolicyKey
+from goldseam.services.book import IncidentBook
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.opener import Opener
+from goldseam.services.sources import Source
+from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
+from tests.support.toycluster import ToyCluster
+
+Json = dict[str, Any]
+
+
+class Stage:
+    """A policy, a Deployment, and a source whose alerts the test chooses."""
+
+    def __init__(self, *, matchers: list[str] | None = None, **spec: Any) -> None:
+        self.clock = VirtualClock()
+        self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.policy = self.cluster.add("remediationpolicies", policy({"restart": {}}, **{"target": {}, **spec}))
+        self.target = self.cluster.add("deployments", deployment())
+        self.book, self.catalogue = IncidentBook(), Catalogue()
+        self.problems: dict[PolicyKey, str] = {}
+        self.woken: list[str] = []
+        self.alerts: list[ActiveAlert] = []
+        key = PolicyKey("RemediationPolicy", "shop", "api")
+        self.catalogue.arm(key, self.policy["metadata"]["uid"], 1, read_spec("RemediationPolicy", self.policy))  # type: ignore[arg-type]
+        self.opener = Opener(
+            self.cluster, self.clock, self.catalogue, self.book, NAMESPACE, self.woken.append, self._problem
+        )
+        spec_of_source = AlertSourceSpec.model_validate({"url": "http://p", "matchers": matchers or []})
+        self.source = Source("default", spec_of_source, self, self, self.clock, self.opener.answered)  # type: ignore[arg-type]
+
+    def _problem(self, key: PolicyKey, message: str) -> None:
+        self.problems[key] = message
+
+    async def rules(self) -> RulesAnswer:
+        from datetime import timedelta
+
+        zero = timedelta(0)
+        rule = AlertRule(
+            "Trouble", "g", "up", "ok", "", self.clock.now(), timedelta(seconds=1), zero, zero, {}, tuple(self.alerts)
+        )
+        return RulesAnswer((rule,))
+
+    async def version(self) -> str:
+        return "3"
+
+    def fire(self, **labels: str) -> None:
+        self.alerts.append(ActiveAlert({"alertname": "Trouble", "namespace": "shop"} | labels, {}, "firing", START))
+
+    async def turn(self, times: int = 2) -> list[Json]:
+        for _ in range(times):
+            await self.source.read()
+            self.clock.advance(1)
+        return list(self.cluster.all("incidents"))
+
+
+async def test_a_fresh_alert_opens_one_incident_however_often_it_is_seen() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    stage.fire(deployment="api", pod="another-series")
+    (incident,) = await stage.turn(5)
+    assert incident["spec"]["target"]["uid"] == stage.target["metadata"]["uid"]
+    assert incident["metadata"]["name"].startswith("api-")
+
+
+async def test_an_alert_that_was_seen_once_only_is_not_fresh() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    assert await stage.turn(1) == []
+
+
+async def test_a_pod_stands_for_its_topmost_owner() -> None:
+    stage = Stage()
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "api-1", "uid": "r", "controller": True}
+    top = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "d", "controller": True}
+    stage.cluster.add("pods", {"metadata": {"name": "api-1-x", "namespace": "shop", "ownerReferences": [owner]}})
+    stage.cluster.add("replicasets", {"metadata": {"name": "api-1", "namespace": "shop", "ownerReferences": [top]}})
+    stage.fire(pod="api-1-x")
+    (incident,) = await stage.turn()
+    assert incident["spec"]["target"]["name"] == "api"
+
+
+async def test_an_alert_that_names_nothing_usable_is_said_on_the_policy() -> None:
+    stage = Stage()
+    stage.fire(pod="gone")
+    assert await stage.turn() == []
+    assert "belongs to nobody" in next(iter(stage.problems.values()))
+    stage.alerts.clear()
+    stage.fire(deployment="missing")
+    assert await stage.turn() == []
+    assert "does not exist" in next(iter(stage.problems.values()))
+
+
+async def test_an_alert_of_another_cluster_or_namespace_opens_nothing() -> None:
+    stage = Stage(matchers=['cluster="prod-1"'])
+    stage.fire(deployment="api")
+    stage.fire(deployment="api", cluster="prod-2")
+    stage.fire(deployment="api", cluster="prod-1", namespace="bank")
+    assert await stage.turn() == []
+    stage.fire(deployment="api", cluster="prod-1")
+    assert len(await stage.turn()) == 1
+
+
+async def test_an_alert_must_fire_for_as_long_as_the_policy_says() -> None:
+    stage = Stage(alert={"name": "Trouble", "for": "10s"})
+    stage.fire(deployment="api")
+    assert await stage.turn(8) == []
+    assert len(await stage.turn(5)) == 1
+
+
+async def test_a_new_incident_follows_the_one_that_is_over() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    (first,) = await stage.turn()
+    over = next(iter(stage.book.all()))
+    stage.book.drop(over.uid)
+    both = await stage.turn(1)
+    assert len(both) == 2
+    second = next(i for i in both if i["metadata"]["name"] != first["metadata"]["name"])
+    assert second["spec"]["predecessor"] == first["metadata"]["uid"]
+
+
+async def test_an_incident_of_the_same_name_that_is_open_is_adopted() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    (first,) = await stage.turn()
+    stage.book.drop(first["metadata"]["uid"])
+    first["metadata"]["labels"] = {}  # not found by the list, so that the name collides
+    assert len(await stage.turn(1)) == 1
+    assert stage.book.get(first["metadata"]["uid"]) is not None
+
+
+async def test_a_suspended_policy_opens_nothing() -> None:
+    stage = Stage(suspend=True)
+    stage.fire(deployment="api")
+    assert await stage.turn() == []

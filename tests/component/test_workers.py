@@ -1,0 +1,75 @@
+"""The tasks of the open incidents: one each, woken, backing off, ended."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from goldseam.errors import Fenced, Unavailable
+from goldseam.services.workers import Workers
+
+
+async def test_a_wake_looks_at_once_and_an_end_ends_the_task() -> None:
+    looked: list[str] = []
+
+    async def look(uid: str) -> timedelta | None:
+        looked.append(uid)
+        return timedelta(hours=1) if len(looked) < 2 else None
+
+    workers = Workers(look)
+    workers.wake("a")
+    while len(looked) < 1:
+        await asyncio.sleep(0)
+    workers.wake("a")
+    while workers.count:
+        await asyncio.sleep(0)
+    assert looked == ["a", "a"]
+
+
+async def test_a_failure_is_waited_out_however_often_it_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    looked = 0
+
+    async def rest(span: float) -> None:
+        slept.append(span)
+
+    async def look(_: str) -> timedelta | None:
+        nonlocal looked
+        looked += 1
+        if looked < 5:
+            raise Unavailable("HTTP 503")
+        return None
+
+    monkeypatch.setattr("goldseam.services.workers.asyncio.sleep", rest)
+    workers = Workers(look)
+    workers.wake("a")
+    await asyncio.gather(*workers._tasks.values())
+    assert slept == [5.0, 10.0, 20.0, 40.0]
+
+
+async def test_one_incident_that_breaks_stops_no_other() -> None:
+    done = asyncio.Event()
+
+    async def look(uid: str) -> timedelta | None:
+        if uid == "broken":
+            raise RuntimeError("a defect")
+        done.set()
+        return None
+
+    workers = Workers(look)
+    workers.wake("broken")
+    workers.wake("sound")
+    await asyncio.wait_for(done.wait(), 5)
+    await workers.close()
+
+
+async def test_a_write_that_the_fence_refuses_ends_the_process() -> None:
+    async def look(_: str) -> timedelta | None:
+        raise Fenced("status.epoch: never goes down")
+
+    workers = Workers(look)
+    workers.wake("a")
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(workers.until_deposed(), 5)
