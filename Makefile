@@ -61,8 +61,8 @@ test: control-plane ## unit, component and cluster tests
 test-fast: venv ## unit and component tests only (seconds)
 	$(PY) -m pytest tests/unit tests/component
 
-faults: control-plane ## the slow proofs: crashes and faults on a real control plane
-	$(PY) -m pytest tests/faults
+faults: control-plane ## the proofs by crashing: at every write on a toy cluster, at chosen ones on a real one
+	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/cluster/test_kills.py
 
 bench: control-plane ## measure: make bench NAME=idle|latency
 	@$(PY) -m benchmarks.$(NAME)

@@ -143,3 +143,13 @@ async def test_a_suspended_policy_opens_nothing() -> None:
     stage = Stage(suspend=True)
     stage.fire(deployment="api")
     assert await stage.turn() == []
+
+
+async def test_the_time_that_an_alert_must_fire_begins_anew_when_it_is_back() -> None:
+    stage = Stage(alert={"name": "Trouble", "for": "10s"})
+    stage.fire(deployment="api")
+    await stage.turn(8)
+    stage.alerts.clear()
+    await stage.turn(20)
+    stage.fire(deployment="api")
+    assert await stage.turn(8) == []

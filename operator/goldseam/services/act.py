@@ -20,6 +20,8 @@ from goldseam.services.resources import PODS, WRITABLE
 
 log = structlog.get_logger("goldseam.act")
 
+AT_ONCE = 10
+
 State = Literal["Done", "Waiting", "Stale", "Unsure", "Refused"]
 
 
@@ -43,12 +45,15 @@ class Actor:
         self._cluster = cluster
 
     async def perform(self, step: Step, incident: str, may_go_on: Callable[[], bool]) -> list[Result]:
-        """Make the step's writes in order; stop at the first that is not made, but ask for every eviction."""
+        """Make the step's writes in order, at most ten: then a Pause is looked for again.
+
+        Stops at the first patch that is not made; evictions that a budget holds back do not stop the others.
+        """
         results: list[Result] = []
         for index, write in enumerate(step.writes):
             if write.state != "Pending":
                 continue
-            if not may_go_on():
+            if not may_go_on() or len(results) >= AT_ONCE:
                 break
             result = await self._make(index, write, step.token, incident)
             log.info(

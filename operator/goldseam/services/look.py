@@ -98,7 +98,8 @@ class Looker:
         decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             async with self._deciding:
-                return await self._commit(incident, status)
+                committed = await self._commit(incident, status)
+            return committed if isinstance(committed, timedelta) else await self._act(*committed)
         return await self._finish(incident, decision)
 
     async def _begin(self, incident: IncidentView, now: datetime) -> timedelta:
@@ -110,8 +111,10 @@ class Looker:
         await self.write(incident, first_status(policy, incident.spec, now))
         return timedelta(0)
 
-    async def _commit(self, incident: IncidentView, status: IncidentStatus) -> timedelta:
-        """The critical section: fresh reads, all guards again, the budget, the intent; then the act."""
+    async def _commit(
+        self, incident: IncidentView, status: IncidentStatus
+    ) -> timedelta | tuple[IncidentView, Decision]:
+        """The critical section: fresh reads, all guards again, the budget, the intent. Gives what is to be acted on."""
         assert status.policy_snapshot is not None
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
         await self.refresh(source)
@@ -124,8 +127,7 @@ class Looker:
             return await self._finish(incident, decision)
         if decision.reason == "Act":
             await self.ledger.spend(situation.policy_name, situation.target_name, now)
-        written = await self.write(incident, decision.status)
-        return await self._act(written, decision)
+        return await self.write(incident, decision.status), decision
 
     async def _permitted(self, s: Situation) -> Situation:
         plan = s.plan

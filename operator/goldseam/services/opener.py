@@ -44,12 +44,16 @@ class Opener:
     problem: Callable[[PolicyKey, str], None]
     """Says on the policy why its alert opens nothing; empty when it does."""
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
+    _seen: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
     _owners: dict[tuple[str, str], TargetKey | None] = field(default_factory=dict)
+    _nodes: dict[str, str] = field(default_factory=dict)
+    """Which node an address was found to be."""
 
     async def answered(self, source: Source) -> None:
         """A source was read: wake what is open, open what is new."""
         for incident in self.book.all():
             self.wake(incident.uid)
+        self._seen = set()
         for name in sorted(self.catalogue.alerts_of(source.name)):
             alerts = [a for key in source.history.by_name.get(name, ()) for a in source.history.rules[key].rule.alerts]
             firing = [a for a in alerts if a.state == "firing" and matches(a.labels, source.spec.matchers)]
@@ -57,6 +61,14 @@ class Opener:
                 continue
             for armed in list(self.catalogue.concerned(source.name, name)):
                 await self._guarded(source, armed, firing)
+        self._forget(source.name)
+
+    def _forget(self, source: str) -> None:
+        """An alert that stopped firing begins anew when it is back."""
+        for policy, target in list(self._firing_since):
+            armed = self.catalogue.armed.get(policy)
+            if (policy, target) not in self._seen and (armed is None or armed.source == source):
+                del self._firing_since[policy, target]
 
     async def _guarded(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
         try:
@@ -86,6 +98,7 @@ class Opener:
         assert policy.spec is not None
         wanted = policy.spec.alert.hold_for.total_seconds()
         now = self.clock.monotonic()
+        self._seen.add((policy.key, target))
         return now - self._firing_since.setdefault((policy.key, target), now) >= wanted
 
     async def target(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> TargetKey | NoTarget:
@@ -129,7 +142,8 @@ class Opener:
         found = [n for n in nodes if metadata(n).get("name") == address or address in _addresses(n)]
         if len(found) != 1:
             return NoTarget(f"the alert's label instance ({address}) fits {len(found)} nodes, not exactly one")
-        return TargetKey("Node", "", str(metadata(found[0])["name"]))
+        self._nodes[address] = str(metadata(found[0])["name"])
+        return TargetKey("Node", "", self._nodes[address])
 
     async def _open_if_fresh(self, source: Source, policy: LivePolicy, target: TargetKey, alert: ActiveAlert) -> None:
         reading = source.reading(alert.labels.get("alertname", ""), lambda a: a.labels == alert.labels)
@@ -190,7 +204,7 @@ class Opener:
             owner = self._owners.get((named.namespace, named.name))
             return owner is None or owner == target_key(incident)
         if named.kind == "Node" and "node" not in alert.labels and spec.target.name is None:
-            return named.name == incident.spec.target.name or "instance" in incident.spec.alert.labels
+            return self._nodes.get(named.name, incident.spec.target.name) == incident.spec.target.name
         return named == target_key(incident)
 
 
