@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
-.PHONY: help venv lock control-plane demo crds format format-check lint types layers generated test test-fast faults bench coverage check clean
+.PHONY: help venv lock control-plane demo crds format format-check lint types layers generated test test-fast faults fuzz bench coverage check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test-fast: venv ## unit and component tests only (seconds)
 
 faults: control-plane ## the proofs by crashing: at every write on a toy cluster, at chosen ones on a real one
 	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/cluster/test_kills.py
+
+fuzz: venv ## random lives of an incident, for some minutes
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py
 
 bench: control-plane ## measure: make bench NAME=idle|latency
 	@$(PY) -m benchmarks.$(NAME)
