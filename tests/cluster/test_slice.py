@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from receiver import Receiver
 from tests.support.objects_on_cluster import (
     cluster_policy,
     deployment,
@@ -19,6 +20,20 @@ from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
 
 Trouble = Callable[..., None]
+
+
+def runbook(url: str, secret: str) -> list[dict[str, Any]]:
+    """A Runbook whose one threshold is crossed after 8 s, and the signing key of its webhook."""
+    webhook = {"url": url, "signingSecretRef": {"name": "oncall", "key": "key"}}
+    source = {"file": "runbook.md", "line": 292, "text": "- Service unavailable for >30 minutes"}
+    spec = {
+        "contacts": [{"name": "oncall", "channels": [{"webhook": webhook}]}],
+        "levels": [{"name": "Primary", "contact": "oncall"}],
+        "thresholds": [{"name": "long", "when": {"unresolvedFor": "8s"}, "level": "Primary", "source": source}],
+    }
+    key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "oncall", "namespace": NAMESPACE}}
+    book = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "default"}, "spec": spec}
+    return [key | {"stringData": {"key": secret}}, book]
 
 
 def test_scale_heals_and_is_undone(
@@ -97,12 +112,17 @@ def test_a_node_is_drained_under_its_budget_and_comes_back(
 def test_a_ladder_that_is_used_up_is_handed_to_people(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
+    oncall = Receiver("s3cret")
+    installed.apply(*runbook(oncall.url, "s3cret"))
     installed.apply(deployment(namespace, "db", 2), policy(namespace, {"restart": {}, "timeout": "5s"}))
     running(installed, namespace, "db", 2)
     trouble(1, deployment="db")
     found = reached(installed, namespace, "Escalated")
     assert outcomes(found) == [("restart", "Failed")]
-    assert [e["threshold"] for e in found["escalations"]] == ["ladderExhausted"]
+    assert "ladderExhausted" in [e["threshold"] for e in found["escalations"]]
+    line = "runbook.md:292: - Service unavailable for >30 minutes"
+    eventually(lambda: any(line in message["text"] for message in oncall.messages), "the message with the line")
+    assert oncall.refused == 0
 
     def told() -> list[dict[str, Any]]:
         events = installed.all("events.events.k8s.io", namespace)
