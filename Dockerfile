@@ -1,4 +1,4 @@
-# The operator's image: `docker build -t ghcr.io/goldseam/goldseam:0.1.0 .`
+# The operator's image: `docker build -t goldseam/goldseam:0.1.0 .`
 # A release pins the base by digest: --build-arg PYTHON=python:3.13-slim@sha256:…
 ARG PYTHON=python:3.13-slim
 
