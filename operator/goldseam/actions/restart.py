@@ -38,7 +38,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return refused
     return Proposal(
         writes=(patch(ref, world.target, FIELD, json.dumps(token)),),
-        summary=f"restart {ref} ({workload.replicas} pods)",
+        summary=f"restart {ref} ({workload.replicas} pod{'' if workload.replicas == 1 else 's'})",
         rights=(Right("patch", "apps", RESOURCES[ref.kind], "", ref.namespace, ref.name),),
         takes_ready=taken_at_once(workload),
     )
