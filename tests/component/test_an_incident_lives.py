@@ -195,3 +195,14 @@ async def test_a_query_without_data_is_inconclusive() -> None:
     await h.settle(200)
     assert h.status.rung == 0
     assert h.status.holds[0].reason == "Inconclusive"
+
+
+async def test_a_query_that_does_not_parse_is_said_and_judges_nothing() -> None:
+    query = {"expr": "rate(x[5m)", "below": "5"}
+    h = await opened({**SCALE, "verify": {"settle": "1s", "queries": [query]}}, RESTART)
+    h.promql.broken = "1:9: parse error"
+    await h.settle(10)
+    h.alert_state = "Cleared"
+    await h.settle(200)
+    assert h.status.rung == 0
+    assert "1:9: parse error" in h.status.holds[0].message

@@ -12,7 +12,7 @@ from goldseam.engine.alerts import ActiveAlert, Samples
 from goldseam.engine.objects import reference
 from goldseam.engine.opening import first_status, incident_spec, manifest
 from goldseam.engine.verdict import Reading
-from goldseam.errors import Conflict, GoldseamError
+from goldseam.errors import Conflict, GoldseamError, Invalid
 from goldseam.ports import Json, Message
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
@@ -53,8 +53,12 @@ class ToyMetrics:
     """PromQL answers by expression."""
 
     answers: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    broken: str = ""
+    """What the server says of every expression, where it does not parse."""
 
     async def query(self, expression: str) -> Samples:
+        if self.broken:
+            raise Invalid(self.broken)
         return Samples(self.answers.get(expression, ()))
 
 
