@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -50,6 +50,30 @@ class Access:
     def apply(self, file: Path, values: Mapping[str, str]) -> None:
         """Apply a file; `${NAME}` in it is replaced."""
         self.kubectl("apply", "-f", "-", text=Template(file.read_text()).safe_substitute(values))
+
+
+def unclaimed(access: Access, label: str, names: Iterable[str]) -> None:
+    """Let through a cluster in which none of the names (`kind/name`) is somebody else's: what we label we would remove.
+
+    Raises:
+        ForeignClusterError: one is there, and does not carry our label.
+    """
+    key, _, value = label.partition("=")
+    theirs = []
+    for name in names:
+        try:
+            found = access.get(name).get("metadata")
+        except RuntimeError as error:
+            if "doesn't have a resource type" not in str(error):
+                raise
+            continue
+        if found and found.get("labels", {}).get(key) != value:
+            theirs.append(name)
+    if theirs:
+        raise ForeignClusterError(
+            f"{', '.join(theirs)} exists already and is not the demo's (no label {label}). The demo makes, and in the"
+            " end removes, objects of these names; nothing was touched. Play on a cluster without them."
+        )
 
 
 def own_cluster(kubeconfig: str, home: str, known: str) -> None:

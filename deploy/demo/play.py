@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from access import Access, ForeignClusterError, own_cluster, service_account
+from access import Access, ForeignClusterError, own_cluster, service_account, unclaimed
 from load_model import LoadModel, export, ready_nodes, ready_replicas
 from receiver import Receiver
 from scenes import scenes
@@ -28,6 +28,10 @@ ROOT = HERE.parents[1]
 LONGEST = 150.0
 RUNBOOK_LINE = "Service unavailable for >30 minutes"
 MARK = "goldseam.dev/demo=true"
+NAMES = (
+    *("namespace/goldseam-system", "namespace/aurum-dev"),
+    *("alertsource/default", "runbook/default", "crempol/node-failure"),
+)
 OVERLAY = ROOT / "deploy" / "kustomize" / "overlays" / "all"
 
 
@@ -48,13 +52,14 @@ class Play:
         return any(RUNBOOK_LINE in message["text"] for message in self.receiver.messages)
 
     def install(self) -> None:
-        """Goldseam, the services, the rules."""
-        self._was_there = bool(self.access.get("namespace", "goldseam-system").get("metadata"))
+        """Goldseam, the services, the rules; but nothing over what somebody else made."""
+        unclaimed(self.access, MARK, NAMES)
         self.access.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
         self.access.kubectl(
             "wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=goldseam"
         )
         self.access.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(OVERLAY))
+        self.access.kubectl("label", "namespace", "goldseam-system", MARK)
         self.access.kubectl("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
         values = {
             "PROMETHEUS_URL": os.environ["PROMETHEUS_URL"],
@@ -167,12 +172,11 @@ class Play:
                 self.node = ""
 
     def close(self) -> None:
-        """Remove what was made, by its label; Goldseam too, unless it was there before."""
+        """Remove what was made, by its label, and Goldseam."""
         self.access.kubectl("delete", "crempol,alertsource,runbook", "-l", MARK, "--ignore-not-found", "--wait=false")
         self.access.kubectl("delete", "secret", "-n", "goldseam-system", "-l", MARK, "--ignore-not-found")
         self.access.kubectl("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
-        if not self._was_there:
-            self.access.kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait=false")
+        self.access.kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait=false")
 
 
 def _is_armed(policy: dict[str, object]) -> bool:

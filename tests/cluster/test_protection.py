@@ -135,6 +135,14 @@ def test_the_operator_creates_guardrails_without_limits_of_its_own(as_operator: 
 
 
 @pytest.fixture
+def limits(installed: Plane) -> Iterator[None]:
+    """Guardrails that are there, and gone after the test."""
+    installed.must("create", "-f", "-", input=json.dumps(guardrails()))
+    yield
+    installed.must("delete", "guardrails", "cluster")
+
+
+@pytest.fixture
 def entitled(installed: Plane) -> Iterator[None]:
     """The operator with a right that it does not have: to change Guardrails."""
     name = "protection-test-guardrails"
@@ -150,17 +158,15 @@ def changed(as_operator: AsOperator, **patch: Any) -> Answer:
     return as_operator(*where, "-p", json.dumps(patch))
 
 
-def test_the_operator_changes_no_limits(installed: Plane, as_operator: AsOperator) -> None:
-    installed.kubectl("create", "-f", "-", input=json.dumps(guardrails()))
+def test_the_operator_changes_no_limits(limits: None, as_operator: AsOperator) -> None:
     assert "cannot patch resource" in changed(as_operator, spec={"protectedNamespaces": []}).stderr
     ledger = as_operator.set_status("Guardrails", "cluster", "", {"observedGeneration": 1}, "--dry-run=server")
     assert ledger.returncode == 0, ledger.stderr
 
 
 def test_with_the_right_to_change_them_it_could_not_either(
-    installed: Plane, as_operator: AsOperator, entitled: None
+    limits: None, as_operator: AsOperator, entitled: None
 ) -> None:
-    installed.kubectl("create", "-f", "-", input=json.dumps(guardrails()))
     refused = changed(as_operator, spec={"protectedNamespaces": []})
     assert "must not change the spec of Guardrails" in refused.stderr
     assert changed(as_operator, metadata={"labels": {"a": "b"}}).returncode == 0

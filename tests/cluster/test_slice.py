@@ -124,11 +124,13 @@ def test_a_ladder_that_is_used_up_is_handed_to_people(
     eventually(lambda: any(line in message["text"] for message in oncall.messages), "the message with the line")
     assert oncall.refused == 0
 
-    def told() -> list[dict[str, Any]]:
+    def told() -> bool:
+        """Whether the Event is there; the runbook's threshold may be crossed first, and has an Event of its own."""
         events = installed.all("events.events.k8s.io", namespace)
-        return [event for event in events if event.get("reason") == "Escalated"]
+        notes = [event["note"] for event in events if event.get("reason") == "Escalated"]
+        return any("the ladder is used up" in note for note in notes)
 
-    assert "the ladder is used up" in eventually(told, "an Event")[0]["note"]
+    eventually(told, "an Event")
     eventually(lambda: status(installed, namespace)["escalations"][0].get("notified"), "the delivery to be recorded")
 
 

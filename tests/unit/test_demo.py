@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from access import ForeignClusterError, own_cluster
+from access import Access, ForeignClusterError, own_cluster, unclaimed
 from goldseam.adapters.webhook import signed
 from goldseam.api.problems import read_spec
 from load_model import LoadModel
@@ -97,3 +97,20 @@ def test_the_demos_runbook_quotes_the_lines_of_the_text() -> None:
     read_spec("Runbook", runbook)
     for threshold in runbook["spec"]["thresholds"]:
         assert text[threshold["source"]["line"] - 1] == threshold["source"]["text"]
+
+
+def test_what_somebody_else_made_is_never_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {
+        "namespace/aurum-dev": {"metadata": {"name": "aurum-dev"}},
+        "namespace/ours": {"metadata": {"labels": {"goldseam.dev/demo": "true"}}},
+    }
+
+    def get(_: Access, name: str) -> dict[str, object]:
+        if name.startswith("runbook/"):
+            raise RuntimeError('kubectl get: error: the server doesn\'t have a resource type "runbook"')
+        return there.get(name, {"items": []})
+
+    monkeypatch.setattr("access.Access.get", get)
+    with pytest.raises(ForeignClusterError, match=r"namespace/aurum-dev exists already .* nothing was touched"):
+        unclaimed(Access(""), "goldseam.dev/demo=true", ["namespace/ours", "runbook/default", "namespace/aurum-dev"])
+    unclaimed(Access(""), "goldseam.dev/demo=true", ["namespace/ours", "runbook/default", "namespace/other"])
