@@ -30,7 +30,7 @@ RUNBOOK_LINE = "Service unavailable for >30 minutes"
 MARK = "goldseam.dev/demo=true"
 NAMES = (
     *("namespace/goldseam-system", "namespace/aurum-dev"),
-    *("alertsource/default", "runbook/default", "crempol/node-failure"),
+    *("alertsource/default", "runbook/default", "guardrails/cluster", "crempol/node-failure"),
 )
 OVERLAY = ROOT / "deploy" / "kustomize" / "overlays" / "all"
 
@@ -66,7 +66,7 @@ class Play:
             "WEBHOOK_URL": self.receiver.url,
             "WEBHOOK_SECRET": self.secret,
         }
-        for name in ("namespace", "secret", "alertsource", "runbook"):
+        for name in ("namespace", "secret", "alertsource", "runbook", "guardrails"):
             self.access.apply(HERE / "common" / f"{name}.yaml", values)
         for scene in self.scenes:
             for name in ("workload", "policy"):
@@ -173,7 +173,9 @@ class Play:
 
     def close(self) -> None:
         """Remove what was made, by its label, and Goldseam."""
-        self.access.kubectl("delete", "crempol,alertsource,runbook", "-l", MARK, "--ignore-not-found", "--wait=false")
+        self.access.kubectl(
+            "delete", "crempol,alertsource,runbook,guardrails", "-l", MARK, "--ignore-not-found", "--wait=false"
+        )
         self.access.kubectl("delete", "secret", "-n", "goldseam-system", "-l", MARK, "--ignore-not-found")
         self.access.kubectl("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
         self.access.kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait=false")

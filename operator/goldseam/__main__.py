@@ -17,9 +17,10 @@ from goldseam import logs
 from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.events import KubeEvents
 from goldseam.adapters.http_server import serve
-from goldseam.adapters.kube import connect
+from goldseam.adapters.kube import KubeCluster, connect
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
+from goldseam.adapters.recorder import recorder
 from goldseam.adapters.webhook import WebhookNotifier
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.handlers.watching import Watching, registry
@@ -36,6 +37,11 @@ STOP_KOPF = 5.0
 def _source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
     timeout = spec.timeout.total_seconds()
     return PrometheusServer(spec.url, timeout=timeout), PromqlMetrics(spec.url, timeout=timeout)
+
+
+def _outside(cluster: KubeCluster, settings: Settings) -> Outside:
+    record = recorder(settings.record_dir)
+    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), SystemClock(), _source, record)
 
 
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:
@@ -61,9 +67,7 @@ async def run(settings: Settings) -> int:
     watching = Watching(registry(inbox.put, lambda: _login(settings)), end)
     kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
     async with connect(kubeconfig, f"goldseam/{version('goldseam')}") as cluster:
-        clock = SystemClock()
-        outside = Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, _source)
-        operator = Operator(outside, inbox, settings.namespace)
+        operator = Operator(_outside(cluster, settings), inbox, settings.namespace)
 
         def ready() -> tuple[bool, str]:
             if not watching.ready:

@@ -41,7 +41,7 @@ class Cluster(Protocol):
     """The Kubernetes API. Every read is live; every call has a timeout.
 
     Errors are those of `goldseam.errors`: `NotFound`, `Forbidden`, `Conflict`, `AlreadyExists`, `Invalid`, `Throttled`,
-    `BudgetExhausted`, `Fenced`, `Unavailable`.
+    `BudgetExhausted`, `Fenced`, `Gone`, `Unavailable`.
     """
 
     async def get(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json:
@@ -51,6 +51,9 @@ class Cluster(Protocol):
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
     ) -> Page:
         """Read all objects, page by page, as one consistent list. An empty namespace means all."""
+
+    async def count(self, resource: Resource, namespace: str = "") -> int:
+        """How many objects there are, without reading them. An empty namespace means all."""
 
     async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
         """Create one object. 409 is `AlreadyExists`."""

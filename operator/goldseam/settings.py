@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     """How much is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json`: one object a line. `console`: for people."""
+    record_dir: Path | None = None
+    """Where every decision that changes something is recorded as JSON, with all that it was made from: for tests and
+    reports. Default: nowhere. The files hold what the API server says of workloads, nodes and pods."""
 
 
 def load() -> Settings:

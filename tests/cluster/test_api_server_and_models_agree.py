@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("crds")
 DRY_RUN = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
 FULLEST = {
     *("policy-full", "node-uncordon", "cluster-workloads", "alertsource-shared", "runbook", "guardrails"),
-    *("pause-policy", "pause-target", "pause-cluster"),
+    *("pause-policy", "pause-target", "pause-cluster", "response-approve"),
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from goldseam.api.alertsource import AlertSourceSpec
-from goldseam.api.problems import read_spec
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.engine.matching import PolicyKey
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.gather import live_policy
 from goldseam.services.opener import Opener
 from goldseam.services.sources import Source
+from goldseam.services.views import view
 from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
 
@@ -30,8 +31,7 @@ class Stage:
         self.problems: dict[PolicyKey, str] = {}
         self.woken: list[str] = []
         self.alerts: list[ActiveAlert] = []
-        key = PolicyKey("RemediationPolicy", "shop", "api")
-        self.catalogue.arm(key, self.policy["metadata"]["uid"], 1, read_spec("RemediationPolicy", self.policy))  # type: ignore[arg-type]
+        self.catalogue.arm(live_policy("RemediationPolicy", self.policy))
         self.opener = Opener(
             self.cluster, self.clock, self.catalogue, self.book, NAMESPACE, self.woken.append, self._problem
         )
@@ -55,6 +55,13 @@ class Stage:
 
     def fire(self, **labels: str) -> None:
         self.alerts.append(ActiveAlert({"alertname": "Trouble", "namespace": "shop"} | labels, {}, "firing", START))
+
+    def end(self, incident: Json, status: Json) -> None:
+        """Write an incident's status, as the looker does."""
+        name = incident["metadata"]["name"]
+        seen = view(self.cluster.edit("incidents", "shop", name, {"status": status}))
+        assert seen is not None
+        self.book.put(seen)
 
     async def turn(self, times: int = 2) -> list[Json]:
         for _ in range(times):
@@ -153,3 +160,22 @@ async def test_the_time_that_an_alert_must_fire_begins_anew_when_it_is_back() ->
     await stage.turn(20)
     stage.fire(deployment="api")
     assert await stage.turn(8) == []
+
+
+async def test_an_alert_that_is_back_within_the_flap_window_opens_no_second_incident() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    (first,) = await stage.turn()
+    stage.end(first, {"phase": "Resolved", "policySnapshot": {"spec": stage.policy["spec"]}})
+    assert len(await stage.turn()) == 1
+    stage.end(first, {"closedAt": "2026-11-23T12:00:00Z"})
+    assert len(await stage.turn()) == 2
+
+
+async def test_what_another_policy_of_the_same_name_left_resolved_does_not_stand_in_the_way() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    (first,) = await stage.turn()
+    stage.end(first, {"phase": "Resolved", "policySnapshot": {"spec": stage.policy["spec"]}})
+    stage.policy["metadata"]["uid"] = "another"
+    assert len(await stage.turn()) == 2

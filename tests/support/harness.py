@@ -19,6 +19,7 @@ from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery
+from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer, live_policy
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
@@ -26,6 +27,7 @@ from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.resources import INCIDENTS
 from goldseam.services.views import view
+from goldseam.services.words import Hearing
 from tests.support.toycluster import Killed, ToyCluster
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -89,11 +91,13 @@ class Harness:
         self.policy = self.cluster.add(self.policy_plural, policy)
         self.target = self.cluster.add(plural, target)
         self.plural = plural
-        self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": "goldseam-incidents"}})
+        for name in ("goldseam-incidents", "goldseam-people"):
+            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}})
         self.runbook = runbook
         self.reading = Reading("Firing", True, "the alert is firing", START)
         self.alert_state = "Firing"
         self.knows = True
+        self.firing: list[tuple[str, ActiveAlert]] = []
         self._boot()
 
     def _boot(self) -> None:
@@ -102,7 +106,18 @@ class Harness:
         if self.runbook is not None:
             catalogue.runbooks["default"] = self.runbook
         self.ledger = LedgerBook(self.cluster)
-        gatherer = Gatherer(self.cluster, catalogue, self.ledger, lambda *_: self.read(), self.book.others, NAMESPACE)
+        permissions = Permissions(self.cluster, self.clock)
+        self.fleet = FleetWatch(self.cluster, self.clock, self.book, catalogue, lambda: self.firing)
+        gatherer = Gatherer(
+            self.cluster,
+            catalogue,
+            self.ledger,
+            lambda *_: self.read(),
+            self.book.others,
+            lambda: self.fleet.fleet,
+            permissions.in_force,
+            NAMESPACE,
+        )
         self.delivery = Delivery(
             self.cluster, self.people, self.people, self.clock, lambda _: self.runbook, lambda _: None, NAMESPACE
         )
@@ -116,10 +131,12 @@ class Harness:
             book=self.book,
             gatherer=gatherer,
             ledger=self.ledger,
-            permissions=Permissions(self.cluster, self.clock),
+            permissions=permissions,
             queries=Queries(lambda _: self.promql, self.clock),
             delivery=self.delivery,
             chronicle=Chronicle(self.chronicle),
+            hearing=Hearing(self.cluster),
+            fleet=self.fleet,
             actor=Actor(self.cluster),
             refresh=refresh,
             stopping=lambda: False,
@@ -137,6 +154,7 @@ class Harness:
         page = await self.cluster.list(INCIDENTS)
         found = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self.ledger.load(spent(iter(found)))
+        await self.fleet.load()
         for incident in found:
             self.book.put(incident)
 
@@ -176,6 +194,8 @@ class Harness:
         end = self.clock.moment + timedelta(seconds=seconds)
         for _ in range(2_000):
             self.controllers()
+            if not self.fleet.quiet:  # as after every read of a source
+                await self.fleet.assess()
             try:
                 again = await self.look()
             except Conflict:

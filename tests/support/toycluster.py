@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from goldseam.engine.objects import value_at
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, Forbidden, NotFound, Unavailable
 from goldseam.ports import Access, Json, Page, Resource
 
@@ -64,7 +65,7 @@ class ToyCluster:
     def edit(self, plural: str, namespace: str, name: str, body: Json, manager: str = "kubectl-edit") -> Json:
         """Change an object, as a person or another controller would."""
         obj = self.objects[plural, namespace, name]
-        self._merge(obj, body, manager)
+        self._merge(obj, copy.deepcopy(body), manager)
         return obj
 
     def remove(self, plural: str, namespace: str, name: str) -> None:
@@ -89,9 +90,12 @@ class ToyCluster:
             key, value = labels.split("=")
             found = [o for o in found if (o["metadata"].get("labels") or {}).get(key) == value]
         if fields:
-            node = fields.removeprefix("spec.nodeName=")
-            found = [o for o in found if o["spec"].get("nodeName") == node]
+            path, _, wanted = fields.partition("=")
+            found = [o for o in found if value_at(o, path) == json.dumps(wanted)]
         return Page(tuple(self._shown(o) for o in found), str(self._version))
+
+    async def count(self, resource: Resource, namespace: str = "") -> int:
+        return len((await self.list(resource, namespace)).items)
 
     async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
         key = (resource.plural, namespace, body["metadata"]["name"])
@@ -134,7 +138,15 @@ class ToyCluster:
         self._write("evict", ("pods", namespace, name), {"uid": uid}, take)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        raise NotImplementedError("nothing deletes yet")
+        obj = self._find(resource.plural, namespace, name)
+        if obj["metadata"]["uid"] != uid:
+            raise Conflict(f"uid of {name}")
+
+        def take() -> Json:
+            self.remove(resource.plural, namespace, name)
+            return obj
+
+        self._write("delete", (resource.plural, namespace, name), {"uid": uid}, take)
 
     async def allowed(self, access: Access) -> bool:
         name = f"{access.resource}/{access.subresource}" if access.subresource else access.resource

@@ -13,7 +13,7 @@ import yaml
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.crd import crd
 from goldseam.api.kinds import BY_NAME, KINDS
-from goldseam.services.permissions import BINDING
+from goldseam.services.permissions import INCIDENTS_POLICY, PEOPLE_POLICY
 from goldseam.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,8 @@ def test_the_default_install_writes_only_its_own_kinds_events_its_lease_and_ques
         ("create", "authorization.k8s.io", "subjectaccessreviews", (), ""),
     }
     specs = {(verb, resource) for verb, _, resource, _, _ in ours if not resource.endswith("/status")}
-    assert specs == {(verb, "incidents") for verb in ("create", "patch", "delete")} | {("create", "guardrails")}
+    others = {("create", "guardrails"), ("delete", "responses")}
+    assert specs == {(verb, "incidents") for verb in ("create", "patch", "delete")} | others
 
 
 def test_the_default_install_reads_secrets_by_name_in_its_own_namespace_only() -> None:
@@ -153,7 +154,7 @@ def test_every_admission_policy_means_the_account_of_the_deployment() -> None:
 
 def test_the_operator_looks_for_the_binding_that_is_installed() -> None:
     bindings = {o["metadata"]["name"] for o in BASE if o["kind"] == "ValidatingAdmissionPolicyBinding"}
-    assert BINDING in bindings
+    assert {INCIDENTS_POLICY, PEOPLE_POLICY} <= bindings
 
 
 def test_the_admission_policy_for_guardrails_knows_the_defaults() -> None:

@@ -8,14 +8,33 @@ from typing import Any
 
 import pytest
 
-from goldseam.api.guardrails import GuardrailsSpec
-from goldseam.api.incident import AlertRecord, IncidentSpec, IncidentStatus, Kpis, ObjectRef, PolicyRef, PolicySnapshot
-from goldseam.api.policy import RemediationPolicySpec
-from goldseam.engine.guards import budget, busy, harm, knowledge, narrow, paused
+from goldseam.api.guardrails import GuardrailsSpec, Trip
+from goldseam.api.incident import (
+    AlertRecord,
+    IncidentSpec,
+    IncidentStatus,
+    Kpis,
+    ObjectRef,
+    PolicyRef,
+    PolicySnapshot,
+    Step,
+)
+from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.engine.guards import asking, breaker, budget, busy, harm, knowledge, narrow, paused, silenced, window
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.proposal import Proposal, Refusal, World
-from goldseam.engine.situation import Ledger, LivePolicy, Other, PauseInForce, Permission, Situation, Spent
+from goldseam.engine.situation import (
+    Fleet,
+    Ledger,
+    LivePolicy,
+    Other,
+    PauseInForce,
+    Permission,
+    Silence,
+    Situation,
+    Spent,
+)
 from goldseam.engine.verdict import Reading
 from tests.support.objects import MARK, manages, workload
 
@@ -32,6 +51,7 @@ def spec(**fields: Any) -> RemediationPolicySpec:
 
 def situation(**fields: Any) -> Situation:
     policy = fields.pop("spec", None) or spec()
+    about = fields.pop("spec_", None)
     ref = PolicyRef(kind="RemediationPolicy", namespace="shop", name="heal", uid="uid-policy")
     alert = AlertRecord(name="A", active_at=NOW - timedelta(minutes=5))
     status = IncidentStatus(
@@ -43,7 +63,7 @@ def situation(**fields: Any) -> Situation:
         namespace="shop",
         name="heal-1",
         uid="uid-incident",
-        spec=IncidentSpec(policy_ref=ref, target=TARGET, alert=alert),
+        spec=about or IncidentSpec(policy_ref=ref, target=TARGET, alert=alert),
         status=status,
         policy=LivePolicy(KEY, "uid-policy", 1, NOW - timedelta(days=1), policy),
         pinned=policy,
@@ -227,3 +247,118 @@ def test_nothing_read_from_an_incident_widens_what_the_live_policy_allows() -> N
     assert reason(narrow.narrowed(situation(policy=moved), NOW)) == "TargetChanged"
     assert reason(narrow.narrowed(situation(namespace="bank"), NOW)) == "OtherNamespace"
     assert narrow.narrowed(situation(), NOW) is None
+
+
+def test_an_incident_acts_for_policies_and_on_targets_of_its_own_namespace_only() -> None:
+    foreign = situation().spec.model_copy(
+        update={"policy_ref": situation().spec.policy_ref.model_copy(update={"namespace": "bank"})}
+    )
+    assert reason(narrow.narrowed(situation(spec_=foreign), NOW)) == "OtherNamespace"
+
+
+def test_a_cluster_policy_loses_the_namespaces_that_it_selects_no_more() -> None:
+    spec = ClusterRemediationPolicySpec.model_validate(
+        {
+            "mode": "Act", "alert": {"name": "A"}, "ladder": [{"restart": {}}],
+            "target": {"kind": "Deployment", "namespaceSelector": {"matchLabels": {"a": "b"}}},
+        }
+    )  # fmt: skip
+    policy = LivePolicy(PolicyKey("ClusterRemediationPolicy", "", "heal"), "u", 1, NOW, spec)
+    ref = PolicyRef(kind="ClusterRemediationPolicy", name="heal", uid="u")
+    base = situation(policy=policy, pinned=spec, spec_=situation().spec.model_copy(update={"policy_ref": ref}))
+    assert reason(narrow.narrowed(base, NOW)) == "NamespaceNotSelected"
+    assert narrow.narrowed(replace(base, namespace_labels={"a": "b"}), NOW) is None
+
+
+def test_a_verdict_from_before_the_last_action_had_settled_does_not_count() -> None:
+    step = Step(id="1-restart", rung=0, action="restart", phase="Done", intent_at=NOW, acted_at=NOW)
+    base = situation()
+    acted = replace(base, status=base.status.model_copy(update={"steps": [step]}))
+    assert reason(knowledge.source(acted, NOW)) == "NotEvaluatedSince"
+    later = replace(acted, reading=Reading("Firing", True, "firing", NOW + timedelta(minutes=1)))
+    assert knowledge.source(later, NOW) is None
+
+
+def test_a_silenced_alert_holds_and_so_does_one_of_which_it_is_not_known() -> None:
+    quiet = Silence("Silenced", "silenced by jane until 14:00", NOW + timedelta(hours=2))
+    hold = silenced.silenced(situation(silence=quiet), NOW)
+    assert hold is not None
+    assert (hold.reason, hold.until) == ("Silenced", quiet.until)
+    assert reason(silenced.silenced(situation(silence=Silence("Unknown", "no answer")), NOW)) == "SilenceUnknown"
+    assert silenced.silenced(situation(silence=Silence("Active")), NOW) is None
+    assert silenced.silenced(situation(), NOW) is None
+
+
+def guardrails(**fields: Any) -> GuardrailsSpec:
+    return GuardrailsSpec.model_validate(fields)
+
+
+def test_windows_and_freezes_hold_and_say_until_when() -> None:
+    office = guardrails(windows=[{"name": "office", "start": "13:00", "end": "14:00"}])
+    hold = window.window(situation(guardrails=office), NOW)
+    assert hold is not None
+    assert (hold.reason, hold.until) == ("OutsideWindow", NOW + timedelta(hours=1))
+    assert window.window(situation(guardrails=office), NOW + timedelta(minutes=70)) is None
+    frozen = guardrails(freezes=[{"name": "f", "start": "2026-11-23", "end": "2026-11-24", "reason": "audit"}])
+    found = window.freeze(situation(guardrails=frozen), NOW)
+    assert found is not None
+    assert (found.reason, "audit" in found.message) == ("Frozen", True)
+    assert window.window(situation(), NOW) is window.freeze(situation(), NOW) is None
+
+
+def test_a_policy_works_on_as_many_targets_at_once_as_it_may() -> None:
+    mine = other(policy=KEY, busy=True, target_uid="else")
+    assert reason(budget.concurrent(situation(others=(mine,)), NOW)) == "Concurrent"
+    assert budget.concurrent(situation(others=(replace(mine, busy=False),)), NOW) is None
+    assert budget.concurrent(situation(others=(other(busy=True, target_uid="else"),)), NOW) is None
+    assert budget.concurrent(situation(spec=spec(limits={"concurrent": 2}), others=(mine,)), NOW) is None
+
+
+def test_a_tripped_breaker_holds_for_its_own_kind_and_what_cannot_be_counted_holds_for_all() -> None:
+    tripped = Trip(state="Tripped", since=NOW, message="5 of 9")
+    assert reason(breaker.breaker(situation(fleet=Fleet(breaker=tripped)), NOW)) == "BreakerTripped"
+    assert breaker.breaker(situation(fleet=Fleet(node_breaker=tripped)), NOW) is None
+    assert reason(breaker.breaker(situation(fleet=Fleet(unknown="HTTP 503")), NOW)) == "BreakerUnknown"
+    assert reason(breaker.storm(situation(fleet=Fleet(storm=tripped)), NOW)) == "AlertStorm"
+    armed = Trip(state="Armed", since=NOW)
+    calm = situation(fleet=Fleet(armed, armed, armed))
+    assert breaker.breaker(calm, NOW) is breaker.storm(calm, NOW) is None
+
+
+def test_ceilings_bind_the_namespaces_that_they_select() -> None:
+    low = guardrails(
+        namespaces=[{"selector": {"matchLabels": {"tier": "1"}}, "maxMode": "Propose", "allowedActions": ["scale"]}]
+    )
+    plan = Proposal((), "restart", ())
+    mine = situation(guardrails=low, namespace_labels={"tier": "1"}, plan=plan)
+    assert (mine.mode, reason(asking.ceiling(mine, NOW))) == ("Propose", "ActionForbidden")
+    theirs = replace(mine, namespace_labels={"tier": "2"})
+    assert (theirs.mode, asking.ceiling(theirs, NOW)) == ("Act", None)
+
+
+def test_an_approval_is_asked_for_where_the_policy_then_or_now_says_so() -> None:
+    plan = Proposal((), "restart", ())
+    assert asking.approval(situation(plan=plan), NOW) is None
+    asks = spec(approval={"rungs": ["restart"]})
+    hold = asking.approval(situation(plan=plan, spec=asks), NOW)
+    assert hold is not None
+    assert (hold.reason, hold.until) == ("ApprovalNeeded", NOW + timedelta(minutes=30))
+    live = replace(situation().policy, spec=asks)  # type: ignore[type-var]
+    assert reason(asking.approval(situation(plan=plan, policy=live), NOW)) == "ApprovalNeeded"
+    assert (
+        reason(asking.approval(situation(plan=plan, spec=asks, words_protected=False), NOW)) == "ResponsesUnprotected"
+    )
+
+
+def test_the_stricter_of_the_limits_then_and_now_binds() -> None:
+    wide, strict = spec(limits={"minAvailable": "0%"}), spec(limits={"minAvailable": "100%"})
+    plan = Proposal((), "restart", (), takes_ready=1)
+    for pinned, live in ((wide, strict), (strict, wide)):
+        policy = replace(situation().policy, spec=live)  # type: ignore[type-var]
+        assert reason(harm.headroom(situation(spec=pinned, policy=policy, plan=plan), NOW)) == "TooFewLeft"
+
+
+def test_a_lowered_mode_holds_but_not_one_that_was_low_from_the_beginning() -> None:
+    observing = replace(situation().policy, spec=spec(mode="Observe"))  # type: ignore[type-var]
+    assert reason(asking.lowered(situation(policy=observing), NOW)) == "ModeLowered"
+    assert asking.lowered(situation(), NOW) is None

@@ -40,7 +40,7 @@ def test_a_valid_spec_becomes_the_model_of_its_kind() -> None:
         ({"ladder": []}, "spec.ladder: must not be empty"),
         ({"ladder": [{"restart": {}}] * 9}, "spec.ladder: must have at most 8 entries, not 9"),
         ({"ladder": {"restart": {}}}, 'spec.ladder: must be a list, not {"restart": {}}'),
-        ({"mode": "Propose"}, 'spec.mode: must be Observe or Act, not "Propose"'),
+        ({"mode": "Dry"}, 'spec.mode: must be Observe, Propose or Act, not "Dry"'),
         ({"suspend": "yes"}, 'spec.suspend: must be true or false, not "yes"'),
         ({"component": 7}, "spec.component: must be a text (in quotes), not 7"),
         ({"component": "x" * 129}, "spec.component: must have at most 128 characters, not 129"),
@@ -140,7 +140,7 @@ def test_guardrails_of_another_name_are_refused() -> None:
 
 def test_a_kind_that_does_not_exist_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(KeyError):
-        read_spec("Response", {"spec": {}})
+        read_spec("Answer", {"spec": {}})
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,14 @@ class KubeCluster:
                 return Page(tuple(items), str(metadata.get("resourceVersion", "")))
             query["continue"] = str(token)
 
+    async def count(self, resource: Resource, namespace: str = "") -> int:
+        """How many there are: one item, and `remainingItemCount` (an estimate that is exact for what etcd holds)."""
+        page = await self._read(_path(resource, namespace), {"limit": "1"})
+        found, metadata = page.get("items") or [], page.get("metadata")
+        if not isinstance(found, list) or not isinstance(metadata, dict):
+            raise Unavailable(f"GET {_path(resource, namespace)}: the answer is not a list")
+        return len(found) + int(metadata.get("remainingItemCount") or 0)
+
     async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
         """Create one object."""
         path = _path(resource, _needed(resource, namespace))

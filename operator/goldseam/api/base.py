@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -187,6 +187,9 @@ ShortName = Annotated[
     Pattern(r"^[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$", "must be a name of letters, digits, -, _ and ."),
 ]
 """A name inside an object: a rung, a contact, a level, a threshold."""
+
+Mode = Literal["Observe", "Propose", "Act"]
+"""How far a policy goes, from least to most."""
 
 Text = Annotated[str, Field(max_length=512)]
 """A sentence for people."""

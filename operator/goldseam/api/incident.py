@@ -7,12 +7,24 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from goldseam.api.base import Duration, Record, Rule, Text, Time, Uid
+from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
 
 ShortText = Annotated[str, Field(max_length=253)]
-Phase = Literal["Investigating", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
+Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
 StepPhase = Literal["Intended", "Acted", "Done"]
-Outcome = Literal["Passed", "Failed", "Refused", "NothingToDo", "NotTaken", "Superseded", "Observed", "Undone", "Told"]
+Outcome = Literal[
+    "Passed",
+    "Failed",
+    "Refused",
+    "NothingToDo",
+    "NotTaken",
+    "Superseded",
+    "Observed",
+    "Undone",
+    "Told",
+    "Denied",
+    "Unanswered",
+]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
@@ -128,6 +140,8 @@ class Step(Record):
     """The rung's place on the ladder, from 0."""
     action: Annotated[str, Field(max_length=32)]
     """The action."""
+    attempt: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})] = 1
+    """Which attempt of the rung it is, from 1."""
     token: Annotated[str, Field(max_length=64)] = ""
     """Marks the effect on the object, so that a restarted operator recognises its own work."""
     phase: StepPhase = "Intended"
@@ -223,6 +237,47 @@ class TimelineEntry(Record):
     """What happened, for people."""
 
 
+class ApprovalRecord(Record):
+    """A question to people: may this step be done?"""
+
+    step: Annotated[str, Field(max_length=64)]
+    """The step that is asked for; a Response names it."""
+    rung: Int32
+    """The rung's place on the ladder, from 0."""
+    plan_hash: Annotated[str, Field(max_length=64)]
+    """Stands for what would be done: action, object and value. A Response to another plan does not count."""
+    summary: Text = ""
+    """What would be done, for people."""
+    state: Literal["Waiting", "Approved", "Denied", "Expired", "Replaced"] = "Waiting"
+    """`Waiting`: nobody has answered. `Approved`. `Denied`. `Expired`: nobody answered in time. `Replaced`: what would
+    be done has changed, so it was asked anew."""
+    requested_at: Time
+    """When it was asked."""
+    expires_at: Time
+    """Until when an answer counts."""
+    by: Annotated[str, Field(max_length=253)] = ""
+    """Who answered: the user as the API server knows them."""
+    decided_at: Time | None = None
+    """When it was answered."""
+    reason: Text = ""
+    """Why, in the words of the one who answered."""
+
+
+class ResponseRecord(Record):
+    """One person's word that has counted."""
+
+    uid: Uid
+    """The Response's uid."""
+    decision: Annotated[str, Field(max_length=32)]
+    """Approve, Deny, Acknowledge or Undo."""
+    by: Annotated[str, Field(max_length=253)]
+    """Who said it: the user as the API server knows them."""
+    at: Time
+    """When it was said."""
+    reason: Text = ""
+    """Why, in their words."""
+
+
 class Verdict(Record):
     """What the alert source says of the alert."""
 
@@ -255,12 +310,13 @@ class IncidentStatus(Record):
     """Where the incident stands."""
 
     phase: Phase = "Investigating"
-    """Investigating, Fixing, Monitoring, Resolved; Escalated (people have it) or Abandoned (target or policy gone)."""
+    """Investigating, AwaitingApproval, Fixing, Monitoring, Resolved; Escalated (people have it) or Abandoned (target or
+    policy gone)."""
     epoch: Annotated[int, Field(ge=1, le=2**53, json_schema_extra={"format": "int64"})] = 1
     """The leader's number; never goes down, so that a deposed leader's writes are refused."""
     message: Text = ""
     """What is going on, in a sentence."""
-    mode: Literal["Observe", "Act"] = "Observe"
+    mode: Mode = "Observe"
     """The mode in which it was opened; it may only be lowered."""
     policy_snapshot: PolicySnapshot | None = None
     """The policy as it was when the incident was opened."""
@@ -272,6 +328,10 @@ class IncidentStatus(Record):
     """What was tried."""
     obligations: Annotated[list[Obligation], Field(max_length=16)] = []
     """What must be undone."""
+    approvals: Annotated[list[ApprovalRecord], Field(max_length=16)] = []
+    """What people were asked, and what they answered."""
+    responses: Annotated[list[ResponseRecord], Field(max_length=16)] = []
+    """Whose word has counted, newest last."""
     holds: Annotated[list[HoldRecord], Field(max_length=16)] = []
     """Why nothing is done now."""
     escalations: Annotated[list[Escalation], Field(max_length=40)] = []
@@ -290,6 +350,10 @@ class IncidentStatus(Record):
     """How long it was paused before that; this time does not count towards thresholds."""
     owes: Int32 = 0
     """How many obligations are open."""
+    reopened: Int32 = 0
+    """How often the alert came back within the flap window, so that the incident was opened again."""
+    closed_at: Time | None = None
+    """When nothing was left to do: over, nothing owed, and the flap window past. From then on it is a record."""
 
     def open_obligations(self) -> list[Obligation]:
         """What is still owed."""

@@ -10,8 +10,16 @@ from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.incident import IncidentSpec, IncidentStatus
 from goldseam.api.pause import PauseSpec
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.api.response import ResponseSpec
 from goldseam.api.runbook import RunbookSpec
-from goldseam.api.status import AlertSourceStatus, GuardrailsStatus, PauseStatus, RunbookStatus, Status
+from goldseam.api.status import (
+    AlertSourceStatus,
+    GuardrailsStatus,
+    PauseStatus,
+    ResponseStatus,
+    RunbookStatus,
+    Status,
+)
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,13 @@ KINDS: tuple[Kind, ...] = (
         GuardrailsSpec,
         GuardrailsStatus,
         "The cluster's own limits, which hold for every policy. There is one, named `cluster`; Goldseam creates it.",
-        (_READY, _AGE),
+        (
+            Column("Breaker", ".status.breaker.state"),
+            Column("Nodes", ".status.nodeBreaker.state"),
+            Column("Storm", ".status.storm.state"),
+            _READY,
+            _AGE,
+        ),
         spec_required=False,
         rules=(_SINGLETON,),
     ),
@@ -177,10 +191,30 @@ KINDS: tuple[Kind, ...] = (
             Column("Level", ".spec.level"),
             Column("Policy", ".spec.policy"),
             Column("Target", ".spec.target.name"),
-            Column("Ends", ".status.ends", "date"),
+            Column("Ends", ".status.ends"),
+            Column("By", ".spec.by"),
             Column("Reason", ".spec.reason"),
             _AGE,
         ),
+    ),
+    Kind(
+        "Response",
+        "responses",
+        (),
+        True,
+        ResponseSpec,
+        ResponseStatus,
+        "One person's word on one incident: approve or deny a step, acknowledge, or undo. It never changes.",
+        (
+            Column("Incident", ".spec.incidentRef.name"),
+            Column("Decision", ".spec.decision"),
+            Column("Step", ".spec.step"),
+            Column("By", ".spec.by"),
+            Column("State", ".status.state"),
+            Column("Message", ".status.message", wide=True),
+            _AGE,
+        ),
+        selectable=(".spec.incidentRef.uid",),
     ),
 )
 

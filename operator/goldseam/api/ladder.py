@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -107,7 +107,8 @@ class Verify(Model):
     """PromQL expressions that must hold, all of them."""
 
 
-ACTIONS = ("scale", "restart", "cordon", "drain", "uncordon", "wait", "notify", "escalate")
+ActionName = Literal["scale", "restart", "cordon", "drain", "uncordon", "wait", "notify", "escalate"]
+ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 """The names of all actions: exactly one of them on each rung."""
 
 _ONE_ACTION = " + ".join(f"(has(self.{action}) ? 1 : 0)" for action in ACTIONS) + " == 1"
@@ -130,6 +131,8 @@ class Rung(Model):
     """How long the rung may take to clear the alert, from the first write on, before the next one is tried.
 
     Default: 10m, or as long as the alert's rule looks back plus two of its intervals, whichever is longer."""
+    attempts: Annotated[int, Field(ge=1, le=5, json_schema_extra={"format": "int32"})] = 1
+    """How often the rung is tried before the next one; each attempt has the whole timeout. Default: 1."""
     verify: Verify = Verify()
     """When the rung has helped. Always required besides: the alert is Cleared."""
     # The actions: what each does is said once, by its model.

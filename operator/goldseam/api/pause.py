@@ -44,6 +44,8 @@ class PauseSpec(Model):
     """Stops all work on this one target."""
     reason: Annotated[Text, Field(min_length=1)]
     """Why; shown on every incident that it holds."""
+    by: Annotated[str, Field(max_length=253)] = ""
+    """Who asks for it. Where it is given it must be the user that the API server sees (`kubectl auth whoami`)."""
     until: Time | None = None
     """When it ends by itself. Default: 4 hours after it was created; at most 7 days after."""
 

@@ -13,13 +13,15 @@ from goldseam.api.base import (
     Duration,
     IntOrPercent,
     Matcher,
+    Mode,
     Model,
     Name,
     Rule,
+    ShortName,
     unique,
 )
 from goldseam.api.constraints import Between
-from goldseam.api.ladder import NODE_ACTIONS, WORKLOAD_ACTIONS, Rung
+from goldseam.api.ladder import ACTIONS, NODE_ACTIONS, WORKLOAD_ACTIONS, Rung
 
 
 class NameRef(Model):
@@ -112,6 +114,8 @@ class Limits(Model):
         ActionCount(count=7, per=timedelta(hours=24)),
     ]
     """Budgets of this policy over all its targets. Default: 3 in 1h and 7 in 24h."""
+    concurrent: Count = 1
+    """How many targets the policy works on at the same time; a step that is still being verified counts. Default: 1."""
     min_available: IntOrPercent = "50%"
     """How many of the target's ready pods an action must leave in place, as a count or a percentage of its replicas
     (rounded up). An action that would take more away is refused. Replacing a pod that is not ready costs nothing.
@@ -130,6 +134,26 @@ class Resolve(Model):
     """How long after Resolved it is put back. Default: 10m."""
 
 
+class Approval(Model):
+    """Which rungs need a person's word, and what happens without it."""
+
+    rungs: Annotated[list[ShortName], Field(max_length=8)] = []
+    """The rungs that need approval, by their names (a rung without a name is called like its action). In mode Propose
+    every rung needs it. Default: none."""
+    timeout: Annotated[AnyDuration, Between("1m", "24h")] = timedelta(minutes=30)
+    """How long a question stays open, from 1m to 24h. Default: 30m."""
+    on_timeout: Literal["Escalate", "Skip"] = "Escalate"
+    """When nobody has answered: `Escalate` (default) hands the incident to people; `Skip` passes over the rung, which
+    approves nothing: the next rung asks again where it must."""
+
+
+_TITLE_IS = "(has(l.name) ? l.name == r : " + " || ".join(f"(has(l.{a}) && r == '{a}')" for a in ACTIONS) + ")"
+_APPROVED_RUNGS = Rule(
+    "!has(self.approval) || !has(self.approval.rungs)"
+    f" || self.approval.rungs.all(r, self.ladder.exists(l, {_TITLE_IS}))",
+    "approval.rungs: names a rung that the ladder does not have; write the rung's name, or its action if it has none",
+    lambda s: s.approval is None or set(s.approval.rungs) <= {rung.title for rung in s.ladder},
+)
 _UNIQUE_RUNGS = Rule(
     "self.ladder.all(r, !has(r.name) || self.ladder.exists_one(s, has(s.name) && s.name == r.name))",
     "ladder: two rungs have the same name; give each its own",
@@ -144,8 +168,9 @@ _LADDER_ENDS = Rule(
 
 
 class _PolicySpec(Model):
-    mode: Literal["Observe", "Act"] = "Observe"
-    """`Observe` (default): record on an Incident what would be done, and do nothing. `Act`: do it."""
+    mode: Mode = "Observe"
+    """`Observe` (default): record on an Incident what would be done, and do nothing. `Propose`: ask a person before
+    every rung that changes anything. `Act`: do it."""
     suspend: bool = False
     """Switches the policy off for good, from Git. To stop it right now, create a Pause. Default: false."""
     source_ref: NameRef = NameRef(name="default")
@@ -164,8 +189,13 @@ class _PolicySpec(Model):
     unknown_timeout: Duration = timedelta(minutes=15)
     """Tell people when for this long nothing could be known about the alert (Prometheus down, rule failing). Nothing is
     done meanwhile. Default: 15m."""
+    flap_window: Duration = timedelta(minutes=15)
+    """An alert that is back within this time after its incident was Resolved re-opens that incident, where its ladder
+    stood, instead of beginning a new one. Default: 15m."""
     limits: Limits = Limits()
     """How much the policy may do."""
+    approval: Approval | None = None
+    """Which rungs need a person's word. Default: none, or every rung in mode Propose."""
     component: Annotated[str, Field(max_length=128)] = ""
     """What the target is to people, such as `worker`; used in messages."""
 
@@ -184,6 +214,7 @@ class RemediationPolicySpec(_PolicySpec):
     RULES: ClassVar[tuple[Rule, ...]] = (
         _UNIQUE_RUNGS,
         _LADDER_ENDS,
+        _APPROVED_RUNGS,
         Rule(
             f"!{_NODE_RUNGS}",
             "ladder: cordon, drain and uncordon act on nodes: write a ClusterRemediationPolicy",
@@ -221,6 +252,7 @@ class ClusterRemediationPolicySpec(_PolicySpec):
     RULES: ClassVar[tuple[Rule, ...]] = (
         _UNIQUE_RUNGS,
         _LADDER_ENDS,
+        _APPROVED_RUNGS,
         Rule(
             f"self.target.kind == 'Node' ? !{_WORKLOAD_RUNGS} : !{_NODE_RUNGS}",
             "ladder: cordon, drain and uncordon are for kind Node; scale and restart for workloads",

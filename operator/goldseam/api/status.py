@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Record, Text, Time
 from goldseam.api.conditions import Condition
-from goldseam.api.guardrails import MAX_LEDGER, LedgerEntry
+from goldseam.api.guardrails import MAX_LEDGER, LedgerEntry, Trip
 
 _CONDITIONS = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
@@ -47,6 +47,16 @@ class GuardrailsStatus(Status):
     """The actions of the last seven days, counted by policy, target and hour."""
     complete_since: Time | None = None
     """Since when the ledger holds everything; set where it had to drop older entries."""
+    effective: Annotated[
+        dict[str, Any] | None, WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    ] = None
+    """The last valid spec: it stays in force while `spec` is invalid."""
+    breaker: Trip | None = None
+    """Whether too many targets are unhealthy."""
+    node_breaker: Trip | None = None
+    """Whether too many nodes are unhealthy."""
+    storm: Trip | None = None
+    """Whether alerts of too many rules began at once."""
 
 
 class PauseStatus(Status):
@@ -56,3 +66,12 @@ class PauseStatus(Status):
     """When it ends by itself."""
     message: Text = ""
     """What it stops."""
+
+
+class ResponseStatus(Status):
+    """What became of the word."""
+
+    state: Literal["Counted", "Ignored"] | None = None
+    """`Counted`: the incident has it. `Ignored`: it counts for nothing."""
+    message: Text = ""
+    """Why, for people."""

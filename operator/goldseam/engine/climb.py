@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import Obligation, Step
+from goldseam.api.incident import IncidentStatus, Obligation, Step
 from goldseam.api.ladder import Escalate, Notify, Rung
-from goldseam.engine import answers, escalation, naming, record, verify
+from goldseam.engine import answers, approvals, escalation, naming, record, verify
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
 from goldseam.engine.guards.order import BEFORE_ACTING, REHEARSAL, holding
@@ -53,15 +53,15 @@ def next_rung(s: Situation, now: datetime) -> Decision:
     """Try the rung whose turn it is, or say why not."""
     rung = s.rung
     assert rung is not None, "handed_over answers where there is no rung"
-    if s.status.mode == "Act" and not s.tells:
-        return answers.held(s, s.status, [_lowered()], now)
     if waiting := _rehearsed(s, rung, now):
         return waiting
     holds = holding(BEFORE_ACTING if s.acts else REHEARSAL, s, now)
     if rung.action in ("wait", "notify", "escalate"):
-        holds = [hold for hold in holds if hold.guard in ("paused", "unread", "source")]
+        holds = [hold for hold in holds if hold.guard in ("paused", "unread", "mode", "source")]
+    if holds and holds[0].guard == "approval":
+        return _asking(s, rung, holds, now)
     if holds and holds[0].kind == "Wait":
-        return answers.held(s, s.status, holds, now)
+        return answers.held(s, _unasked(s.status), holds, now)
     if holds:
         return _passed_over(s, rung, "Refused", holds[0].message, now)
     if isinstance(s.plan, NothingToDo):
@@ -69,8 +69,33 @@ def next_rung(s: Situation, now: datetime) -> Decision:
     return _begun(s, rung, now)
 
 
-def _lowered() -> Hold:
-    return Hold("mode", "Wait", "ModeLowered", "the policy's mode is Observe now: nothing more is done", patient=True)
+def _asking(s: Situation, rung: Rung, holds: list[Hold], now: datetime) -> Decision:
+    """Everything else lets through: ask, wait for the answer, or do as the policy says without one."""
+    first, status = holds[0], s.status
+    if first.reason == "Denied":
+        return _passed_over(s, rung, "Denied", first.message, now)
+    if first.reason == "Unanswered":
+        return _unanswered(s, rung, first.message, now)
+    if first.reason == "ApprovalNeeded" and approvals.current(s) is None:
+        assert isinstance(s.plan, Proposal), "the guard holds for proposals only"
+        status = approvals.asked(s, status, s.plan, now)
+        question = status.approvals[-1]
+        why = f"may Goldseam {s.plan.summary}? Answer until {question.expires_at:%H:%M} UTC: goldseam approve {s.name}"
+        status = escalation.told(s, status, f"approval-{question.step}"[:63], None, why, now)
+    status = record.changed(status, phase="AwaitingApproval" if s.words_protected else status.phase)
+    return answers.held(s, status, holds, now)
+
+
+def _unanswered(s: Situation, rung: Rung, why: str, now: datetime) -> Decision:
+    if approvals.terms(s).on_timeout == "Skip":
+        return _passed_over(s, rung, "Unanswered", why, now)
+    status = record.ended(s.status, _step(s, rung, now), "Unanswered", why, now)
+    return verify.hand_over(s, status, escalation.UNANSWERED, why, now)
+
+
+def _unasked(status: IncidentStatus) -> IncidentStatus:
+    """Something else holds now: it is not for an answer that we wait."""
+    return record.changed(status, phase="Investigating") if status.phase == "AwaitingApproval" else status
 
 
 def _begun(s: Situation, rung: Rung, now: datetime) -> Decision:
@@ -130,7 +155,7 @@ def _rehearsed(s: Situation, rung: Rung, now: datetime) -> Decision | None:
 
 
 def _passed_over(s: Situation, rung: Rung, outcome: str, why: str, now: datetime) -> Decision:
-    status = record.ended(s.status, _step(s, rung, now), outcome, why, now)  # type: ignore[arg-type]
+    status = record.ended(_unasked(s.status), _step(s, rung, now), outcome, why, now)  # type: ignore[arg-type]
     status = record.say(record.changed(status, rung=s.status.rung + 1), f"{rung.title}: {why}")
     return answers.answer("wait", "NextRung", status, answers.SOON)
 
@@ -160,4 +185,11 @@ def _notified(s: Situation, rung: Rung, parameters: Notify, now: datetime) -> De
 
 def _step(s: Situation, rung: Rung, now: datetime) -> Step:
     name = record.next_step(s.status, rung.action)
-    return Step(id=name, rung=s.status.rung, action=rung.action, token=naming.token(s.uid, name), intent_at=now)
+    return Step(
+        id=name,
+        rung=s.status.rung,
+        action=rung.action,
+        attempt=verify.failures(s.status, s.status.rung) + 1,
+        token=naming.token(s.uid, name),
+        intent_at=now,
+    )

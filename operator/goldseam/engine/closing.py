@@ -17,7 +17,7 @@ def abandoned(s: Situation, now: datetime) -> Decision | None:
     """The target is gone or replaced, or the policy is deleted: nothing more is tried, and what is owed is paid."""
     if s.status.phase in ("Resolved", "Abandoned") or s.unknown:
         return None
-    why = _why_abandoned(s)
+    why = _why_abandoned(s, now)
     if not why:
         return None
     status, step = s.status, s.status.open_step()
@@ -27,7 +27,14 @@ def abandoned(s: Situation, now: datetime) -> Decision | None:
     return answers.answer("end", "Abandoned", status, answers.SOON)
 
 
-def _why_abandoned(s: Situation) -> str:
+def _why_abandoned(s: Situation, now: datetime) -> str:
+    suspended = [h for h in s.status.holds if h.reason == "Suspended" and now - h.since >= s.pinned.flap_window]
+    if suspended and s.policy and s.policy.spec and s.policy.spec.suspend:
+        return "the policy has been suspended for longer than its flapWindow: it is meant for good"
+    return _why_orphaned(s)
+
+
+def _why_orphaned(s: Situation) -> str:
     if s.world.target is None:
         return f"{s.spec.target} is gone"
     if metadata(s.world.target).get("uid") != s.spec.target.uid:
@@ -56,20 +63,45 @@ def undone(s: Situation, now: datetime) -> Decision | None:
     return answers.answer("undo", "Undo", record.say(status, step.message), answers.SHORTLY, step=step.id)
 
 
+def reopened(s: Situation, now: datetime) -> Decision | None:
+    """The alert is back within the flap window: the same incident goes on, where its ladder stood."""
+    resolved, back = s.status.kpis.resolved_at, s.reading.state == "Firing" and s.reading.fresh
+    if s.status.phase != "Resolved" or resolved is None or not back or s.unknown or s.status.closed_at:
+        return None
+    if now - resolved >= s.pinned.flap_window or _why_orphaned(s):
+        return None
+    kpis = s.status.kpis.model_copy(update={"resolved_at": None, "self_resolved": False})
+    healthy = min(s.status.paused_for + (now - resolved), timedelta(days=7))  # it is not the alert's age
+    status = record.changed(s.status, kpis=kpis, paused_for=timedelta(seconds=int(healthy.total_seconds())))
+    status = record.changed(status, reopened=status.reopened + 1)
+    why = f"the alert is back {int((now - resolved).total_seconds())} s after the incident was resolved"
+    return answers.answer("wait", "Reopened", record.moved(status, "Investigating", now, why), answers.SOON)
+
+
 def over(s: Situation, now: datetime) -> Decision | None:
-    """Resolved or abandoned: wait for what is owed to fall due; without debts there is nothing left to do."""
+    """Resolved or abandoned: wait for what is owed to fall due, and for the flap window; then there is nothing left."""
     if s.status.phase not in ("Resolved", "Abandoned"):
         return None
     if not s.status.open_obligations():
-        return answers.answer("end", s.status.phase, s.status, LONG)
+        return _closed(s, now)
     due = [at for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None]
     again = min((at - now for at in due), default=answers.POLL)
     return answers.answer("wait", "Owing", s.status, max(min(again, answers.POLL), answers.SOON))
 
 
+def _closed(s: Situation, now: datetime) -> Decision:
+    resolved = s.status.kpis.resolved_at
+    waits = s.status.phase == "Resolved" and resolved is not None and not (not s.unknown and _why_orphaned(s))
+    left = resolved + s.pinned.flap_window - now if waits and resolved else timedelta(0)
+    if left > timedelta(0):
+        return answers.answer("wait", "FlapWindow", s.status, min(left, LONG))
+    status = s.status if s.status.closed_at else record.changed(s.status, closed_at=now)
+    return answers.answer("end", s.status.phase, status, LONG)
+
+
 def is_over(status: IncidentStatus) -> bool:
     """Whether nothing is left to do, ever."""
-    return status.phase in ("Resolved", "Abandoned") and not status.open_obligations()
+    return status.closed_at is not None
 
 
 def cleared(s: Situation, now: datetime) -> Decision | None:

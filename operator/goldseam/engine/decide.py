@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine import climb, closing, escalation, obligations, record, verify
+from goldseam.engine import approvals, climb, closing, escalation, obligations, record, verify
 from goldseam.engine.guards.paused import paused
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.situation import MODES, Decision, Situation
 
 Stage = Callable[[Situation, datetime], Decision | None]
 
@@ -18,6 +18,7 @@ STAGES: Sequence[Stage] = (
     verify.under_way,  # an intent is open: was it carried out?
     verify.taken_over,  # somebody changed what we changed
     verify.judged,  # a step was carried out: did it help?
+    closing.reopened,  # the alert is back within the flap window
     closing.undone,  # something is owed and due
     closing.over,  # resolved, abandoned, or in people's hands
     closing.cleared,  # the alert is gone
@@ -33,6 +34,7 @@ def decide(s: Situation, now: datetime) -> Decision:
     Deterministic: the same situation and time give the same decision. The status in it must be written before anything
     is done; where it is equal to the old one, nothing is written.
     """
+    s = replace(s, status=_under_ceilings(s))
     s = replace(s, status=_observed(s, now))
     for stage in STAGES:
         decision = stage(s, now)
@@ -41,9 +43,19 @@ def decide(s: Situation, now: datetime) -> Decision:
     raise AssertionError("climb.next_rung answers always")
 
 
+def _under_ceilings(s: Situation) -> IncidentStatus:
+    """Before anything is tried, a ceiling of the namespace lowers the mode for good; later it stops what goes on."""
+    if s.status.steps or not s.ceilings:
+        return s.status
+    lowest = min((s.status.mode, *(c.max_mode for c in s.ceilings)), key=MODES.index)
+    return record.changed(s.status, mode=lowest)
+
+
 def _observed(s: Situation, now: datetime) -> IncidentStatus:
     status = record.seen(s.status, s.reading.state, s.reading.fresh, s.reading.message, now)
-    status = record.paused(status, paused(s, now) is not None, now)
+    quiet = paused(s, now) is not None or s.silence.state == "Silenced"
+    status = record.paused(status, quiet, now)
+    status = approvals.heard(replace(s, status=status), now)
     status = escalation.crossed(replace(s, status=status), now)
     open_step = status.open_step()
     if open_step is None or open_step.phase != "Intended":

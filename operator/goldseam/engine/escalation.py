@@ -17,6 +17,10 @@ UNKNOWN = "unknownTimeout"
 HELD = "heldTooLong"
 TAKEN_OVER = "takenOver"
 RUNG = "escalateRung"
+UNANSWERED = "unanswered"
+
+ASKED_FOR = ("paused", "mode", "silenced", "approval")
+"""Guards by which people themselves hold the work: however long it lasts, they need not be told."""
 
 
 def crossed(s: Situation, now: datetime) -> IncidentStatus:
@@ -99,7 +103,7 @@ def _impatient(s: Situation, now: datetime) -> Iterator[Escalation]:
             s, UNKNOWN, None, f"nothing is known about the alert for {_span(limit)}: {verdict.message}", now
         )
         return
-    held = [h for h in s.status.holds if h.kind == "Wait" and h.guard != "paused" and now - h.since >= limit]
+    held = [h for h in s.status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR and now - h.since >= limit]
     for hold in held[:1]:
         yield _crossing(s, HELD, None, f"nothing could be done for {_span(limit)}: {hold.message}", now)
 

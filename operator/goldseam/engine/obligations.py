@@ -33,6 +33,8 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
     heir = next((other for other in s.others if _inherits(other.obligations, o) and other.uid != s.uid), None)
     if heir is not None and heir.opened > (s.status.kpis.detected_at or heir.opened):
         return record.settled(o, "Void", f"Incident {heir.name} has taken it over")
+    if why := _not_ours_to_owe(o, s):
+        return record.settled(o, "Void", f"not one that Goldseam could owe: {why}")
     obj = live(s.world, o)
     if obj is None:
         return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
@@ -41,6 +43,35 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
     if not still_ours(o, s.world):
         return record.settled(o, "Lost", _lost(o, s.world))
     return o
+
+
+FIELDS = {
+    "ScaleBack": (("Deployment", "StatefulSet"), "scale", "spec.replicas"),
+    "FloorBack": (("HorizontalPodAutoscaler",), "", "spec.minReplicas"),
+    "Uncordon": (("Node",), "", "spec.unschedulable"),
+}
+"""What an obligation of each kind may touch: kinds, subresource, field."""
+
+
+def _not_ours_to_owe(o: Obligation, s: Situation) -> str:
+    """Incidents are not trusted: why this obligation is not one that our own actions bring; empty when it is."""
+    kinds, subresource, field = FIELDS[o.kind]
+    if o.object.kind not in kinds or (o.subresource, o.field) != (subresource, field):
+        return f"{o.kind} does not touch {o.field} of a {o.object.kind}"
+    if (o.object.namespace or s.operator_namespace) != s.namespace:
+        return f"{o.object} is not in the Incident's namespace"
+    if o.kind == "Uncordon":
+        return "" if (o.original, o.want) in (("null", "true"), ("false", "true")) else "that is no cordon"
+    original, want = _number(o.original), _number(o.want)
+    return "" if 1 <= original <= want else f"{o.original} is not between 1 and {o.want}"
+
+
+def _number(text: str) -> int:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _undone_by_us(o: Obligation, s: Situation) -> bool:
@@ -95,7 +126,7 @@ def undo(o: Obligation, s: Situation, now: datetime) -> Step:
     obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
     assert obj is not None, "examined() lets only live objects through"
     assert main is not None, "a live subresource has an object"
-    want = _next(o)
+    want = next_value(o)
     write = Write(
         verb="Patch",
         object=o.object,
@@ -129,7 +160,8 @@ def _undoing(o: Obligation, want: str) -> str:
     )
 
 
-def _next(o: Obligation) -> str:
+def next_value(o: Obligation) -> str:
+    """What the next undoing write sets: half-way back at most."""
     if o.kind == "Uncordon":
         return o.original
     original, current = json.loads(o.original), json.loads(o.want)

@@ -23,11 +23,12 @@ from goldseam.engine.situation import LivePolicy
 
 POLICY_LABEL = "goldseam.dev/policy"
 TARGET_LABEL = "goldseam.dev/target"
+LABEL_BYTES = 16 * 1024
 
 
 def incident_spec(policy: LivePolicy, target: ObjectRef, alert: ActiveAlert, predecessor: str) -> IncidentSpec:
-    """What the incident is about; labels beyond 64 or 1024 characters are cut."""
-    labels = {k[:256]: v[:1024] for k, v in sorted(alert.labels.items())[:64]}
+    """What the incident is about. Labels are anyone's: beyond 64, 1024 characters or 16 KiB in all they are cut."""
+    labels = _bounded(alert.labels)
     return IncidentSpec(
         policy_ref=PolicyRef(
             kind=policy.key.kind,  # type: ignore[arg-type]
@@ -45,6 +46,18 @@ def incident_spec(policy: LivePolicy, target: ObjectRef, alert: ActiveAlert, pre
         ),
         predecessor=predecessor,
     )
+
+
+def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
+    room = LABEL_BYTES
+    kept: dict[str, str] = {}
+    for key, value in sorted(labels.items(), key=lambda item: (item[0] != "alertname", item[0]))[:64]:
+        key, value = key[:256], value[:1024]
+        size = len(key.encode()) + len(value.encode())
+        if size <= room:
+            room -= size
+            kept[key] = value
+    return kept
 
 
 def manifest(spec: IncidentSpec, namespace: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from goldseam.engine import naming
 
 TIMELINE = 50
 STEPS = 60
+OBLIGATIONS = 16
 
 
 def changed(status: IncidentStatus, **fields: Any) -> IncidentStatus:
@@ -87,7 +88,8 @@ def with_obligations(status: IncidentStatus, new: Iterable[Obligation]) -> Incid
             result.remove(old)
             obligation = obligation.model_copy(update={"original": old.original})
         result.append(obligation)
-    return changed(status, obligations=result)
+    surplus = [o for o in result if o.state != "Open"][: max(0, len(result) - OBLIGATIONS)]
+    return changed(status, obligations=[o for o in result if o not in surplus])
 
 
 def seen(status: IncidentStatus, state: str, fresh: bool, message: str, now: datetime) -> IncidentStatus:

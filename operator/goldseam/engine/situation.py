@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.base import Mode
+from goldseam.api.guardrails import GuardrailsSpec, NamespaceCeiling, Trip
 from goldseam.api.incident import IncidentSpec, IncidentStatus, Obligation
 from goldseam.api.ladder import Rung
 from goldseam.api.runbook import RunbookSpec
-from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec, allows
 from goldseam.engine.proposal import Effect, Plan, World
 from goldseam.engine.verdict import Reading
 
@@ -38,6 +39,49 @@ class PauseInForce:
     level: Literal["NewWork", "Everything"]
     reason: str
     ends: datetime
+    by: str = ""
+    """Who asked for it; empty where the Pause does not say."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A Response about this incident."""
+
+    uid: str
+    name: str
+    decision: Literal["Approve", "Deny", "Acknowledge", "Undo"]
+    step: str
+    plan_hash: str
+    by: str
+    at: datetime
+    """When the API server took it in."""
+    reason: str = ""
+    trusted: bool = True
+    """Whether its author may speak: a person, or a system account that Guardrails list."""
+    counted: bool = False
+    """Whether its status says already what became of it."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How everything else fares."""
+
+    breaker: Trip | None = None
+    """For workloads; None before anything was counted."""
+    node_breaker: Trip | None = None
+    storm: Trip | None = None
+    unknown: str = ""
+    """Why it could not be counted; empty when it could."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """What Alertmanager says of the alert."""
+
+    state: Literal["NotAsked", "Active", "Silenced", "Unknown"] = "NotAsked"
+    """`NotAsked`: no Alertmanager is configured."""
+    message: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +132,9 @@ class Other:
     obligations: tuple[Obligation, ...] = ()
 
 
+MODES: tuple[Mode, ...] = ("Observe", "Propose", "Act")
+"""From the least to the most."""
+
 QueryState = Literal["Holds", "Broken", "Unknown"]
 
 
@@ -128,23 +175,41 @@ class Situation:
     """What the server-side dry run said, in mode Observe."""
     incidents_protected: bool = True
     """Whether the admission policy that protects Incidents is in force."""
+    words: tuple[Word, ...] = ()
+    """The Responses about this incident, oldest first."""
+    words_protected: bool = True
+    """Whether the admission policy that checks the authors of Responses is in force."""
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the target's namespace."""
+    fleet: Fleet = field(default_factory=Fleet)
+    silence: Silence = field(default_factory=Silence)
     others: tuple[Other, ...] = ()
     answers: tuple[QueryAnswer, ...] = ()
     runbook: RunbookSpec | None = None
     operator_namespace: str = "goldseam-system"
 
     @property
+    def ceilings(self) -> list[NamespaceCeiling]:
+        """The Guardrails' ceilings for the target's namespace."""
+        found = self.guardrails.namespaces if self.spec.target.namespace else []
+        return [c for c in found if allows(c.selector.match_labels, self.namespace_labels)]
+
+    @property
+    def mode(self) -> Mode:
+        """The lowest of: the mode when it was opened, the policy's mode now, the namespace's ceilings."""
+        live: Mode = self.policy.spec.mode if self.policy and self.policy.spec else "Observe"
+        return min((self.status.mode, live, *(c.max_mode for c in self.ceilings)), key=MODES.index)
+
+    @property
     def acts(self) -> bool:
-        """Whether mode Act is meant, both when it was opened and now."""
-        live = self.policy.spec.mode if self.policy and self.policy.spec else "Observe"
-        return self.status.mode == "Act" and live == "Act"
+        """Whether anything may be done, with or without asking first."""
+        return self.mode != "Observe"
 
     @property
     def tells(self) -> bool:
         """Whether people are told: not in mode Observe. A policy that is invalid now was not meant to fall silent."""
-        return self.status.mode == "Act" and not (
-            self.policy and self.policy.spec and self.policy.spec.mode == "Observe"
-        )
+        unknown = self.policy is None or self.policy.spec is None
+        return self.acts or (self.status.mode != "Observe" and unknown)
 
     @property
     def rung(self) -> Rung | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import IncidentStatus, Step
+from goldseam.api.incident import IncidentStatus, Outcome, Step, Write
 from goldseam.api.ladder import Rung, Wait
 from goldseam.engine import answers, escalation, obligations, record
 from goldseam.engine.guards.hold import Hold
@@ -13,6 +13,7 @@ from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMIN
 from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import live
 from goldseam.engine.objects import value_at
+from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
 
 LEAST_TIMEOUT = timedelta(minutes=10)
@@ -64,18 +65,53 @@ def _refused(status: IncidentStatus, step: Step, now: datetime) -> Decision:
 
 def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
     begun = any(w.state == "Done" for w in step.writes)
+    if step.purpose == "Rung" and status.handed_over:
+        return _dropped(status, step, "Failed" if begun else "NotTaken", now)
     if step.purpose == "Undo":
         holds = holding(BEFORE_UNDOING, s, now)
     elif now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung]):
         return _failed(s, status, step, "it could not be carried out in time", now)
     else:
         holds = holding(BETWEEN_WRITES if begun else RESUMING, s, now)
+    if not holds and not _is_derived(s, step):
+        return _replanned(status, step, now)
     if not holds:
         return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
     if holds[0].kind == "Wait" or begun:
         return answers.held(s, status, holds, now)
     status = obligations.voided(record.ended(status, step, "NotTaken", holds[0].message, now), step, "not taken")
     return _climb(status, step, holds[0].message, answers.SOON)
+
+
+def _is_derived(s: Situation, step: Step) -> bool:
+    """Incidents are not trusted: whether the writes still to be made are those that we would plan, or owe, ourselves.
+
+    Evictions are bound by what is on the node: other pods are not in the world.
+    """
+    pending = {(w.object.uid, w.subresource, w.field, w.want) for w in step.writes if _is_patch_to_make(w)}
+    if step.purpose == "Undo":
+        owed = {(o.object.uid, o.subresource, o.field, obligations.next_value(o)) for o in s.status.open_obligations()}
+        return pending <= owed
+    planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
+    return pending <= {(w.object.uid, w.subresource, w.field, w.want) for w in planned}
+
+
+def _is_patch_to_make(write: Write) -> bool:
+    return write.verb == "Patch" and write.state == "Pending"
+
+
+def _replanned(status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    why = "what is written down differs from what would be done now: it is planned anew"
+    status = record.ended(status, step, "NotTaken", why, now)
+    status = obligations.voided(status, step, why) if step.purpose == "Rung" else status
+    return answers.answer("wait", "Replanned", record.say(status, why), answers.SOON)
+
+
+def _dropped(status: IncidentStatus, step: Step, outcome: Outcome, now: datetime) -> Decision:
+    """People have it: no further write of the step is made."""
+    why = "people have taken over"
+    status = obligations.voided(record.ended(status, step, outcome, why, now), step, why)
+    return answers.answer("wait", "HandedOver", record.say(status, why), answers.SOON)
 
 
 def taken_over(s: Situation, now: datetime) -> Decision | None:
@@ -188,7 +224,14 @@ def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: dat
     if incomplete and step.action in ("cordon", "drain"):
         status = obligations.due_now(status, step, now)
     status = obligations.voided(status, step, "the write was never made") if step.phase == "Intended" else status
+    if failures(status, step.rung) < s.pinned.ladder[step.rung].attempts:
+        return answers.answer("wait", "NextAttempt", record.say(status, f"{step.action} did not help"), answers.SOON)
     return _climb(status, step, f"{step.action} did not help", answers.SOON)
+
+
+def failures(status: IncidentStatus, rung: int) -> int:
+    """How often the rung has been tried and has not helped."""
+    return sum(1 for step in status.steps if step.rung == rung and step.outcome == "Failed")
 
 
 def _climb(status: IncidentStatus, step: Step, why: str, again: timedelta) -> Decision:

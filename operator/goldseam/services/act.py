@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -44,16 +44,17 @@ class Actor:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def perform(self, step: Step, incident: str, may_go_on: Callable[[], bool]) -> list[Result]:
-        """Make the step's writes in order, at most ten: then a Pause is looked for again.
+    async def perform(self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]]) -> list[Result]:
+        """Make the step's writes in order, at most ten: then everything is looked at again.
 
-        Stops at the first patch that is not made; evictions that a budget holds back do not stop the others.
+        Before each write is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
+        first patch that is not made; evictions that a budget holds back do not stop the others.
         """
         results: list[Result] = []
         for index, write in enumerate(step.writes):
             if write.state != "Pending":
                 continue
-            if not may_go_on() or len(results) >= AT_ONCE:
+            if len(results) >= AT_ONCE or not await may_go_on(len(results)):
                 break
             result = await self._make(index, write, step.token, incident)
             log.info(

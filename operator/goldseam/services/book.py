@@ -35,11 +35,13 @@ class IncidentBook:
         """All that are not over."""
         return list(self._views.values())
 
-    def handling(self, policy: PolicyKey, target: TargetKey) -> IncidentView | None:
-        """The incident in which the policy handles the target; one that only owes is not handling."""
+    def handling(self, policy: PolicyKey, uid: str, target: TargetKey) -> IncidentView | None:
+        """The incident in which the policy of this uid handles the target: also one that is resolved, for as long as the
+        alert would re-open it. One that is abandoned only pays."""
         for incident in self._views.values():
             phase = incident.status.phase if incident.status else "Investigating"
-            if incident.policy == policy and target_key(incident) == target and phase not in ("Resolved", "Abandoned"):
+            mine = incident.policy == policy and target_key(incident) == target
+            if mine and phase != "Abandoned" and (phase != "Resolved" or incident.spec.policy_ref.uid == uid):
                 return incident
         return None
 
@@ -66,7 +68,7 @@ def _other(incident: IncidentView) -> Other:
         target_uid=incident.spec.target.uid,
         policy=incident.policy,
         policy_created=None,
-        claims=active and status is not None and status.mode == "Act" and not status.handed_over,
+        claims=active and status is not None and status.mode != "Observe" and not status.handed_over,
         busy=status is not None and status.open_step() is not None,
         labels=incident.spec.alert.labels,
         active=active,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from goldseam.api.alertsource import AlertSourceSpec
-from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
-from goldseam.engine.matching import PolicyKey
+from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.situation import LivePolicy
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,12 @@ class Armed:
     source: str
     suspended: bool
     generation: int
+    created: datetime
+    target_kind: str
+    target_name: str
+    """Empty where the alert names the target."""
+    selector: str
+    """A cluster policy's label selector of namespaces; empty for a namespaced policy."""
 
 
 @dataclass
@@ -33,13 +41,24 @@ class Catalogue:
     runbooks: dict[str, RunbookSpec] = field(default_factory=dict)
     _by_alert: dict[tuple[str, str], set[PolicyKey]] = field(default_factory=lambda: defaultdict(set))
 
-    def arm(
-        self, key: PolicyKey, uid: str, generation: int, spec: RemediationPolicySpec | ClusterRemediationPolicySpec
-    ) -> None:
+    def arm(self, policy: LivePolicy) -> None:
         """Take a valid policy in, or its new version."""
-        self.disarm(key)
-        self.armed[key] = Armed(key, uid, spec.alert.name, spec.source_ref.name, spec.suspend, generation)
-        self._by_alert[spec.source_ref.name, spec.alert.name].add(key)
+        spec = policy.spec
+        assert spec is not None, "an invalid policy is disarmed"
+        self.disarm(policy.key)
+        self.armed[policy.key] = Armed(
+            key=policy.key,
+            uid=policy.uid,
+            alert=spec.alert.name,
+            source=spec.source_ref.name,
+            suspended=spec.suspend,
+            generation=policy.generation,
+            created=policy.created,
+            target_kind=spec.target.kind,
+            target_name=spec.target.name or "",
+            selector=_selector(spec),
+        )
+        self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 
     def disarm(self, key: PolicyKey) -> None:
         """Forget a policy that is gone or invalid."""
@@ -62,3 +81,9 @@ class Catalogue:
     def runbook(self, name: str | None) -> RunbookSpec | None:
         """The runbook of that name, or the default one."""
         return self.runbooks.get(name or "default")
+
+
+def _selector(spec: PolicySpec) -> str:
+    if not isinstance(spec, ClusterRemediationPolicySpec) or spec.target.namespace_selector is None:
+        return ""
+    return ",".join(f"{key}={value}" for key, value in sorted(spec.target.namespace_selector.match_labels.items()))

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-
-from pydantic import ValidationError
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.incident import IncidentStatus, Obligation, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
-from goldseam.engine import naming, record
+from goldseam.engine import approvals, naming, record
 from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.objects import metadata
 from goldseam.engine.proposal import Effect, Plan, World, place
-from goldseam.engine.situation import LivePolicy, Other, Situation
+from goldseam.engine.situation import Fleet, LivePolicy, Other, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Cluster, Json, Resource
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.ledger import LedgerBook
-from goldseam.services.pauses import in_force
-from goldseam.services.resources import GUARDRAILS, HPAS, NODES, OURS, PAUSES, PODS, TARGETS, WRITABLE
+from goldseam.services.limits import in_force
+from goldseam.services.pauses import in_force as pauses_in_force
+from goldseam.services.permissions import PEOPLE_POLICY
+from goldseam.services.resources import (
+    GUARDRAILS,
+    HPAS,
+    NAMESPACES,
+    NODES,
+    OURS,
+    PAUSES,
+    PODS,
+    RESPONSES,
+    TARGETS,
+    WRITABLE,
+)
 from goldseam.services.views import IncidentView
+from goldseam.services.words import about
 
 ReadAlert = Callable[[IncidentView, PolicySpec], Reading]
 Others = Callable[[IncidentView], tuple[Other, ...]]
+InForce = Callable[[str], Awaitable[bool]]
 
 
 class Reads:
@@ -68,21 +82,28 @@ class Gatherer:
         ledger: LedgerBook,
         read_alert: ReadAlert,
         others: Others,
+        fleet: Callable[[], Fleet],
+        in_force: InForce,
         operator_namespace: str,
     ) -> None:
         self._cluster, self._catalogue, self._ledger = cluster, catalogue, ledger
         self._read_alert, self._others, self._namespace = read_alert, others, operator_namespace
+        self._fleet, self._in_force = fleet, in_force
 
     async def situation(self, incident: IncidentView, status: IncidentStatus, now: datetime) -> Situation:
         """All that is true about an incident now."""
         reads = Reads(self._cluster)
         pinned = pinned_spec(incident, status)
-        policy, world, guardrails, pauses = await asyncio.gather(
+        policy, world, guardrails, pauses, responses = await asyncio.gather(
             self.policy(incident, reads),
             self._world(incident, status, reads),
             reads.one(GUARDRAILS, "", "cluster"),
-            self._pauses(incident, reads),
+            self._pauses(incident.spec.target.namespace, reads),
+            reads.all(RESPONSES, incident.namespace, f"spec.incidentRef.uid={incident.uid}"),
         )
+        limits, problem = in_force(guardrails)
+        reads.unknown += [problem] if problem else []
+        words = about(responses, incident.uid, limits)
         base = Situation(
             namespace=incident.namespace,
             name=incident.name,
@@ -93,14 +114,37 @@ class Gatherer:
             pinned=pinned,
             reading=self._read_alert(incident, pinned),
             world=world,
-            guardrails=_guardrails(guardrails, reads),
+            guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
             runbook=self._catalogue.runbook(pinned.runbook_ref.name if pinned.runbook_ref else None),
+            words=words,
+            fleet=self._fleet(),
+            namespace_labels=await self._labels(incident, limits, policy, reads),
             operator_namespace=self._namespace,
         )
-        base = replace(base, pauses=in_force(pauses, base, now), unknown=tuple(reads.unknown))
+        if words or (base.rung is not None and approvals.needed(base, base.rung)):
+            base = replace(base, words_protected=await self._speakers_checked(reads))
+        base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
+
+    async def _labels(
+        self, incident: IncidentView, limits: GuardrailsSpec, policy: LivePolicy | None, reads: Reads
+    ) -> dict[str, str]:
+        """The labels of the target's namespace, where a ceiling or a cluster policy asks for them."""
+        namespace = incident.spec.target.namespace
+        selects = policy is not None and isinstance(policy.spec, ClusterRemediationPolicySpec)
+        if not namespace or not (limits.namespaces or selects):
+            return {}
+        obj = await reads.one(NAMESPACES, "", namespace)
+        return dict(metadata(obj).get("labels") or {}) if obj else {}
+
+    async def _speakers_checked(self, reads: Reads) -> bool:
+        try:
+            return await self._in_force(PEOPLE_POLICY)
+        except GoldseamError as error:
+            reads.unknown.append(f"validatingadmissionpolicybindings/{PEOPLE_POLICY} ({error})")
+            return False
 
     async def policy(self, incident: IncidentView, reads: Reads) -> LivePolicy | None:
         """The incident's policy as it stands now."""
@@ -108,8 +152,14 @@ class Gatherer:
         obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
         return None if obj is None else live_policy(ref.kind, obj)
 
-    async def _pauses(self, incident: IncidentView, reads: Reads) -> list[Json]:
-        namespaces = {self._namespace, incident.spec.target.namespace or self._namespace}
+    async def with_pauses(self, s: Situation, now: datetime) -> Situation:
+        """The situation with the Pauses of this moment."""
+        reads = Reads(self._cluster)
+        pauses = await self._pauses(s.spec.target.namespace, reads)
+        return replace(s, pauses=pauses_in_force(pauses, s, now), unknown=tuple(reads.unknown))
+
+    async def _pauses(self, namespace: str, reads: Reads) -> list[Json]:
+        namespaces = {self._namespace, namespace or self._namespace}
         found = await asyncio.gather(*(reads.all(PAUSES, namespace) for namespace in sorted(namespaces)))
         return [pause for page in found for pause in page]
 
@@ -189,15 +239,6 @@ def pinned_spec(incident: IncidentView, status: IncidentStatus) -> PolicySpec:
     )
     assert status.policy_snapshot is not None
     return model.model_validate(status.policy_snapshot.spec)
-
-
-def _guardrails(obj: Json | None, reads: Reads) -> GuardrailsSpec:
-    """The cluster's limits; an invalid spec is something that cannot be known."""
-    try:
-        return GuardrailsSpec.model_validate((obj or {}).get("spec") or {})
-    except ValidationError:
-        reads.unknown.append("guardrails/cluster (its spec is invalid: see its condition Stalled)")
-        return GuardrailsSpec()
 
 
 def _plan(s: Situation) -> Plan | None:

@@ -11,23 +11,27 @@ import structlog
 from pydantic import ValidationError
 
 from goldseam import metrics
-from goldseam.api.incident import IncidentStatus
+from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine.decide import decide
+from goldseam.engine.guards.paused import everything_paused, paused
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.size import fitted
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery
+from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.resources import INCIDENTS
 from goldseam.services.views import IncidentView, merge_patch, view
+from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
 
@@ -49,11 +53,16 @@ class Looker:
     queries: Queries
     delivery: Delivery
     chronicle: Chronicle
+    hearing: Hearing
+    fleet: FleetWatch
     actor: Actor
     refresh: Callable[[str], Awaitable[None]]
     """Reads the alert source of that name anew."""
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
+
+    recorded: Callable[[Situation, Decision, datetime], None] = lambda *_: None
+    """Is told of every decision that changes something."""
 
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
@@ -100,7 +109,7 @@ class Looker:
             async with self._deciding:
                 committed = await self._commit(incident, status)
             return committed if isinstance(committed, timedelta) else await self._act(*committed)
-        return await self._finish(incident, decision)
+        return await self._finish(incident, situation, decision, now)
 
     async def _begin(self, incident: IncidentView, now: datetime) -> timedelta:
         """The operator died between creating the Incident and writing its status."""
@@ -113,21 +122,23 @@ class Looker:
 
     async def _commit(
         self, incident: IncidentView, status: IncidentStatus
-    ) -> timedelta | tuple[IncidentView, Decision]:
+    ) -> timedelta | tuple[IncidentView, Decision, Situation]:
         """The critical section: fresh reads, all guards again, the budget, the intent. Gives what is to be acted on."""
         assert status.policy_snapshot is not None
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
         await self.refresh(source)
+        await self.fleet.assess()
         now = self.clock.now()
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
         situation = await self._permitted(situation)
         decision = decide(situation, now)
         if decision.kind not in ("act", "undo"):
-            return await self._finish(incident, decision)
+            return await self._finish(incident, situation, decision, now)
+        self.recorded(situation, decision, now)
         if decision.reason == "Act":
             await self.ledger.spend(situation.policy_name, situation.target_name, now)
-        return await self.write(incident, decision.status), decision
+        return await self.write(incident, decision.status), decision, situation
 
     async def _permitted(self, s: Situation) -> Situation:
         plan = s.plan
@@ -138,16 +149,29 @@ class Looker:
             return s
         return replace(s, dry_run=await self.actor.rehearse(plan.writes, f"{s.namespace}/{s.name}"))
 
-    async def _act(self, incident: IncidentView, decision: Decision) -> timedelta:
+    async def _act(self, incident: IncidentView, decision: Decision, s: Situation) -> timedelta:
         assert incident.status is not None
         step = next(step for step in incident.status.steps if step.id == decision.step)
-        results = await self.actor.perform(step, incident.title, lambda: not self.stopping())
+
+        async def may_go_on(made: int) -> bool:
+            return not self.stopping() and (made == 0 or await self._still_free(s, step))
+
+        results = await self.actor.perform(step, incident.title, may_go_on)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
         return _after(results, decision)
 
-    async def _finish(self, incident: IncidentView, decision: Decision) -> timedelta:
+    async def _still_free(self, s: Situation, step: Step) -> bool:
+        """A safe point between two writes: whether nobody has paused the work meanwhile. What is not known, waits."""
+        now = self.clock.now()
+        s = await self.gatherer.with_pauses(s, now)
+        return not s.unknown and (everything_paused if step.purpose == "Undo" else paused)(s, now) is None
+
+    async def _finish(self, incident: IncidentView, s: Situation, decision: Decision, now: datetime) -> timedelta:
+        if decision.status != s.status:
+            self.recorded(s, decision, now)
         written = await self.write(incident, decision.status)
+        await self.hearing.judge(s, decision.status)
         self.delivery.deliver(written)
         metrics.decided(decision.kind, decision.reason)
         return decision.look_again
@@ -158,6 +182,7 @@ class Looker:
         Raises:
             Conflict: somebody else wrote it: forget what was decided, and look again.
         """
+        status = fitted(incident.spec, status)
         patch = merge_patch(incident.status.dump() if incident.status else {}, status.dump())
         if not patch:
             return replace(incident, status=status)

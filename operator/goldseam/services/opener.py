@@ -88,7 +88,7 @@ class Opener:
             target = await self.target(policy.spec, armed.key.namespace, alert)
             if isinstance(target, NoTarget):
                 self.problem(armed.key, target.message)
-            elif self.book.handling(armed.key, target) is None and self._long_enough(policy, target):
+            elif self.book.handling(armed.key, policy.uid, target) is None and self._long_enough(policy, target):
                 await self._open_if_fresh(source, policy, target, alert)
 
     async def _policy(self, key: PolicyKey) -> Json:

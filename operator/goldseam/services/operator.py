@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -12,15 +13,17 @@ import structlog
 from goldseam import metrics
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicySpec
-from goldseam.engine.situation import Other
+from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
-from goldseam.ports import AlertServer, Clock, Cluster, Metrics, Notifier
+from goldseam.ports import AlertServer, Clock, Cluster, Json, Metrics, Notifier
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery, Events
+from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer, pinned_spec
 from goldseam.services.inbox import Inbox
 from goldseam.services.ledger import LedgerBook
@@ -30,10 +33,12 @@ from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.registrar import Registrar
 from goldseam.services.resources import INCIDENTS
+from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep
 from goldseam.services.views import IncidentView, view
+from goldseam.services.words import Hearing
 from goldseam.services.workers import Workers
 
 log = structlog.get_logger("goldseam.operator")
@@ -51,6 +56,8 @@ class Outside:
     notifier: Notifier
     clock: Clock
     source: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]]
+    record: Callable[[Situation, Decision, datetime], None] = lambda *_: None
+    """Is told of every decision that changes something."""
 
 
 class Operator:
@@ -59,33 +66,51 @@ class Operator:
     def __init__(self, outside: Outside, inbox: Inbox, namespace: str) -> None:
         cluster, clock = outside.cluster, outside.clock
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
-        self._stopping = False
+        self._stopping, self._record = False, outside.record
         self.loaded = False
         self._beat = clock.monotonic()
         self.book, self.catalogue = IncidentBook(), Catalogue()
         self.ledger = LedgerBook(cluster)
         self.sources = Sources(outside.source, clock, self._answered)
         permissions = Permissions(cluster, clock)
+        self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
+        self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
-        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses)
+        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self._heard)
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
-        self.looker = Looker(
-            cluster=cluster,
-            clock=clock,
-            book=self.book,
-            gatherer=Gatherer(cluster, self.catalogue, self.ledger, self._reading, self._others, namespace),
-            ledger=self.ledger,
-            permissions=permissions,
-            queries=Queries(self._promql, clock),
-            delivery=self.delivery,
-            chronicle=self.chronicle,
-            actor=Actor(cluster),
-            refresh=self._refresh,
-            stopping=lambda: self._stopping,
-        )
+        self.looker = self._looker(permissions)
+        self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look)
         self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
+
+    def _looker(self, permissions: Permissions) -> Looker:
+        return Looker(
+            cluster=self._cluster,
+            clock=self._clock,
+            book=self.book,
+            gatherer=Gatherer(
+                self._cluster,
+                self.catalogue,
+                self.ledger,
+                self._reading,
+                self._others,
+                lambda: self.fleet.fleet,
+                permissions.in_force,
+                self._namespace,
+            ),
+            ledger=self.ledger,
+            permissions=permissions,
+            queries=Queries(self._promql, self._clock),
+            delivery=self.delivery,
+            chronicle=self.chronicle,
+            hearing=self.hearing,
+            fleet=self.fleet,
+            actor=Actor(self._cluster),
+            refresh=self._refresh,
+            stopping=lambda: self._stopping,
+            recorded=self._record,
+        )
 
     async def run(self) -> None:
         """Load what was begun before, then work until cancelled."""
@@ -99,6 +124,7 @@ class Operator:
             self.registrar.run(),
             self.registrar.keep_checking(),
             self.workers.until_deposed(),
+            self.retention.run(),
             self._heartbeat(),
         )
 
@@ -107,6 +133,7 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self.ledger.load(spent(iter(incidents)))
+        await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
         for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace):
@@ -143,6 +170,8 @@ class Operator:
             return
         await self.opener.answered(source)
         await self.registrar.answered(source)
+        if not self.fleet.quiet:
+            await self.fleet.assess()
 
     async def _refresh(self, name: str) -> None:
         source = self.sources.get(name)
@@ -162,7 +191,24 @@ class Operator:
         )
 
     def _others(self, incident: IncidentView) -> tuple[Other, ...]:
-        return self.book.others(incident)
+        armed = self.catalogue.armed
+        others = self.book.others(incident)
+        return tuple(replace(o, policy_created=armed[o.policy].created) if o.policy in armed else o for o in others)
+
+    def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
+        """Every alert that fires, with the source that says so."""
+        for source in self.sources.all():
+            for watch in source.history.rules.values():
+                yield from ((source.name, alert) for alert in watch.rule.alerts if alert.state == "firing")
+
+    async def _heard(self, response: Json) -> None:
+        """A Response was seen: the incident that it is about looks at it, if there is one."""
+        meant = ((response.get("spec") or {}).get("incidentRef") or {}).get("uid", "")
+        incident = self.book.get(meant)
+        if incident is not None and incident.namespace == response["metadata"]["namespace"]:
+            self._wake(meant)
+        elif self.loaded:
+            await self.hearing.unheard(response)
 
     def _runbook(self, incident: IncidentView) -> RunbookSpec | None:
         if incident.status is None:

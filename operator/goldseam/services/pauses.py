@@ -31,7 +31,7 @@ def _concerning(obj: Json, s: Situation, now: datetime) -> PauseInForce | None:
     ends = spec.ends(created)
     if ends <= now or not concerns(spec, meta["namespace"], s):
         return None
-    return PauseInForce(f"{meta['namespace']}/{meta['name']}", spec.level, spec.reason, ends)
+    return PauseInForce(f"{meta['namespace']}/{meta['name']}", spec.level, spec.reason, ends, spec.by)
 
 
 def concerns(pause: PauseSpec, namespace: str, s: Situation) -> bool:

@@ -13,9 +13,10 @@ from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Access, Clock, Cluster
 from goldseam.services.resources import ADMISSION_BINDINGS, SERVICE_ACCOUNTS
 
-BINDING = "goldseam-incidents"
+INCIDENTS_POLICY = "goldseam-incidents"
+PEOPLE_POLICY = "goldseam-people"
 REMEMBERED = 60.0
-"""Seconds for which the admission policy, once seen, is taken to be there."""
+"""Seconds for which an admission policy, once seen, is taken to be there."""
 
 
 def identity(policy: PolicyKey, service_account: str | None) -> tuple[str, tuple[str, ...]]:
@@ -35,14 +36,14 @@ class Permissions:
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
         self._cluster, self._clock = cluster, clock
-        self._protected_until = 0.0
+        self._in_force_until: dict[str, float] = {}
 
     async def asked(self, s: Situation, plan: Proposal) -> Situation:
         """The situation with what the policy may do, and whether Incidents are protected."""
         if s.policy is None or s.policy.spec is None:
             return s  # nothing is planned for it; what is owed is paid with the operator's own rights
         try:
-            protected = await self._incidents_protected()
+            protected = await self.in_force(INCIDENTS_POLICY)
             denied = await self.denied(s.policy.key, s.policy.spec, plan.rights)
         except GoldseamError as error:
             return replace(s, permission=Permission(problem=f"rights could not be asked for: {error}"))
@@ -69,14 +70,19 @@ class Permissions:
             return False
         return True
 
-    async def _incidents_protected(self) -> bool:
-        if self._clock.monotonic() < self._protected_until:
+    async def in_force(self, policy: str) -> bool:
+        """Whether the binding of this admission policy is there.
+
+        Raises:
+            GoldseamError: it could not be read.
+        """
+        if self._clock.monotonic() < self._in_force_until.get(policy, float("-inf")):
             return True
         try:
-            await self._cluster.get(ADMISSION_BINDINGS, "", BINDING)
+            await self._cluster.get(ADMISSION_BINDINGS, "", policy)
         except NotFound:
             return False
-        self._protected_until = self._clock.monotonic() + REMEMBERED
+        self._in_force_until[policy] = self._clock.monotonic() + REMEMBERED
         return True
 
 

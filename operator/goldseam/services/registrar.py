@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import structlog
 
 from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.pause import PauseSpec
-from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.api.status import PauseStatus
 from goldseam.engine.matching import PolicyKey
 from goldseam.errors import GoldseamError
 from goldseam.ports import Json
+from goldseam.services import limits
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
@@ -31,8 +34,16 @@ RECHECK = 60.0
 class Registrar:
     """The one who reads the inbox."""
 
-    def __init__(self, inbox: Inbox, catalogue: Catalogue, sources: Sources, statuses: Statuses) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        catalogue: Catalogue,
+        sources: Sources,
+        statuses: Statuses,
+        heard: Callable[[Json], Awaitable[None]],
+    ) -> None:
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
+        self._heard = heard
         self._told: dict[str, tuple[str, int]] = {}
         self._rules: dict[str, frozenset[str]] = {}
 
@@ -61,6 +72,8 @@ class Registrar:
             await self._source(seen)
         elif seen.kind == "Runbook":
             await self._runbook(seen)
+        elif seen.kind == "Response":
+            await self._heard(seen.body) if seen.body is not None else None
         elif seen.body is not None:
             await self._other(seen.kind, seen.body)
 
@@ -69,14 +82,11 @@ class Registrar:
         if seen.body is None:
             self._catalogue.disarm(key)
             return
-        try:
-            spec = read_spec(seen.kind, seen.body)
-        except InvalidSpec:
+        policy = live_policy(seen.kind, seen.body)
+        if policy.spec is None:
             self._catalogue.disarm(key)
         else:
-            assert isinstance(spec, RemediationPolicySpec | ClusterRemediationPolicySpec)
-            meta = seen.body["metadata"]
-            self._catalogue.arm(key, meta["uid"], int(meta.get("generation") or 0), spec)
+            self._catalogue.arm(policy)
         await self._statuses.policy(seen.kind, seen.body)
 
     async def _source(self, seen: Seen) -> None:
@@ -149,13 +159,24 @@ class Registrar:
         try:
             spec = read_spec(kind, body)
         except InvalidSpec as error:
-            await self._statuses.simple(kind, body, str(error))
+            await self._statuses.simple(kind, body, f"{error}{_what_holds(kind, body)}")
             return
         fields: Json = {}
         if isinstance(spec, PauseSpec):
             created = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
             fields = {"ends": PauseStatus(ends=spec.ends(created)).dump()["ends"]}
+        if isinstance(spec, GuardrailsSpec):
+            fields = {"effective": spec.dump()}
         await self._statuses.simple(kind, body, "", fields)
+
+
+def _what_holds(kind: str, body: Json) -> str:
+    """What is in force while the spec is invalid."""
+    if kind != "Guardrails":
+        return ""
+    if limits.in_force(body)[1]:
+        return ". No valid spec is known: nothing is done until it is corrected"
+    return ". Until it is corrected the last valid spec stays in force (status.effective)"
 
 
 def _read(seen: Seen) -> object:

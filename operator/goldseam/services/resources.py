@@ -10,6 +10,7 @@ OURS = {kind.name: Resource(GROUP, VERSION, kind.plural, kind.namespaced) for ki
 INCIDENTS = OURS["Incident"]
 GUARDRAILS = OURS["Guardrails"]
 PAUSES = OURS["Pause"]
+RESPONSES = OURS["Response"]
 
 WORKLOADS = {
     "Deployment": Resource("apps", "v1", "deployments"),

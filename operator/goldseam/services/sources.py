@@ -96,6 +96,10 @@ class Sources:
         found = self._running.get(name)
         return found[0] if found else None
 
+    def all(self) -> list[Source]:
+        """Every source."""
+        return [source for source, _ in self._running.values()]
+
     async def put(self, name: str, spec: AlertSourceSpec) -> Source:
         """Begin to read a source, or to read it as its new spec says."""
         old = self._running.get(name)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from goldseam.api.policy import ActionCount
+from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.objects import ZONE, Json, cordoned_by_us, metadata
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
+
+
+def _limits(s: Situation) -> list[Limits]:
+    """Those of the policy when the incident was opened, and those of now: both bind."""
+    return [s.pinned.limits, *([s.policy.spec.limits] if s.policy and s.policy.spec else [])]
 
 
 def cooldown(s: Situation, now: datetime) -> Hold | None:
@@ -20,7 +25,7 @@ def cooldown(s: Situation, now: datetime) -> Hold | None:
     opened = s.status.kpis.detected_at or now
     mine = (s.policy_name, s.target_name)
     last = [e.last for e in s.ledger.entries if (e.policy, e.target) == mine and e.last < opened]
-    ends = max(last) + s.pinned.limits.cooldown if last else now
+    ends = max(last) + max(limits.cooldown for limits in _limits(s)) if last else now
     if ends <= now:
         return None
     message = (
@@ -32,9 +37,8 @@ def cooldown(s: Situation, now: datetime) -> Hold | None:
 def budget(s: Situation, now: datetime) -> Hold | None:
     """The policy, its namespace or the cluster has used up its actions."""
     namespace = s.spec.target.namespace
-    live = s.policy.spec.limits.actions if s.policy and s.policy.spec else []
     scopes: list[tuple[str, Iterable[ActionCount], Callable[[Spent], bool]]] = [
-        ("policy", [*s.pinned.limits.actions, *live], lambda e: e.policy == s.policy_name),
+        ("policy", [count for limits in _limits(s) for count in limits.actions], lambda e: e.policy == s.policy_name),
         ("cluster", s.guardrails.budgets.cluster, lambda e: True),
     ]
     if namespace:
@@ -58,6 +62,17 @@ def _over(scope: str, limit: ActionCount, entries: list[Spent], ledger: Ledger, 
     hours = limit.per / timedelta(hours=1)
     message = f"the {scope} has used its budget of {limit.count} actions in {hours:g} h"
     return Hold("budget", "Wait", f"{scope.capitalize()}Budget", message, spent[0].last + limit.per)
+
+
+def concurrent(s: Situation, now: datetime) -> Hold | None:
+    """The policy is at work on as many other targets as it may at once."""
+    mine = s.policy.key if s.policy else None
+    names = sorted(other.name for other in s.others if other.busy and other.policy == mine)
+    most = min(limits.concurrent for limits in _limits(s))
+    if len(names) < most:
+        return None
+    message = f"limits.concurrent is {most}, and the policy is at work in {', '.join(names[:3])}"
+    return Hold("budget", "Wait", "Concurrent", message)
 
 
 def node_caps(s: Situation, now: datetime) -> Hold | None:

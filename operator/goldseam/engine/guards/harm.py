@@ -16,13 +16,15 @@ def headroom(s: Situation, now: datetime) -> Hold | None:
     if not isinstance(s.plan, Proposal) or not s.plan.takes_ready or s.world.target is None:
         return None
     workload = Workload(s.world.target)
-    needed = share(s.pinned.limits.min_available, workload.replicas, up=True)
+    live = s.policy.spec.limits.min_available if s.policy and s.policy.spec else s.pinned.limits.min_available
+    wanted = {share(value, workload.replicas, up=True): value for value in (live, s.pinned.limits.min_available)}
+    needed = max(wanted)
     left = workload.ready - s.plan.takes_ready
     if left >= needed:
         return None
     message = (
         f"it would leave {max(left, 0)} of {workload.replicas} pods ready, and limits.minAvailable"
-        f" ({s.pinned.limits.min_available}) asks for {needed}"
+        f" ({wanted[needed]}) asks for {needed}"
     )
     return Hold("headroom", "Refuse", "TooFewLeft", message)
 

@@ -20,8 +20,6 @@ class Hold:
     message: str
     until: datetime | None = None
     """When it ends by itself, where that is known."""
-    patient: bool = False
-    """Whether people are not told however long it lasts: it was they who asked for it."""
 
 
 Guard = Callable[[Situation, datetime], Hold | None]

@@ -11,8 +11,21 @@ from goldseam.engine.situation import Situation
 def source(s: Situation, now: datetime) -> Hold | None:
     """The alert is not freshly firing, read just now."""
     if s.reading.state == "Firing" and s.reading.fresh:
-        return None
+        return _outdated(s)
     return Hold("source", "Wait", f"Alert{s.reading.state}", s.reading.message)
+
+
+def _outdated(s: Situation) -> Hold | None:
+    """What was evaluated before the last action had settled says nothing about its effect."""
+    last = max((step for step in s.status.steps if step.acted_at), key=lambda step: step.intent_at, default=None)
+    after = s.reading.evaluated_after
+    if last is None or last.acted_at is None or last.purpose == "Undo" or last.action == "wait":
+        return None
+    settled = last.acted_at + s.pinned.ladder[last.rung].verify.settle
+    if after is not None and after >= settled:
+        return None
+    message = f"the rule has not been evaluated since {last.action} has settled ({settled:%H:%M:%S} UTC)"
+    return Hold("source", "Wait", "NotEvaluatedSince", message)
 
 
 def unread(s: Situation, now: datetime) -> Hold | None:

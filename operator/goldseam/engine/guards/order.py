@@ -5,37 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from goldseam.engine.guards.budget import budget, cooldown, node_caps
+from goldseam.engine.guards.asking import approval, ceiling, lowered
+from goldseam.engine.guards.breaker import breaker, storm
+from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_caps
 from goldseam.engine.guards.busy import busy
 from goldseam.engine.guards.harm import headroom, owner, permission, protection
 from goldseam.engine.guards.hold import Guard, Hold
 from goldseam.engine.guards.knowledge import invalid, source, unread
 from goldseam.engine.guards.narrow import narrowed
 from goldseam.engine.guards.paused import everything_paused, paused
+from goldseam.engine.guards.silenced import silenced
+from goldseam.engine.guards.window import freeze, window
 from goldseam.engine.situation import Situation
 
 BEFORE_ACTING: Sequence[Guard] = (
     paused,  # somebody asked us to stop
     unread,  # something that matters could not be read
     invalid,  # the policy cannot be understood now
+    lowered,  # the mode was lowered to Observe
     source,  # the alert is not freshly firing
+    silenced,  # people silenced it, or another alert inhibits it
+    window,  # outside the hours in which anything may be done
+    freeze,  # nothing may be done these days
     protection,  # the namespace is protected
     narrowed,  # the policy does not allow it any more
+    ceiling,  # the namespace does not allow the action
     busy,  # somebody else is at work on the target
     cooldown,  # we were here a short while ago
     budget,  # policy, namespace or cluster have had their share
+    concurrent,  # the policy is at work on enough other targets
     node_caps,  # enough nodes are out of service for us
+    breaker,  # too much is unhealthy at once
+    storm,  # monitoring itself may be broken
     owner,  # somebody else owns the knob
     headroom,  # too few ready pods would be left
     permission,  # the policy's identity may not do it
+    approval,  # a person has to say yes
 )
 """Before a step's first write."""
 
-RESUMING: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in (cooldown, budget))
-"""Before the first write of an intent that was written before: the ledger counts it already."""
+_ONCE = (cooldown, budget, concurrent, approval)
+RESUMING: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in _ONCE)
+"""Before the first write of an intent that was written before: the ledger counts it already, and it was approved."""
 
-REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard is not permission)
-"""In mode Observe: rights are not needed yet, and what is missing is part of the record."""
+REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in (permission, approval))
+"""In mode Observe: rights and approvals are not needed, and what is missing is part of the record."""
 
 BETWEEN_WRITES: Sequence[Guard] = (paused, unread)
 """Before a step's later writes: the step is under way, and half a drain is worse than a whole one."""

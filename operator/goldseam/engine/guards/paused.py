@@ -6,19 +6,19 @@ from datetime import datetime
 
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.objects import IGNORE, annotation
-from goldseam.engine.situation import Situation
+from goldseam.engine.situation import PauseInForce, Situation
 
 
 def paused(s: Situation, now: datetime) -> Hold | None:
     """A Pause, `spec.suspend`, or the target's annotation `goldseam.dev/ignore: "true"`."""
     for pause in s.pauses:
-        message = f"Pause {pause.name} holds until {pause.ends:%Y-%m-%d %H:%M} UTC: {pause.reason}"
-        return Hold("paused", "Wait", "Paused", message, pause.ends, patient=True)
+        message = f"Pause {pause.name}{_of(pause)} holds until {pause.ends:%Y-%m-%d %H:%M} UTC: {pause.reason}"
+        return Hold("paused", "Wait", "Paused", message, pause.ends)
     if s.policy and s.policy.spec and s.policy.spec.suspend:
-        return Hold("paused", "Wait", "Suspended", "spec.suspend of the policy is true", patient=True)
+        return Hold("paused", "Wait", "Suspended", "spec.suspend of the policy is true")
     if s.world.target is not None and annotation(s.world.target, IGNORE) == "true":
         message = f"{s.spec.target} carries the annotation {IGNORE}: remove it to let Goldseam act"
-        return Hold("paused", "Wait", "Ignored", message, patient=True)
+        return Hold("paused", "Wait", "Ignored", message)
     return None
 
 
@@ -26,6 +26,11 @@ def everything_paused(s: Situation, now: datetime) -> Hold | None:
     """A Pause of level Everything: not even what is owed is paid."""
     for pause in s.pauses:
         if pause.level == "Everything":
-            message = f"Pause {pause.name} stops everything until {pause.ends:%Y-%m-%d %H:%M} UTC: {pause.reason}"
-            return Hold("paused", "Wait", "EverythingPaused", message, pause.ends, patient=True)
+            ends = f"{pause.ends:%Y-%m-%d %H:%M} UTC"
+            message = f"Pause {pause.name}{_of(pause)} stops everything until {ends}: {pause.reason}"
+            return Hold("paused", "Wait", "EverythingPaused", message, pause.ends)
     return None
+
+
+def _of(pause: PauseInForce) -> str:
+    return f" of {pause.by}" if pause.by else ""

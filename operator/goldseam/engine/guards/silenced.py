@@ -1,0 +1,17 @@
+"""Guard: people have silenced the alert, or another alert inhibits it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from goldseam.engine.guards.hold import Hold
+from goldseam.engine.situation import Situation
+
+
+def silenced(s: Situation, now: datetime) -> Hold | None:
+    """Alertmanager says that the alert is silenced or inhibited, or it is configured and cannot be asked."""
+    if s.silence.state == "Silenced":
+        return Hold("silenced", "Wait", "Silenced", s.silence.message, s.silence.until)
+    if s.silence.state == "Unknown":
+        return Hold("silenced", "Wait", "SilenceUnknown", s.silence.message)
+    return None

@@ -1,0 +1,84 @@
+"""An Incident never exceeds 256 KiB, whatever stands in alerts, names and messages. What is owed is never left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from goldseam.api.incident import IncidentSpec, IncidentStatus, Step
+from goldseam.engine import record
+
+LARGEST = 256 * 1024
+"""Bytes of an Incident as JSON."""
+METADATA = 16 * 1024
+"""Bytes kept for metadata: names, labels, managedFields."""
+KEPT_STEPS = 5
+KEPT_ENTRIES = 10
+
+
+def fitted(spec: IncidentSpec, status: IncidentStatus) -> IncidentStatus:
+    """The status, shortened as far as it must be: what is over goes before what is going on, obligations never."""
+    room = LARGEST - METADATA - _bytes(spec.dump())
+    for shorten in _SHORTER:
+        if _bytes(status.dump()) <= room:
+            return status
+        status = shorten(status)
+    return status
+
+
+def _bytes(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def _without_old_writes(status: IncidentStatus) -> IncidentStatus:
+    """What was written in steps that are over; the step itself says how it ended."""
+    return _with_steps(status, lambda step: step.model_copy(update={"writes": []}) if step.phase == "Done" else step)
+
+
+def _without_replies(status: IncidentStatus) -> IncidentStatus:
+    """What the API server said of each write."""
+
+    def quiet(step: Step) -> Step:
+        return step.model_copy(update={"writes": [w.model_copy(update={"message": ""}) for w in step.writes]})
+
+    return _with_steps(status, quiet)
+
+
+def _without_old_entries(status: IncidentStatus) -> IncidentStatus:
+    """All but the newest entries of the timeline; they are counted."""
+    dropped = max(0, len(status.timeline) - KEPT_ENTRIES)
+    return record.changed(status, timeline=status.timeline[dropped:], timeline_folded=status.timeline_folded + dropped)
+
+
+def _without_old_steps(status: IncidentStatus) -> IncidentStatus:
+    """All but the newest steps; one that is open stays."""
+    over = [step for step in status.steps if step.phase == "Done"]
+    dropped = {step.id for step in over[: max(0, len(status.steps) - KEPT_STEPS)]}
+    return record.changed(status, steps=[step for step in status.steps if step.id not in dropped])
+
+
+def _without_old_letters(status: IncidentStatus) -> IncidentStatus:
+    """The words of what people were told already."""
+    told = [e.model_copy(update={"message": record.cut(e.message, 64), "runbook_line": ""}) for e in status.escalations]
+    return record.changed(status, escalations=told)
+
+
+def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:
+    """What is said of obligations; the obligations themselves stay."""
+    owed = [o.model_copy(update={"message": record.cut(o.message, 64)}) for o in status.obligations]
+    return record.changed(status, obligations=owed)
+
+
+def _with_steps(status: IncidentStatus, change: Callable[[Step], Step]) -> IncidentStatus:
+    return record.changed(status, steps=[change(step) for step in status.steps])
+
+
+_SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
+    _without_old_writes,
+    _without_old_entries,
+    _without_replies,
+    _without_old_steps,
+    _without_old_letters,
+    _without_words_on_debts,
+    lambda status: status,
+)

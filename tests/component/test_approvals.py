@@ -1,0 +1,217 @@
+"""Questions to people and their answers, on a toy cluster and a virtual clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from goldseam.api.incident import ApprovalRecord
+from tests.support.harness import Harness, deployment, policy
+
+SCALE = {"scale": {"replicas": 8}}
+RESTART = {"restart": {}}
+
+
+async def asked(*ladder: dict[str, Any], mode: str = "Propose", **spec: Any) -> Harness:
+    h = Harness(policy(*(ladder or (SCALE,)), mode=mode, **spec), deployment(3), "deployments")
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    return h
+
+
+def question(h: Harness) -> ApprovalRecord:
+    return h.status.approvals[-1]
+
+
+def say(h: Harness, decision: str, name: str = "word", by: str = "jane", **fields: Any) -> None:
+    incident = next(h.cluster.all("incidents"))["metadata"]
+    spec = {"incidentRef": {"name": incident["name"], "uid": incident["uid"]}, "decision": decision, "by": by}
+    if decision in ("Approve", "Deny"):
+        spec |= {"step": question(h).step, "planHash": question(h).plan_hash}
+    h.cluster.add("responses", {"metadata": {"name": name, "namespace": "shop"}, "spec": spec | fields})
+
+
+def answer_to(h: Harness, name: str = "word") -> tuple[str, str]:
+    status = h.cluster.objects["responses", "shop", name].get("status") or {}
+    return status.get("state", ""), status.get("message", "")
+
+
+def replicas(h: Harness) -> int:
+    return int(h.live()["spec"]["replicas"])
+
+
+async def test_mode_propose_asks_before_it_does_anything_and_people_are_told() -> None:
+    h = await asked()
+    assert h.status.phase == "AwaitingApproval"
+    assert replicas(h) == 3
+    assert question(h).summary == "scale Deployment shop/api from 3 to 8 replicas"
+    assert any("goldseam approve" in note for note in h.people.events.values())
+
+
+async def test_what_is_approved_is_done_once_and_the_name_is_on_the_incident() -> None:
+    h = await asked()
+    say(h, "Approve", reason="go on")
+    await h.settle(20)
+    assert replicas(h) == 8
+    assert (question(h).state, question(h).by, question(h).reason) == ("Approved", "jane", "go on")
+    assert [(r.decision, r.by) for r in h.status.responses] == [("Approve", "jane")]
+    assert answer_to(h)[0] == "Counted"
+
+
+async def test_what_is_denied_is_passed_over_and_the_next_rung_asks_for_itself() -> None:
+    h = await asked(SCALE, RESTART)
+    say(h, "Deny")
+    await h.settle(20)
+    assert [(s.action, s.outcome) for s in h.status.steps] == [("scale", "Denied")]
+    assert question(h).step == "2-restart"
+    assert h.status.phase == "AwaitingApproval"
+
+
+async def test_the_first_deny_wins_over_an_approval_that_was_not_used_yet() -> None:
+    h = await asked()
+    say(h, "Approve", "yes")
+    say(h, "Deny", "no", by="joe")
+    await h.settle(20)
+    assert replicas(h) == 3
+    assert h.status.steps[0].outcome == "Denied"
+
+
+async def test_without_an_answer_people_take_over() -> None:
+    h = await asked(SCALE, RESTART, approval={"timeout": "1m"})
+    await h.settle(80)
+    assert h.status.phase == "Escalated"
+    assert question(h).state == "Expired"
+    assert replicas(h) == 3
+
+
+async def test_without_an_answer_skip_passes_over_the_rung_and_approves_nothing() -> None:
+    h = await asked(SCALE, RESTART, approval={"timeout": "1m", "onTimeout": "Skip"})
+    await h.settle(70)
+    assert [(s.action, s.outcome) for s in h.status.steps] == [("scale", "Unanswered")]
+    assert question(h).step == "2-restart"
+    assert h.live()["metadata"]["generation"] == 1
+
+
+async def test_only_the_rungs_that_the_policy_lists_need_approval_in_mode_act() -> None:
+    h = await asked(SCALE, RESTART, mode="Act", approval={"rungs": ["restart"]})
+    await h.settle(75)
+    assert replicas(h) == 8
+    assert (h.status.phase, question(h).step) == ("AwaitingApproval", "2-restart")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"planHash": "0000"}, "plan has changed"),
+        ({"step": "7-restart"}, "does not ask about '7-restart'"),
+        ({"by": "system:serviceaccount:argocd:argocd"}, "system account"),
+    ],
+)
+async def test_an_approval_of_something_else_or_by_a_machine_does_not_count(fields: dict[str, str], why: str) -> None:
+    h = await asked()
+    say(h, "Approve", **fields)
+    await h.settle(20)
+    assert replicas(h) == 3
+    assert answer_to(h)[0] == "Ignored"
+    assert why in answer_to(h)[1]
+
+
+async def test_an_approval_for_another_uid_does_not_count() -> None:
+    h = await asked()
+    say(h, "Approve", incidentRef={"name": next(h.cluster.all("incidents"))["metadata"]["name"], "uid": "another"})
+    await h.settle(20)
+    assert replicas(h) == 3
+
+
+async def test_a_delegate_that_the_guardrails_list_may_approve_and_is_recorded_as_what_it_is() -> None:
+    h = await asked()
+    bot = "system:serviceaccount:chatops:bot"
+    spec = {"approvalDelegates": [bot]}
+    h.cluster.objects["guardrails", "", "cluster"]["spec"] = spec
+    say(h, "Approve", by=bot)
+    await h.settle(20)
+    assert replicas(h) == 8
+    assert question(h).by == bot
+
+
+async def test_without_the_admission_policy_nobody_is_asked_and_no_answer_counts() -> None:
+    h = Harness(policy(SCALE, mode="Propose"), deployment(3), "deployments")
+    h.cluster.remove("validatingadmissionpolicybindings", "", "goldseam-people")
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    assert h.status.approvals == []
+    assert [hold.reason for hold in h.status.holds] == ["ResponsesUnprotected"]
+
+
+async def test_an_answer_after_the_time_is_up_does_not_count() -> None:
+    h = await asked(SCALE, RESTART, approval={"timeout": "1m", "onTimeout": "Skip"})
+    old = question(h)
+    await h.settle(65)
+    say(h, "Approve", step=old.step, planHash=old.plan_hash)
+    await h.settle(10)
+    assert answer_to(h)[0] == "Ignored"
+    assert replicas(h) == 3
+
+
+async def test_when_the_plan_changes_it_is_asked_anew() -> None:
+    h = await asked()
+    first = question(h)
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"replicas": 4}}, "kubectl-scale")
+    await h.settle(10)
+    say(h, "Approve", step=first.step, planHash=first.plan_hash)
+    await h.settle(10)
+    assert question(h).plan_hash == first.plan_hash, "it is the value that is approved, not the way to it"
+    assert replicas(h) == 8
+
+
+async def test_an_approval_that_could_not_be_used_in_time_is_asked_anew() -> None:
+    h = await asked(SCALE, approval={"timeout": "1m"})
+    say(h, "Approve")
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    await h.settle(90)
+    assert replicas(h) == 3
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(10)
+    assert [a.state for a in h.status.approvals] == ["Replaced", "Waiting"]
+    assert replicas(h) == 3
+
+
+async def test_an_acknowledgement_is_recorded_and_stops_nothing() -> None:
+    h = await asked(mode="Act")
+    say(h, "Acknowledge", reason="on it")
+    await h.settle(5)
+    assert [(r.decision, r.by, r.reason) for r in h.status.responses] == [("Acknowledge", "jane", "on it")]
+    assert h.status.phase == "Fixing"
+
+
+async def test_undo_hands_over_and_puts_back_as_soon_as_the_alert_is_gone() -> None:
+    h = await asked(SCALE, RESTART, mode="Act", resolve={"after": "1h"})
+    assert replicas(h) == 8
+    say(h, "Undo", reason="we fail over by hand")
+    await h.settle(200)
+    assert h.status.phase == "Escalated"
+    assert replicas(h) == 8, "capacity is not taken away while the alert fires"
+    assert [s.action for s in h.status.steps] == ["scale"]
+    h.alert_state = "Cleared"
+    await h.settle(30)
+    assert replicas(h) == 3
+    assert h.status.owes == 0
+
+
+async def test_a_raised_mode_does_not_spare_an_open_incident_its_questions() -> None:
+    h = await asked()
+    h.cluster.edit("remediationpolicies", "shop", "api", {"spec": {"mode": "Act"}})
+    await h.settle(30)
+    assert replicas(h) == 3
+    assert h.status.phase == "AwaitingApproval"
+
+
+async def test_a_lowered_mode_makes_an_open_incident_ask() -> None:
+    h = await asked(SCALE, RESTART, mode="Act")
+    h.cluster.edit("remediationpolicies", "shop", "api", {"spec": {"mode": "Propose"}})
+    await h.settle(90)
+    assert question(h).step == "2-restart"
+    assert [s.action for s in h.status.steps] == ["scale"]

@@ -1,0 +1,116 @@
+"""Guardrails as they change, break and vanish: what holds, and that it is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from goldseam.engine.alerts import ActiveAlert
+from tests.support.harness import Harness, deployment, policy
+
+SCALE = {"scale": {"replicas": 8}}
+
+
+async def ready(guardrails: dict[str, Any] | None = None, labels: dict[str, str] | None = None) -> Harness:
+    h = Harness(policy(SCALE), deployment(3), "deployments")
+    h.cluster.add("namespaces", {"metadata": {"name": "shop", "labels": labels or {}}})
+    if guardrails is not None:
+        h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, **guardrails})
+    await h.start()
+    return h
+
+
+async def lived(h: Harness) -> Harness:
+    await h.open()
+    await h.settle(20)
+    return h
+
+
+def reasons(h: Harness) -> list[str]:
+    return [hold.reason for hold in h.status.holds]
+
+
+async def test_without_guardrails_the_defaults_hold() -> None:
+    h = await lived(await ready())
+    assert h.live()["spec"]["replicas"] == 8
+
+
+async def test_a_misspelt_field_keeps_the_last_valid_limits_in_force() -> None:
+    effective = {"namespaces": [{"selector": {"matchLabels": {"tier": "1"}}, "maxMode": "Observe"}]}
+    typo = {"namespaces": [{"selector": {"matchLabels": {"tier": "1"}}, "maxMod": "Observe"}]}
+    h = await lived(await ready({"spec": typo, "status": {"effective": effective}}, {"tier": "1"}))
+    assert h.live()["spec"]["replicas"] == 3
+    assert h.status.steps[0].outcome == "Observed"
+
+
+async def test_invalid_limits_of_which_no_valid_ones_are_known_stop_everything() -> None:
+    h = await lived(await ready({"spec": {"budget": {}}}))
+    assert h.live()["spec"]["replicas"] == 3
+    assert reasons(h) == ["NotRead"]
+    assert "guardrails/cluster" in h.status.holds[0].message
+
+
+async def test_a_ceiling_lowers_the_mode_of_its_namespaces_only() -> None:
+    ceiling = [{"selector": {"matchLabels": {"tier": "1"}}, "maxMode": "Propose"}]
+    h = await lived(await ready({"spec": {"namespaces": ceiling}}, {"tier": "1"}))
+    assert h.status.phase == "AwaitingApproval"
+    free = await lived(await ready({"spec": {"namespaces": ceiling}}, {"tier": "2"}))
+    assert free.live()["spec"]["replicas"] == 8
+
+
+async def test_an_action_that_the_namespace_does_not_allow_is_refused() -> None:
+    ceiling = [{"selector": {"matchLabels": {"tier": "1"}}, "allowedActions": ["restart"]}]
+    h = await lived(await ready({"spec": {"namespaces": ceiling}}, {"tier": "1"}))
+    assert h.status.steps[0].outcome == "Refused"
+    assert "these actions only: restart" in h.status.steps[0].message
+
+
+@pytest.mark.parametrize(("start", "end", "acts"), [("11:00", "13:00", True), ("13:00", "14:00", False)])
+async def test_outside_the_windows_nothing_is_done_and_inside_it_is(start: str, end: str, acts: bool) -> None:
+    h = await lived(await ready({"spec": {"windows": [{"name": "w", "start": start, "end": end}]}}))
+    assert (h.live()["spec"]["replicas"] == 8) is acts
+    assert reasons(h) == ([] if acts else ["OutsideWindow"])
+
+
+async def test_what_is_owed_is_paid_outside_the_windows_and_in_a_freeze() -> None:
+    h = await lived(await ready({"spec": {}}))
+    freeze = {"name": "f", "start": "2026-11-20", "end": "2026-11-30", "reason": "x"}
+    h.cluster.objects["guardrails", "", "cluster"]["spec"] = {"freezes": [freeze]}
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert h.live()["spec"]["replicas"] == 3
+
+
+async def test_a_freeze_holds_and_says_why() -> None:
+    freeze = {"name": "year-end", "start": "2026-11-20", "end": "2026-11-30", "reason": "nobody is there"}
+    h = await lived(await ready({"spec": {"freezes": [freeze]}}))
+    assert reasons(h) == ["Frozen"]
+    assert "nobody is there" in h.status.holds[0].message
+
+
+async def test_guardrails_that_are_deleted_come_back_with_the_ledger() -> None:
+    h = await lived(await ready())
+    h.cluster.remove("guardrails", "", "cluster")
+    await h.ledger.spend("RemediationPolicy/shop/other", "Deployment/shop/other", h.clock.now())
+    ledger = h.cluster.objects["guardrails", "", "cluster"]["status"]["ledger"]
+    assert {entry["policy"] for entry in ledger} == {"RemediationPolicy/shop/api", "RemediationPolicy/shop/other"}
+
+
+async def test_an_alert_storm_stops_the_acting_survives_a_restart_and_re_arms() -> None:
+    h = await ready()
+    at = h.clock.now()
+    h.firing = [
+        ("default", ActiveAlert({"alertname": f"A{n}", "namespace": f"n{n}"}, {}, "firing", at)) for n in range(10)
+    ]
+    await h.open()
+    await h.settle(20)
+    assert h.live()["spec"]["replicas"] == 3
+    assert reasons(h) == ["AlertStorm"]
+    assert h.cluster.objects["guardrails", "", "cluster"]["status"]["storm"]["state"] == "Tripped"
+    await h.start()
+    await h.settle(20)
+    assert h.live()["spec"]["replicas"] == 3
+    await h.settle(5 * 60 + 11 * 60)
+    assert h.live()["spec"]["replicas"] == 8
+    assert h.cluster.objects["guardrails", "", "cluster"]["status"]["storm"]["state"] == "Armed"

@@ -1,0 +1,93 @@
+"""However hostile the input: an Incident stays below 256 KiB, and what is owed stays on it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from goldseam.api.incident import (
+    AlertRecord,
+    Escalation,
+    IncidentSpec,
+    IncidentStatus,
+    ObjectRef,
+    Obligation,
+    PolicyRef,
+    PolicySnapshot,
+    Step,
+    TimelineEntry,
+    Write,
+)
+from goldseam.engine.alerts import ActiveAlert
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.opening import incident_spec
+from goldseam.engine.situation import LivePolicy
+from goldseam.engine.size import LARGEST, METADATA, fitted
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LONG = "x" * 253  # names are ASCII: DNS subdomains
+REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="n" * 63, name=LONG, uid="u" * 36)
+
+
+def size(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def step(number: int, phase: str, writes: int) -> Step:
+    made = [Write(verb="Evict", object=REF, message="ü" * 512, state="Pending") for _ in range(writes)]
+    return Step(
+        id=f"{number}-drain", rung=0, action="drain", phase=phase, intent_at=NOW, writes=made, message="ü" * 512
+    )  # type: ignore[arg-type]
+
+
+def hostile() -> IncidentStatus:
+    owed = Obligation(
+        key="k" * 400, kind="ScaleBack", object=REF, subresource="scale", field="spec.replicas", original="3", want="9",
+        message="ü" * 512,
+    )  # fmt: skip
+    return IncidentStatus(
+        policy_snapshot=PolicySnapshot(spec={"x": "ü" * 15_000}),
+        steps=[*(step(n, "Done", 100) for n in range(40)), step(41, "Intended", 256)],
+        obligations=[owed.model_copy(update={"key": str(n)}) for n in range(16)],
+        timeline=[TimelineEntry(at=NOW, kind="x", message="ü" * 512) for _ in range(50)],
+        escalations=[
+            Escalation(threshold=str(n), at=NOW, message="ü" * 512, runbook_line="ü" * 800) for n in range(40)
+        ],
+    )
+
+
+def spec(labels: dict[str, str]) -> IncidentSpec:
+    policy = LivePolicy(PolicyKey("RemediationPolicy", "shop", "p" * 253), "u", 1, NOW, None)
+    return incident_spec(policy, REF, ActiveAlert(labels, {}, "firing", NOW), "u")
+
+
+def test_the_worst_that_can_come_fits_and_keeps_what_is_owed_and_what_is_under_way() -> None:
+    about = spec({f"{n}" + "ü" * 200: "ü" * 2_000 for n in range(100)})
+    status = fitted(about, hostile())
+    assert size({"spec": about.dump(), "status": status.dump()}) <= LARGEST - METADATA
+    assert [(o.key, o.original, o.state) for o in status.obligations] == [(str(n), "3", "Open") for n in range(16)]
+    assert [len(s.writes) for s in status.steps if s.phase == "Intended"] == [256]
+
+
+def test_what_is_small_is_left_as_it_is() -> None:
+    status = IncidentStatus(steps=[step(1, "Done", 3)], timeline=[TimelineEntry(at=NOW, kind="x", message="y")])
+    about = IncidentSpec(
+        policy_ref=PolicyRef(kind="RemediationPolicy", namespace="a", name="b", uid="c"),
+        target=REF,
+        alert=AlertRecord(name="A", active_at=NOW),
+    )
+    assert fitted(about, status) is status
+
+
+def test_dropped_entries_of_the_timeline_are_counted() -> None:
+    status = fitted(spec({}), hostile())
+    assert len(status.timeline) + status.timeline_folded == 50
+
+
+def test_the_labels_of_an_alert_are_bounded_and_its_name_is_kept() -> None:
+    labels = spec(
+        {"alertname": "Trouble", "namespace": "shop"} | {f"a{n}": "x" * 1_024 for n in range(60)}
+    ).alert.labels
+    assert sum(len(k) + len(v) for k, v in labels.items()) <= 16 * 1024
+    assert labels["alertname"] == "Trouble"
+    assert labels["namespace"] == "shop"
