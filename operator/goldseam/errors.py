@@ -11,6 +11,7 @@
         ├── NotFound         404
         ├── Forbidden        403: a right is missing, or admission refused
         ├── Invalid          400 or 422: the server refused the content
+        │   └── Outdated     its CRDs are older than we are, and do not know a field
         ├── AlreadyExists    409 on create
         ├── Gone             410: the list or watch has expired
         └── Fenced           our own epoch rule refused the write: deposed
@@ -65,6 +66,10 @@ class Forbidden(Terminal):
 
 class Invalid(Terminal):
     """The server refused the content."""
+
+
+class Outdated(Invalid):
+    """The CRD does not know a field that we write: it is of an older version. Nothing is done without its record."""
 
 
 class AlreadyExists(Terminal):

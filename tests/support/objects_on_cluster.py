@@ -51,9 +51,9 @@ def cluster_policy(name: str, *ladder: Json, **spec: Any) -> Json:
 
 
 def quick(ladder: tuple[Json, ...]) -> Json:
-    """A ladder whose rungs give up after 10 s, and a resolution after 2 s."""
+    """A ladder whose rungs give up after 10 s, a resolution after 2 s, and an end for good 1 s later."""
     rungs = [{"timeout": "10s", "verify": QUICK, **rung} for rung in ladder]
-    return {"ladder": rungs, "resolve": {"after": "2s", "revertAfter": "2s"}}
+    return {"ladder": rungs, "resolve": {"after": "2s", "revertAfter": "2s"}, "flapWindow": "1s"}
 
 
 def pause(namespace: str, **spec: Any) -> Json:
@@ -63,6 +63,27 @@ def pause(namespace: str, **spec: Any) -> Json:
         "kind": "Pause",
         "metadata": {"name": "pause", "namespace": namespace},
         "spec": {"reason": "we are deploying", **spec},
+    }
+
+
+def guardrails(**spec: Any) -> Json:
+    """The one Guardrails object."""
+    return {"apiVersion": "goldseam.dev/v1alpha1", "kind": "Guardrails", "metadata": {"name": "cluster"}, "spec": spec}
+
+
+def response(incident: Json, decision: str, by: str, **spec: Any) -> Json:
+    """A Response about an incident; Approve and Deny answer its newest question."""
+    meta = incident["metadata"]
+    about: Json = {}
+    if decision in ("Approve", "Deny"):
+        question = incident["status"]["approvals"][-1]
+        about = {"step": question["step"], "planHash": question["planHash"]}
+    ref = {"name": meta["name"], "uid": meta["uid"]}
+    return {
+        "apiVersion": "goldseam.dev/v1alpha1",
+        "kind": "Response",
+        "metadata": {"generateName": "word-", "namespace": meta["namespace"]},
+        "spec": {"incidentRef": ref, "decision": decision, "by": by, **about, **spec},
     }
 
 

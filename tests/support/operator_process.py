@@ -22,7 +22,7 @@ NAMESPACE = "goldseam-system"
 class OperatorProcess:
     """One running operator."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
         self.log, self.port = log, _free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
         env |= {
@@ -30,7 +30,9 @@ class OperatorProcess:
             "GOLDSEAM_NAMESPACE": NAMESPACE,
             "GOLDSEAM_LISTEN_HOST": "127.0.0.1",
             "GOLDSEAM_LISTEN_PORT": str(self.port),
+            "GOLDSEAM_RECORD_DIR": str(log.parent / "recordings"),
         }
+        env |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
         with log.open("ab") as out:
             self.process = subprocess.Popen([python(), "-m", "goldseam", "run"], env=env, stdout=out, stderr=out)
 

@@ -19,7 +19,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 PATIENCE = 60.0
-OURS = ("remediationpolicies", "clusterremediationpolicies", "alertsources", "runbooks", "pauses", "guardrails")
+OURS = (
+    "remediationpolicies",
+    "clusterremediationpolicies",
+    "alertsources",
+    "runbooks",
+    "pauses",
+    "guardrails",
+    "responses",
+)
 
 
 def eventually(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:

@@ -19,6 +19,7 @@ from goldseam.errors import (
     Gone,
     Invalid,
     NotFound,
+    Outdated,
     Throttled,
     Unavailable,
 )
@@ -85,3 +86,14 @@ def test_what_is_no_name_never_becomes_a_path(name: str) -> None:
 )
 def test_paths_are_those_of_the_api(arguments: tuple[Any, ...], expected: str) -> None:
     assert _path(*arguments) == expected
+
+
+def test_a_field_that_our_crd_does_not_know_means_that_the_crds_are_older() -> None:
+    cause = {"field": "patch", "message": 'Invalid value: "{}": strict decoding error: unknown field "status.x"'}
+    ours = "PATCH /apis/goldseam.dev/v1alpha1/namespaces/a/incidents/b/status"
+    said = translated(422, {}, answer("Invalid", "", cause), ours)
+    assert type(said) is Outdated
+    assert "upgrade the CRDs" in str(said)
+    assert type(translated(422, {}, answer("Invalid", "", cause), "PATCH /apis/apps/v1/x")) is Invalid
+    quoted = {"field": "spec.x", "message": 'Invalid value: "strict decoding error: unknown field": no'}
+    assert type(translated(422, {}, answer("Invalid", "", quoted), ours)) is Invalid

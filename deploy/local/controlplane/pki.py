@@ -46,6 +46,21 @@ def make(home: Path, server: str) -> None:
         _kubeconfig(home, user, server)
 
 
+def person(home: Path, name: str, server: str, group: str = "") -> Path:
+    """A certificate and a kubeconfig for a user of that name, signed by the control plane's authority.
+
+    Returns:
+        The kubeconfig.
+    """
+    key = serialization.load_pem_private_key((home / "ca.key").read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey), "the authority's keys are EC"
+    authority = Authority(key, x509.load_pem_x509_certificate((home / "ca.crt").read_bytes()))
+    file = "person-" + name.replace("@", "-at-").replace(":", "-")
+    _issue(home, file, name, group, authority, ExtendedKeyUsageOID.CLIENT_AUTH)
+    _kubeconfig(home, file, server)
+    return home / f"{file}.kubeconfig"
+
+
 def _certificates(home: Path) -> None:
     authority = _authority(home, "ca", "local-ca")
     # an authority of its own: whoever could sign with the client CA could pretend to be the front proxy

@@ -22,6 +22,7 @@ from goldseam.errors import (
     Gone,
     Invalid,
     NotFound,
+    Outdated,
     Throttled,
     Unavailable,
 )
@@ -33,6 +34,9 @@ LONGEST_VALUE = 64
 """Characters of a quoted value: names and numbers are shorter, objects are longer."""
 LONGEST_WAIT = 10.0
 """Seconds: no Retry-After makes us wait longer."""
+OURS = "/apis/goldseam.dev/"
+UNKNOWN_FIELD = "strict decoding error: unknown field"
+"""What strict field validation says of a field that the schema does not have (apimachinery, `runtime/error.go`)."""
 EPOCH = "status.epoch"
 """The field that the epoch rule guards (`goldseam.api.kinds`)."""
 
@@ -57,14 +61,16 @@ def translated(
         return (BudgetExhausted if exhausted else Throttled)(text, _wait(headers))
     if status < 400 or status == 408 or status >= 500:
         return Unavailable(text, _wait(headers))
-    return _refused(status, answer, text)
+    return _refused(status, answer, text, what)
 
 
-def _refused(status: int, answer: Mapping[str, Any], text: str) -> GoldseamError:
+def _refused(status: int, answer: Mapping[str, Any], text: str, what: str) -> GoldseamError:
     if status in (403, 422) and _fenced(answer):
         return Fenced(text)
     if status in (401, 403):
         return Forbidden(text)
+    if OURS in what and UNKNOWN_FIELD in _QUOTED.sub("", text):
+        return Outdated(f"{what}: the CRDs are older than this operator: upgrade the CRDs, then it goes on")
     # a wrong uid is 409 on subresources, but on main resources a change of an immutable field
     wrong_uid = status == 422 and any(cause.get("field") == "metadata.uid" for cause in _causes(answer))
     return Conflict(text) if wrong_uid else Invalid(text)

@@ -36,8 +36,10 @@ class IncidentBook:
         return list(self._views.values())
 
     def handling(self, policy: PolicyKey, uid: str, target: TargetKey) -> IncidentView | None:
-        """The incident in which the policy of this uid handles the target: also one that is resolved, for as long as the
-        alert would re-open it. One that is abandoned only pays."""
+        """The incident in which the policy of this uid handles the target.
+
+        Also one that is resolved, for as long as the alert would re-open it; one that is abandoned only pays.
+        """
         for incident in self._views.values():
             phase = incident.status.phase if incident.status else "Investigating"
             mine = incident.policy == policy and target_key(incident) == target

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from goldseam.api.base import API_VERSION, format_time
 from goldseam.api.incident import IncidentStatus, TimelineEntry
@@ -23,7 +24,7 @@ class Chronicle:
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def tell(self, incident: IncidentView, before: IncidentStatus | None) -> None:
         """Begin to write what is new since `before`."""
@@ -32,9 +33,17 @@ class Chronicle:
         new = [e for e in incident.status.timeline if (e.at, e.kind, e.message) not in known]
         new = [e for e in new if e.kind not in TOLD_ELSEWHERE]
         if new:
-            task = asyncio.create_task(self._write(incident, new))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._write(incident, new))
+
+    def warn(self, incident: IncidentView, reason: str, message: str) -> None:
+        """Begin to write a Warning that the incident's own record cannot hold; the same one is written once."""
+        name = f"{incident.name[:200]}.{naming.digest(incident.uid, reason, message)}"
+        self._begin(self._events.record(_incident(incident), "Warning", reason, "Remediate", message, name))
+
+    def _begin(self, writing: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(writing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _write(self, incident: IncidentView, entries: Iterable[TimelineEntry]) -> None:
         for entry in entries:

@@ -18,7 +18,7 @@ from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
-from goldseam.errors import Conflict, GoldseamError, NotFound
+from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
 from goldseam.ports import Clock, Cluster
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
@@ -181,13 +181,18 @@ class Looker:
 
         Raises:
             Conflict: somebody else wrote it: forget what was decided, and look again.
+            Outdated: the CRD does not know what must be recorded. People are told by an Event.
         """
         status = fitted(incident.spec, status)
         patch = merge_patch(incident.status.dump() if incident.status else {}, status.dump())
         if not patch:
             return replace(incident, status=status)
         body = {"metadata": {"resourceVersion": incident.resource_version, "uid": incident.uid}, "status": patch}
-        obj = await self.cluster.patch(INCIDENTS, incident.namespace, incident.name, body, "status")
+        try:
+            obj = await self.cluster.patch(INCIDENTS, incident.namespace, incident.name, body, "status")
+        except Outdated as error:
+            self.chronicle.warn(incident, "CrdOutdated", str(error))
+            raise
         written = view(obj)
         assert written is not None, "the API server returns what it accepted"
         self.chronicle.tell(written, incident.status)

@@ -12,7 +12,9 @@ import structlog
 
 from goldseam import metrics
 from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.base import API_VERSION
 from goldseam.api.runbook import RunbookSpec
+from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.situation import Decision, Other, Situation
@@ -36,7 +38,7 @@ from goldseam.services.resources import INCIDENTS
 from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
-from goldseam.services.sweep import sweep
+from goldseam.services.sweep import sweep, unrecorded
 from goldseam.services.views import IncidentView, view
 from goldseam.services.words import Hearing
 from goldseam.services.workers import Workers
@@ -45,6 +47,13 @@ log = structlog.get_logger("goldseam.operator")
 
 STILL_ALIVE = 60.0
 """Seconds without a turn of the main loop after which the operator counts as dead."""
+
+
+_GUARDRAILS: Json = {"apiVersion": API_VERSION, "kind": "Guardrails", "name": "cluster"}
+
+
+def _name_of(message: str) -> str:
+    return f"guardrails.{naming.digest(message)}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class Operator:
     def __init__(self, outside: Outside, inbox: Inbox, namespace: str) -> None:
         cluster, clock = outside.cluster, outside.clock
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
-        self._stopping, self._record = False, outside.record
+        self._stopping, self._record, self._events = False, outside.record, outside.events
         self.loaded = False
         self._beat = clock.monotonic()
         self.book, self.catalogue = IncidentBook(), Catalogue()
@@ -138,6 +147,9 @@ class Operator:
             self.book.put(incident)
         for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace):
             self.book.put(incident)
+        for lost in await unrecorded(self._cluster, self.ledger.ledger, incidents):
+            log.warning("acted_without_record", message=lost)
+            await self._events.record(_GUARDRAILS, "Warning", "RecordMissing", "Remediate", lost, _name_of(lost))
         for incident in self.book.all():
             self.workers.wake(incident.uid)
         log.info("loaded", incidents=len(incidents), open=len(self.book.all()))

@@ -1,10 +1,12 @@
-"""At start: cordons of ours that no Incident owes, as after a restored backup. They are adopted, and undone.
+"""At start: traces of our work that no Incident tells of, as after a restored backup.
 
-Only nodes can be: a floor or a number of replicas does not say what it was before, so these are left as they are.
+Cordons are adopted, and undone. A floor or a number of replicas does not say what it was before: that is reported, from
+the ledger, and left as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -23,10 +25,11 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import record
 from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference
 from goldseam.engine.opening import manifest
-from goldseam.errors import AlreadyExists
+from goldseam.engine.situation import Ledger
+from goldseam.errors import AlreadyExists, NotFound
 from goldseam.ports import Cluster, Json
-from goldseam.services.book import IncidentBook
-from goldseam.services.resources import INCIDENTS, NODES
+from goldseam.services.book import IncidentBook, target_key
+from goldseam.services.resources import INCIDENTS, NODES, TARGETS
 from goldseam.services.views import IncidentView, view
 
 log = structlog.get_logger("goldseam.sweep")
@@ -41,6 +44,30 @@ async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: 
     orphans = [node for node in nodes if cordoned_by_us(node) and metadata(node)["uid"] not in owed]
     adopted = [await _adopt(cluster, node, now, namespace) for node in orphans]
     return [incident for incident in adopted if incident is not None]
+
+
+async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[IncidentView]) -> list[str]:
+    """What the ledger has of the last seven days and no Incident tells of: a sentence for each target still there.
+
+    Retention keeps an Incident for as long as the ledger counts its actions, so such a record was lost.
+    """
+    told = {str(target_key(incident)) for incident in incidents}
+    lost = {entry.target: entry for entry in ledger.entries if entry.target not in told}
+    return [
+        f"Goldseam acted on {entry.target} for {entry.policy} at {entry.last:%Y-%m-%d %H:%M} UTC, and no Incident tells"
+        " of it: if its replicas or its floor were raised, they have to be put back by hand"
+        for entry in lost.values()
+        if await _exists(cluster, entry.target)
+    ]
+
+
+async def _exists(cluster: Cluster, target: str) -> bool:
+    kind, namespace, name = target.split("/")
+    try:
+        await cluster.get(TARGETS[kind], namespace, name)
+    except NotFound:
+        return False
+    return True
 
 
 async def _adopt(cluster: Cluster, node: Json, now: datetime, namespace: str) -> IncidentView | None:

@@ -1,0 +1,156 @@
+"""What is owed is paid, whatever happens between the act and the undoing; the audit log is the judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.objects_on_cluster import (
+    deployment,
+    effects,
+    guardrails,
+    pause,
+    policy,
+    reached,
+    running,
+    status,
+)
+from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import running as running_operator
+from tests.support.plane import Plane, eventually
+
+Trouble = Callable[..., None]
+SCALE = {"scale": {"replicas": 8}, "timeout": "120s"}
+
+
+def scaled(plane: Plane, namespace: str, trouble: Trouble, *extra: dict[str, Any]) -> None:
+    """A worker that was scaled from 3 to 8, so that something is owed."""
+    plane.apply(deployment(namespace, "worker"), policy(namespace, SCALE, *extra))
+    running(plane, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    running(plane, namespace, "worker", 8)
+    eventually(lambda: status(plane, namespace).get("owes") == 1, "the debt")
+
+
+def delete_policy(plane: Plane, namespace: str) -> None:
+    plane.must("delete", "rempol", "heal", "-n", namespace)
+
+
+def suspend(plane: Plane, namespace: str) -> None:
+    plane.must("patch", "rempol", "heal", "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": true}}')
+
+
+def pause_new_work(plane: Plane, namespace: str) -> None:
+    plane.apply(pause(namespace))
+
+
+def observe(plane: Plane, namespace: str) -> None:
+    plane.must("patch", "rempol", "heal", "-n", namespace, "--type=merge", "-p", '{"spec": {"mode": "Observe"}}')
+
+
+def delete_guardrails(plane: Plane, namespace: str) -> None:
+    plane.must("delete", "guardrails", "cluster")
+
+
+@pytest.mark.parametrize("change", [delete_policy, suspend, pause_new_work, observe, delete_guardrails])
+def test_a_debt_is_paid_though_the_operator_dies_and_the_world_changes(
+    change: Callable[[Plane, str], None],
+    installed: Plane,
+    namespace: str,
+    source: str,
+    operator_kubeconfig: Path,
+    trouble: Trouble,
+    tmp_path: Path,
+) -> None:
+    installed.apply(guardrails())
+    with running_operator(operator_kubeconfig, tmp_path / "first.log") as first:
+        scaled(installed, namespace, trouble)
+        first.kill()
+    change(installed, namespace)
+    with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+        trouble(0, deployment="worker")
+        running(installed, namespace, "worker", 3)
+        eventually(lambda: status(installed, namespace).get("owes") == 0, "the debt to be settled")
+    assert [o["state"] for o in status(installed, namespace)["obligations"]] == ["Paid"]
+    assert effects(installed, namespace) == ["patch deployments/scale"] * 3, "up once, and down by half at most"
+
+
+def test_of_two_incidents_on_one_field_the_second_inherits_what_was_there_before_the_first(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    first = policy(namespace, {**SCALE, "scale": {"replicas": 6}}, resolve={"after": "1s", "revertAfter": "10m"})
+    second = policy(
+        namespace, {**SCALE, "scale": {"replicas": 9}}, name="second", alert={"name": "Second"},
+        resolve={"after": "1s", "revertAfter": "1s"},
+    )  # fmt: skip
+    installed.apply(deployment(namespace, "worker"), first, second)
+    running(installed, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    running(installed, namespace, "worker", 6)
+    trouble(0, deployment="worker")
+    reached_by(installed, namespace, "heal", "Resolved")
+    trouble(1, alert="Second", deployment="worker")
+    running(installed, namespace, "worker", 9)
+    trouble(0, alert="Second", deployment="worker")
+    running(installed, namespace, "worker", 3)
+    states = eventually(lambda: settled(installed, namespace), "both to owe nothing")
+    assert states == {"heal": ["Void"], "second": ["Paid"]}
+
+
+def by_policy(plane: Plane, namespace: str) -> dict[str, Any]:
+    return {i["spec"]["policyRef"]["name"]: i.get("status", {}) for i in plane.all("incidents", namespace)}
+
+
+def reached_by(plane: Plane, namespace: str, name: str, phase: str) -> None:
+    eventually(lambda: by_policy(plane, namespace).get(name, {}).get("phase") == phase, f"{name} to be {phase}")
+
+
+def settled(plane: Plane, namespace: str) -> dict[str, list[str]]:
+    found = by_policy(plane, namespace)
+    if any(one.get("owes") for one in found.values()):
+        return {}
+    return {name: [o["state"] for o in one.get("obligations", [])] for name, one in found.items()}
+
+
+@pytest.mark.parametrize("manager", ["kubectl-scale", "argocd-controller"])
+def test_a_field_that_somebody_else_moved_is_reported_and_left_alone(
+    manager: str, installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    scaled(installed, namespace, trouble)
+    moved = {**deployment(namespace, "worker", 5)}
+    installed.must(
+        *("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-"),
+        input=json.dumps(moved),
+    )
+    found = reached(installed, namespace, "Escalated")
+    assert [o["state"] for o in found["obligations"]] == ["Lost"]
+    assert manager in found["obligations"][0]["message"]
+    trouble(0, deployment="worker")
+    reached(installed, namespace, "Resolved")
+    assert installed.get("deployment", "worker", namespace)["spec"]["replicas"] == 5
+    assert effects(installed, namespace) == ["patch deployments/scale"]
+
+
+def test_what_is_owed_is_seen_at_a_glance_and_its_record_cannot_be_deleted(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    scaled(installed, namespace, trouble)
+    header, line = installed.must("get", "inc", "-n", namespace).splitlines()
+    assert line.split()[header.split().index("OWES")] == "1"
+    refused = installed.kubectl("delete", "incidents", "--all", "-n", namespace)
+    assert "still owes something" in refused.stderr
+
+
+def test_a_namespace_that_is_deleted_in_the_middle_takes_debts_and_incident_with_it(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    scaled(installed, namespace, trouble, {"restart": {}})
+    installed.must("delete", "namespace", namespace, "--timeout=90s")
+    assert installed.all("incidents", namespace) == []
+    installed.must("create", "namespace", namespace)
+    eventually(lambda: "goldseam_incidents_open 0.0" in operator.get("/metrics")[1], "nothing to be left")
+    assert operator.get("/healthz")[0] == 200
