@@ -1,4 +1,7 @@
-"""`goldseam run`: the operator's process. Wires the adapters to the services, and ends when a part of it ends."""
+"""`goldseam`: the commands for people, and `goldseam run`, the operator's process.
+
+That one wires the adapters to the services, and ends when a part of it ends.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import kopf
 import structlog
@@ -23,6 +27,7 @@ from goldseam.adapters.promql import PromqlMetrics
 from goldseam.adapters.recorder import recorder
 from goldseam.adapters.webhook import WebhookNotifier
 from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.cli import command
 from goldseam.handlers.watching import Watching, registry
 from goldseam.ports import AlertServer, Metrics
 from goldseam.services.inbox import Inbox
@@ -99,21 +104,25 @@ def _why(task: asyncio.Task[None]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="goldseam", description="Heals workloads and nodes when Prometheus alerts fire, and says why."
+        prog="kubectl goldseam" if Path(sys.argv[0]).name == "kubectl-goldseam" else "goldseam",
+        description="Heals workloads and nodes when Prometheus alerts fire, and says why.",
     )
     parser.add_argument("--version", action="version", version=f"goldseam {version('goldseam')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command.add(commands)
     commands.add_parser(
         "run",
-        help="run the operator",
+        help="run the operator (in its pod)",
         description="Runs the operator. It is set by environment variables GOLDSEAM_* (docs/reference/settings.md).",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Exit status 2 means that the settings are wrong."""
-    _parser().parse_args(arguments)
+    """The command line. Exit status 2 means that the command line or the settings are wrong."""
+    found = _parser().parse_args(arguments)
+    if found.command != "run":
+        return command.run(found)
     try:
         settings = load()
     except SettingsProblem as problem:

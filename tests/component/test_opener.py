@@ -7,12 +7,12 @@ from typing import Any
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.views import view
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.opener import Opener
 from goldseam.services.sources import Source
-from goldseam.services.views import view
 from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
 

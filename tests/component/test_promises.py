@@ -17,8 +17,8 @@ from goldseam.api.incident import IncidentStatus
 from goldseam.engine import replay
 from goldseam.engine.decide import decide
 from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.views import view
 from goldseam.errors import Conflict, GoldseamError
-from goldseam.services.views import view
 from tests.component import test_random_lives as lives
 from tests.support.harness import Harness, deployment, policy
 from tests.support.toycluster import Killed

@@ -12,8 +12,10 @@ from goldseam.engine.alerts import ActiveAlert, Samples
 from goldseam.engine.objects import reference
 from goldseam.engine.opening import first_status, incident_spec, manifest
 from goldseam.engine.verdict import Reading
+from goldseam.engine.views import view
 from goldseam.errors import Conflict, GoldseamError, Invalid
 from goldseam.ports import Json, Message
+from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
@@ -25,8 +27,6 @@ from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.resources import INCIDENTS
-from goldseam.services.views import view
 from goldseam.services.words import Hearing
 from tests.support.toycluster import Killed, ToyCluster
 

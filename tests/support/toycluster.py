@@ -47,6 +47,8 @@ class ToyCluster:
     """Paths whose next write meets a 409."""
     budget: int = 1_000
     """How many evictions a PodDisruptionBudget lets through."""
+    user: str = "jane"
+    """Who asks, as a SelfSubjectReview says."""
     _version: int = 0
     _attempts: int = 0
     _owners: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -98,6 +100,8 @@ class ToyCluster:
         return len((await self.list(resource, namespace)).items)
 
     async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+        if resource.plural == "selfsubjectreviews":
+            return {"status": {"userInfo": {"username": self.user}}}
         key = (resource.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise AlreadyExists(key[2])

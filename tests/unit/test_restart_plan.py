@@ -119,7 +119,7 @@ def test_where_nothing_runs_there_is_nothing_to_restart(kind: str) -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        (workload(spec={"paused": True}), "Paused"),
+        (workload(spec={"paused": True}), "RolloutPaused"),
         (workload(status={"updatedReplicas": 1}), "RolloutInProgress"),
         (workload(metadata={"generation": 5}), "RolloutInProgress"),
         (workload("StatefulSet", spec={"updateStrategy": {"type": "OnDelete"}}), "UpdateOnDelete"),

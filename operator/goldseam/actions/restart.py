@@ -48,7 +48,7 @@ def _held_up(workload: Workload) -> Refusal | None:
     """A restart would not begin, or would run into a rollout that somebody else has begun. A stuck one is fair game."""
     ref = reference(workload.obj)
     if workload.spec.get("paused"):
-        return refusal("Paused", f"the rollout of {ref} is paused (spec.paused): a restart would not begin")
+        return refusal("RolloutPaused", f"the rollout of {ref} is paused (spec.paused): a restart would not begin")
     if workload.updating and not workload.stuck:
         return refusal("RolloutInProgress", f"a rollout of {ref} is in progress: {workload.progress}")
     if len(value_at(workload.obj, FIELD)) > _LONGEST_TOKEN + 2:  # an Incident could not hold it

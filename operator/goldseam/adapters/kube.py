@@ -11,14 +11,13 @@ import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
 
 from goldseam import metrics
+from goldseam.adapters import kubeconfig as kubeconfig_
 from goldseam.adapters.kube_errors import translated
 from goldseam.engine.objects import FIELD_MANAGER
 from goldseam.errors import Gone, Invalid, Throttled, Unavailable
@@ -39,34 +38,32 @@ async def connect(kubeconfig: str | None, user_agent: str, timeout: float = TIME
     Raises:
         Invalid: there is no such configuration, or it cannot be read.
     """
-    api = await _client(kubeconfig)
+    api = await kubeconfig_.of_operator(kubeconfig)
     async with api:
         api.user_agent = user_agent
         yield KubeCluster(api, timeout)
 
 
-async def _client(kubeconfig: str | None) -> Any:
-    configuration = client.Configuration()
-    where = kubeconfig or "the pod's ServiceAccount"
-    try:
-        if kubeconfig:
-            if not await asyncio.to_thread(Path(kubeconfig).is_file):
-                raise FileNotFoundError("there is no such file")
-            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-        else:
-            config.load_incluster_config(client_configuration=configuration)
-        return client.ApiClient(configuration=configuration)
-    except (ConfigException, OSError) as error:
-        raise Invalid(f"no connection by {where}: {error}"[:300]) from error
-    except Exception as error:  # the file's text is anyone's, and parsers quote it: tokens stand in it
-        raise Invalid(f"no connection by {where}: it cannot be read ({type(error).__name__})") from None
+@asynccontextmanager
+async def connect_person(
+    kubeconfig: str | None, context: str | None, user_agent: str
+) -> AsyncIterator[tuple[KubeCluster, str]]:
+    """A connection with a person's own rights, and the namespace that their context names.
+
+    Raises:
+        Invalid: there is no such configuration or context, or it cannot be read.
+    """
+    api, namespace = await kubeconfig_.of_person(kubeconfig, context)
+    async with api:
+        api.user_agent = user_agent
+        yield KubeCluster(api, manager="goldseam-cli"), namespace
 
 
 class KubeCluster:
     """The port `Cluster` on a real API server."""
 
-    def __init__(self, api: Any, timeout: float = TIMEOUT) -> None:
-        self._api, self._timeout = api, timeout
+    def __init__(self, api: Any, timeout: float = TIMEOUT, manager: str = FIELD_MANAGER) -> None:
+        self._api, self._timeout, self._manager = api, timeout, manager
 
     async def get(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json:
         """Read one object."""
@@ -108,7 +105,7 @@ class KubeCluster:
     async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
         """Create one object."""
         path = _path(resource, _needed(resource, namespace))
-        return await self._call("POST", path, _writing(), body, creating=True)
+        return await self._call("POST", path, self._writing(), body, creating=True)
 
     async def patch(
         self,
@@ -122,7 +119,7 @@ class KubeCluster:
     ) -> Json:
         """Send a merge patch."""
         path = _path(resource, namespace, name, subresource)
-        return await self._call("PATCH", path, _writing(dry_run=dry_run), body, content_type=MERGE_PATCH)
+        return await self._call("PATCH", path, self._writing(dry_run=dry_run), body, content_type=MERGE_PATCH)
 
     async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
         """Ask the Eviction API to end the pod with this uid."""
@@ -134,7 +131,7 @@ class KubeCluster:
             "deleteOptions": options,
         }
         pods = Resource("", "v1", "pods")
-        await self._call("POST", _path(pods, namespace, name, "eviction"), _writing(dry_run=dry_run), body)
+        await self._call("POST", _path(pods, namespace, name, "eviction"), self._writing(dry_run=dry_run), body)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Delete the object with this uid."""
@@ -199,6 +196,10 @@ class KubeCluster:
             raise translated(status, headers, content, what, creating=creating)
         return _object(content, what)
 
+    def _writing(self, *, dry_run: bool = False) -> dict[str, str]:
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
+        return query | ({"dryRun": "All"} if dry_run else {})
+
     async def _send(
         self, method: str, path: str, query: dict[str, str], body: Json | None, content_type: str
     ) -> tuple[int, Any, bytes]:
@@ -217,11 +218,6 @@ class KubeCluster:
         first = answer.response.history[0] if answer.response.history else answer.response
         content = await answer.response.read()
         return int(first.status), first.headers, content
-
-
-def _writing(*, dry_run: bool = False) -> dict[str, str]:
-    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-    return query | ({"dryRun": "All"} if dry_run else {})
 
 
 def _object(content: bytes, what: str) -> Json:

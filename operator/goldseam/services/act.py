@@ -16,7 +16,7 @@ from goldseam.engine import record
 from goldseam.engine.objects import INCIDENT, TOKEN, metadata, patch_of
 from goldseam.errors import BudgetExhausted, Conflict, GoldseamError, NotFound, Terminal
 from goldseam.ports import Cluster, Json
-from goldseam.services.resources import PODS, WRITABLE
+from goldseam.resources import PODS, WRITABLE
 
 log = structlog.get_logger("goldseam.act")
 

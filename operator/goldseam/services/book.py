@@ -7,7 +7,7 @@ from datetime import datetime
 
 from goldseam.engine.matching import PolicyKey, TargetKey
 from goldseam.engine.situation import Other, Spent
-from goldseam.services.views import IncidentView
+from goldseam.engine.views import IncidentView
 
 
 class IncidentBook:

@@ -9,9 +9,9 @@ from typing import Any
 from goldseam.api.base import API_VERSION, format_time
 from goldseam.api.incident import IncidentStatus, TimelineEntry
 from goldseam.engine import naming
+from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 from goldseam.services.delivery import Events
-from goldseam.services.views import IncidentView
 
 ON_THE_TARGET = ("Intent", "Undo", "Adopted")
 WARNINGS = ("Failed", "Refused", "Superseded", "NotTaken", "Abandoned", "Lost")

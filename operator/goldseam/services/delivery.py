@@ -14,10 +14,10 @@ import structlog
 from goldseam.api.incident import Escalation, IncidentStatus
 from goldseam.api.runbook import Contact, RunbookSpec, Webhook
 from goldseam.engine import naming, record
+from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound, Retryable
 from goldseam.ports import Clock, Cluster, Json, Message, Notifier
-from goldseam.services.resources import SECRETS
-from goldseam.services.views import IncidentView
+from goldseam.resources import SECRETS
 
 log = structlog.get_logger("goldseam.delivery")
 

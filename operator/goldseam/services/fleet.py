@@ -16,13 +16,13 @@ from goldseam.engine.matching import TargetKey
 from goldseam.engine.objects import is_ready, metadata
 from goldseam.engine.situation import Fleet
 from goldseam.engine.trips import share_tripped, storm_tripped
+from goldseam.engine.views import merge_patch
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
+from goldseam.resources import GUARDRAILS, NAMESPACES, NODES, WORKLOADS
 from goldseam.services import limits
 from goldseam.services.book import IncidentBook, target_key
 from goldseam.services.catalogue import Catalogue
-from goldseam.services.resources import GUARDRAILS, NAMESPACES, NODES, WORKLOADS
-from goldseam.services.views import merge_patch
 
 log = structlog.get_logger("goldseam.fleet")
 

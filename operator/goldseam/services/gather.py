@@ -19,14 +19,10 @@ from goldseam.engine.objects import metadata
 from goldseam.engine.proposal import Effect, Plan, World, place
 from goldseam.engine.situation import Fleet, LivePolicy, Other, Situation
 from goldseam.engine.verdict import Reading
+from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Cluster, Json, Resource
-from goldseam.services.catalogue import Catalogue
-from goldseam.services.ledger import LedgerBook
-from goldseam.services.limits import in_force
-from goldseam.services.pauses import in_force as pauses_in_force
-from goldseam.services.permissions import PEOPLE_POLICY
-from goldseam.services.resources import (
+from goldseam.resources import (
     GUARDRAILS,
     HPAS,
     NAMESPACES,
@@ -38,7 +34,11 @@ from goldseam.services.resources import (
     TARGETS,
     WRITABLE,
 )
-from goldseam.services.views import IncidentView
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.ledger import LedgerBook
+from goldseam.services.limits import in_force
+from goldseam.services.pauses import in_force as pauses_in_force
+from goldseam.services.permissions import PEOPLE_POLICY
 from goldseam.services.words import about
 
 ReadAlert = Callable[[IncidentView, PolicySpec], Reading]

@@ -11,7 +11,7 @@ from goldseam.api.status import GuardrailsStatus
 from goldseam.engine.situation import Ledger, Spent
 from goldseam.errors import AlreadyExists, Conflict, NotFound
 from goldseam.ports import Cluster, Json
-from goldseam.services.resources import GUARDRAILS
+from goldseam.resources import GUARDRAILS
 
 NAME = "cluster"
 LONGEST = timedelta(days=7)

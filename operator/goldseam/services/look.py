@@ -18,8 +18,10 @@ from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
+from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
 from goldseam.ports import Clock, Cluster
+from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
@@ -29,8 +31,6 @@ from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.resources import INCIDENTS
-from goldseam.services.views import IncidentView, merge_patch, view
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")

@@ -16,14 +16,14 @@ from goldseam.engine.naming import label
 from goldseam.engine.objects import controller, metadata, reference
 from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
 from goldseam.engine.situation import LivePolicy
+from goldseam.engine.views import IncidentView, view
 from goldseam.errors import AlreadyExists, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
+from goldseam.resources import INCIDENTS, NAMESPACES, NODES, OURS, PODS, REPLICA_SETS, TARGETS
 from goldseam.services.book import IncidentBook, target_key
 from goldseam.services.catalogue import Armed, Catalogue
 from goldseam.services.gather import live_policy
-from goldseam.services.resources import INCIDENTS, NAMESPACES, NODES, OURS, PODS, REPLICA_SETS, TARGETS
 from goldseam.services.sources import Source
-from goldseam.services.views import IncidentView, view
 
 log = structlog.get_logger("goldseam.opener")
 

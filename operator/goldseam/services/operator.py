@@ -19,7 +19,9 @@ from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
+from goldseam.engine.views import IncidentView, view
 from goldseam.ports import AlertServer, Clock, Cluster, Json, Metrics, Notifier
+from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
@@ -34,12 +36,10 @@ from goldseam.services.opener import Opener
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.registrar import Registrar
-from goldseam.services.resources import INCIDENTS
 from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
-from goldseam.services.views import IncidentView, view
 from goldseam.services.words import Hearing
 from goldseam.services.workers import Workers
 
@@ -85,7 +85,7 @@ class Operator:
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
-        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self._heard)
+        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self._heard, namespace)
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)

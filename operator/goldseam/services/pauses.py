@@ -49,3 +49,24 @@ def concerns(pause: PauseSpec, namespace: str, s: Situation) -> bool:
     if pause.policy is not None:
         return (pause.policy, namespace) == (ref.name, ref.namespace or s.operator_namespace)
     return namespace == where or (at_home and ref.kind == "ClusterRemediationPolicy")
+
+
+def stops(pause: PauseSpec, namespace: str, home: str) -> str:
+    """What a Pause of this namespace stops, in words for its author; `home` is the operator's namespace."""
+    if pause.cluster and namespace != home:
+        return f"nothing: cluster: true counts in namespace {home} only"
+    if pause.target is not None and (pause.target.kind == "Node") != (namespace == home):
+        where = f"namespace {home}" if pause.target.kind == "Node" else "its own namespace"
+        return f"nothing: a Pause of a {pause.target.kind} counts in {where} only"
+    what = "no new step is begun" if pause.level == "NewWork" else "nothing is written, not even what is owed"
+    return f"{what} for {_what(pause, namespace, namespace == home)}"
+
+
+def _what(pause: PauseSpec, namespace: str, at_home: bool) -> str:
+    if pause.cluster:
+        return "any policy of the cluster"
+    if pause.target is not None:
+        return f"{pause.target.kind} {pause.target.name}"
+    if pause.policy is not None:
+        return f"{'ClusterRemediationPolicy' if at_home else 'RemediationPolicy'} {pause.policy}"
+    return "nodes and cluster policies" if at_home else f"namespace {namespace}"

@@ -11,7 +11,7 @@ from goldseam.engine.proposal import Proposal, Right
 from goldseam.engine.situation import Permission, Situation
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Access, Clock, Cluster
-from goldseam.services.resources import ADMISSION_BINDINGS, SERVICE_ACCOUNTS
+from goldseam.resources import ADMISSION_BINDINGS, SERVICE_ACCOUNTS
 
 INCIDENTS_POLICY = "goldseam-incidents"
 PEOPLE_POLICY = "goldseam-people"

@@ -17,7 +17,7 @@ from goldseam.api.status import PauseStatus
 from goldseam.engine.matching import PolicyKey
 from goldseam.errors import GoldseamError
 from goldseam.ports import Json
-from goldseam.services import limits
+from goldseam.services import limits, pauses
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
@@ -41,7 +41,9 @@ class Registrar:
         sources: Sources,
         statuses: Statuses,
         heard: Callable[[Json], Awaitable[None]],
+        home: str,
     ) -> None:
+        self._home = home
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._heard = heard
         self._told: dict[str, tuple[str, int]] = {}
@@ -164,7 +166,9 @@ class Registrar:
         fields: Json = {}
         if isinstance(spec, PauseSpec):
             created = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
-            fields = {"ends": PauseStatus(ends=spec.ends(created)).dump()["ends"]}
+            stops = pauses.stops(spec, body["metadata"]["namespace"], self._home)
+            said = PauseStatus(ends=spec.ends(created), message=stops).dump()
+            fields = {name: said[name] for name in ("ends", "message")}
         if isinstance(spec, GuardrailsSpec):
             fields = {"effective": spec.dump()}
         await self._statuses.simple(kind, body, "", fields)

@@ -10,11 +10,11 @@ import structlog
 
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.engine.retention import Past, expendable
+from goldseam.engine.views import view
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
+from goldseam.resources import GUARDRAILS, INCIDENTS, RESPONSES
 from goldseam.services import limits
-from goldseam.services.resources import GUARDRAILS, INCIDENTS, RESPONSES
-from goldseam.services.views import view
 
 log = structlog.get_logger("goldseam.retention")
 

@@ -17,12 +17,12 @@ from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.proposal import Right
+from goldseam.engine.views import merge_patch
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
+from goldseam.resources import OURS, WORKLOADS
 from goldseam.services.permissions import Permissions
-from goldseam.services.resources import OURS, WORKLOADS
 from goldseam.services.sources import Source
-from goldseam.services.views import merge_patch
 
 log = structlog.get_logger("goldseam.statuses")
 

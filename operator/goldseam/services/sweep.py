@@ -26,11 +26,11 @@ from goldseam.engine import record
 from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference
 from goldseam.engine.opening import manifest
 from goldseam.engine.situation import Ledger
+from goldseam.engine.views import IncidentView, view
 from goldseam.errors import AlreadyExists, NotFound
 from goldseam.ports import Cluster, Json
+from goldseam.resources import INCIDENTS, NODES, TARGETS
 from goldseam.services.book import IncidentBook, target_key
-from goldseam.services.resources import INCIDENTS, NODES, TARGETS
-from goldseam.services.views import IncidentView, view
 
 log = structlog.get_logger("goldseam.sweep")
 

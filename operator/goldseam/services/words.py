@@ -13,10 +13,10 @@ from goldseam.api.incident import IncidentStatus
 from goldseam.api.response import ResponseSpec
 from goldseam.engine import approvals, record
 from goldseam.engine.situation import Situation, Word
+from goldseam.engine.views import view
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Cluster, Json
-from goldseam.services.resources import INCIDENTS, RESPONSES
-from goldseam.services.views import view
+from goldseam.resources import INCIDENTS, RESPONSES
 
 log = structlog.get_logger("goldseam.words")
 

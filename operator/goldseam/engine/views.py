@@ -1,4 +1,4 @@
-"""Incidents as the services hold them, and the merge patch from one status to the next."""
+"""Incidents as they are read, and the merge patch from one status to the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from goldseam.api.incident import IncidentSpec, IncidentStatus
 from goldseam.engine.closing import is_over
 from goldseam.engine.matching import PolicyKey
-from goldseam.ports import Json
+from goldseam.engine.objects import Json
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""What stands in the conditions of policies, AlertSources, Runbooks and Guardrails."""
+
+from __future__ import annotations
+
+from goldseam.api import conditions as c
+from goldseam.engine.reasons.entry import Entry
+
+CONDITIONS: tuple[Entry, ...] = (
+    Entry(c.ARMED, "The policy is valid and waits for its alert.", "", c.READY),
+    Entry(c.ACCEPTED, "The spec is valid.", "", c.READY),
+    Entry(c.SUSPENDED, "The policy has `spec.suspend: true`.", "Set it to false where the policy is kept.", c.READY),
+    Entry(
+        c.INVALID_SPEC,
+        "The spec is invalid.",
+        "See the condition Stalled.",
+        c.READY,
+    ),
+    Entry(
+        c.PERMISSION_MISSING,
+        "The policy is in mode Act, and a right that its ladder needs is missing.",
+        "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        c.READY,
+    ),
+    Entry(
+        c.INVALID_SPEC,
+        "The spec is invalid, and nothing is done until it is changed. For the Guardrails the last valid limits stay"
+        " in force (`status.effective`).",
+        "The message says which field is wrong and what to write instead.",
+        c.STALLED,
+    ),
+    Entry(c.PERMISSION_GRANTED, "All rights that the ladder needs are there.", "", c.PERMITTED),
+    Entry(
+        c.PERMISSION_MISSING,
+        "A right that the ladder needs is missing.",
+        "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        c.PERMITTED,
+    ),
+    Entry(c.UNREACHABLE, "The rights could not be asked for.", "The message has the error.", c.PERMITTED),
+    Entry(c.READ, "The source was read.", "", c.SOURCE_REACHABLE),
+    Entry(
+        c.UNREACHABLE,
+        "The source does not answer, or what it answers cannot be trusted.",
+        "The message has the error. Until it is read again nothing is done on its alerts.",
+        c.SOURCE_REACHABLE,
+    ),
+    Entry(c.RULE_PRESENT, "The source has a rule of the alert's name.", "", c.RULE_FOUND),
+    Entry(
+        c.RULE_MISSING,
+        "The source has no alerting rule of that name: the policy never matches.",
+        "Load the rule into Prometheus, or correct `spec.alert.name`.",
+        c.RULE_FOUND,
+    ),
+    Entry(
+        c.SOURCE_MISSING,
+        "The AlertSource that the policy names does not exist.",
+        "Create it, or name another in `spec.sourceRef`.",
+        c.RULE_FOUND,
+    ),
+    Entry(
+        c.UNREACHABLE,
+        "The AlertSource has not been read yet.",
+        "See its condition SourceReachable.",
+        c.RULE_FOUND,
+    ),
+    Entry(
+        c.NO_TARGET,
+        "The alert fires, and its labels name no object that may be acted on.",
+        "The message says which label is missing or wrong. Name the object in `spec.target.name`, or add the label to"
+        " the rule.",
+        c.TARGET_FOUND,
+    ),
+)

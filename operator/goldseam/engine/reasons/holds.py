@@ -1,0 +1,246 @@
+"""Why nothing is done now: the reasons in an Incident's `status.holds`."""
+
+from __future__ import annotations
+
+from goldseam.engine.reasons.entry import Entry
+
+NOTHING = "Nothing: it goes on by itself."
+
+HOLDS: tuple[Entry, ...] = (
+    Entry(
+        "Paused",
+        "A Pause stops new work.",
+        "When you are done: `goldseam resume`, or delete the Pause. It also ends by itself.",
+        "paused",
+    ),
+    Entry(
+        "EverythingPaused",
+        "A Pause of level Everything stops even what is owed: replicas stay up, nodes stay cordoned.",
+        "`goldseam resume`, or delete the Pause. It also ends by itself.",
+        "paused",
+    ),
+    Entry("Suspended", "The policy has `spec.suspend: true`.", "Set it to false where the policy is kept.", "paused"),
+    Entry(
+        "Ignored",
+        'The target carries the annotation `goldseam.dev/ignore: "true"`.',
+        "Remove the annotation to let Goldseam act on the target.",
+        "paused",
+    ),
+    Entry(
+        "NotRead",
+        "Something that matters for the decision could not be read.",
+        "The message says what and why. Nothing is done until it can be read.",
+        "unread",
+    ),
+    Entry(
+        "PolicyInvalid",
+        "The policy was changed while the incident was open, and is invalid now.",
+        "`kubectl describe` the policy: its condition Stalled says which field is wrong and what to write.",
+        "policy",
+    ),
+    Entry(
+        "ModeLowered",
+        "The policy's mode, or the Guardrails' ceiling for the namespace, was lowered to Observe.",
+        "Nothing, if that was meant. Else raise `spec.mode`, or `maxMode` in the Guardrails.",
+        "mode",
+    ),
+    Entry("AlertPending", "The alert is pending: its `for` is not over yet.", NOTHING, "source"),
+    Entry(
+        "AlertFiring",
+        "The alert fires, but its rule is failing, or was not seen to be evaluated lately.",
+        "Look at the rule's health in Prometheus (Status, Rules). A stale alert allows no action.",
+        "source",
+    ),
+    Entry("AlertCleared", "The alert is gone; what is owed waits until that is sure.", NOTHING, "source"),
+    Entry(
+        "AlertUnknown",
+        "What the alert's state is cannot be told: the source does not answer, or does not have the rule.",
+        "`kubectl describe alertsource`: SourceReachable has the error. Absence of an alert is not recovery.",
+        "source",
+    ),
+    Entry(
+        "NotEvaluatedSince",
+        "The rule has not been evaluated since the last action has settled, so it says nothing about its effect.",
+        "Nothing: it goes on with the rule's next evaluation. If it never comes, look at Prometheus.",
+        "source",
+    ),
+    Entry(
+        "Inconclusive",
+        "Whether the last action helped cannot be told: a query has no answer, or the alert is unknown.",
+        "The message names it. People are told after the policy's `unknownTimeout`.",
+        "source",
+    ),
+    Entry(
+        "Silenced",
+        "People silenced the alert in Alertmanager, or another alert inhibits it.",
+        "End the silence there to let Goldseam act.",
+        "silenced",
+    ),
+    Entry(
+        "SilenceUnknown",
+        "Alertmanager is configured and could not be asked for silences.",
+        "The message has the error. Nothing is done until it answers.",
+        "silenced",
+    ),
+    Entry(
+        "OutsideWindow",
+        "No window of the Guardrails that concerns the target is open.",
+        "Wait, or change `windows` in the Guardrails. People are told when it lasts as long as `unknownTimeout`.",
+        "window",
+    ),
+    Entry("Frozen", "A freeze of the Guardrails holds.", "Wait, or end the freeze in the Guardrails.", "window"),
+    Entry(
+        "ProtectedNamespace",
+        "The target's namespace is one of the Guardrails' `protectedNamespaces`, or Goldseam's own.",
+        "Nothing, if that was meant. Else take the namespace off the list.",
+        "permission",
+    ),
+    Entry(
+        "TargetChanged",
+        "The policy was changed, and is about another target now.",
+        "Nothing: a new incident handles the new target.",
+        "policy",
+    ),
+    Entry(
+        "OtherNamespace",
+        "The Incident speaks of an object outside its own namespace. Somebody else than Goldseam wrote it so.",
+        "Find out who writes Incidents there. The admission policy goldseam-incidents refuses it.",
+        "policy",
+    ),
+    Entry(
+        "NamespaceNotSelected",
+        "The cluster policy's `namespaceSelector` does not select the target's namespace (any more).",
+        "Nothing, if that was meant. Else label the namespace, or change the selector.",
+        "policy",
+    ),
+    Entry(
+        "RungRemoved",
+        "The policy's ladder was changed, and does not allow this rung any more.",
+        "Nothing: the next rung is tried. An edit may narrow an open incident, never widen it.",
+        "policy",
+    ),
+    Entry(
+        "ActionForbidden",
+        "The Guardrails' `allowedActions` for the namespace do not have the action.",
+        "Nothing, if that was meant. Else add the action there.",
+        "permission",
+    ),
+    Entry("OtherIncident", "Another incident is acting on the same target.", NOTHING, "busy"),
+    Entry(
+        "OtherPolicy",
+        "Another policy handles the same target and comes first: the namespaced one before the cluster's, then the"
+        " older one.",
+        "Let one policy own the target: two ladders on one object surprise everybody.",
+        "busy",
+    ),
+    Entry(
+        "RolloutInProgress",
+        "A rollout of the target is in progress.",
+        "Nothing, unless it hangs: one past its `progressDeadlineSeconds` no longer holds.",
+        "busy",
+    ),
+    Entry(
+        "Cooldown",
+        "The policy acted on this target in an earlier incident a short while ago.",
+        "Wait, or shorten `limits.cooldown`. An alert that comes back so soon wants a person.",
+        "cooldown",
+    ),
+    Entry(
+        "PolicyBudget",
+        "The policy has used up `limits.actions`.",
+        "Wait, or raise it. Ask first why the alert comes so often.",
+        "budget",
+    ),
+    Entry(
+        "NamespaceBudget",
+        "The namespace has used up the Guardrails' `budgets.namespace`.",
+        "Wait, or let a cluster admin raise it.",
+        "budget",
+    ),
+    Entry(
+        "ClusterBudget",
+        "The cluster has used up the Guardrails' `budgets.cluster`.",
+        "Wait, or raise it. So much healing at once has one cause: look for it.",
+        "budget",
+    ),
+    Entry(
+        "LedgerIncomplete",
+        "The record of what was spent (the Guardrails' status) was lost, so a budget cannot be checked.",
+        "Wait until the budget's time is over. The message on the Guardrails says what was lost.",
+        "budget",
+    ),
+    Entry("Concurrent", "The policy is at work on `limits.concurrent` other targets.", NOTHING, "budget"),
+    Entry(
+        "NodesAtOnce",
+        "Goldseam has as many nodes cordoned as the Guardrails' `budgets.nodes.atOnce` allows.",
+        "Nothing: it goes on when one of them is back. Else uncordon it, or raise the cap.",
+        "nodes",
+    ),
+    Entry(
+        "NodesPerZone",
+        "Goldseam has as many nodes of the zone cordoned as `budgets.nodes.perZone` allows.",
+        "Nothing: it goes on when one of them is back.",
+        "nodes",
+    ),
+    Entry(
+        "BreakerTripped",
+        "So many workloads (or nodes) are unhealthy at once that restarting them one by one helps nobody.",
+        "Look for the common cause: network, storage, a release, a node pool. It re-arms by itself as they recover.",
+        "breaker",
+    ),
+    Entry(
+        "BreakerUnknown",
+        "How much is unhealthy could not be counted.",
+        "The message has the error. Nothing is done until it can be counted.",
+        "breaker",
+    ),
+    Entry(
+        "AlertStorm",
+        "Alerts of many rules in many namespaces began at once: perhaps it is monitoring that is ill.",
+        "Look at Prometheus and its targets first. It ends by itself when fewer alerts begin.",
+        "storm",
+    ),
+    Entry(
+        "TooFewLeft",
+        "The action would leave fewer ready pods than `limits.minAvailable`.",
+        "Nothing: the next rung is tried. With one replica no rolling action is allowed: run two, or lower the limit.",
+        "headroom",
+    ),
+    Entry(
+        "IncidentsUnprotected",
+        "The admission policy goldseam-incidents is missing, so anybody could forge an Incident.",
+        "Install deploy/kustomize/base completely.",
+        "permission",
+    ),
+    Entry(
+        "PermissionUnknown",
+        "Whether the policy's identity may do it could not be asked.",
+        "The message has the error. Nothing is done until it can be asked.",
+        "permission",
+    ),
+    Entry(
+        "PermissionMissing",
+        "The policy's identity may not do it.",
+        "Install the component of deploy/kustomize that the policy's condition Permitted names, or bind the right.",
+        "permission",
+    ),
+    Entry(
+        "ResponsesUnprotected",
+        "The admission policy goldseam-people is missing, so anybody could approve in another's name.",
+        "Install deploy/kustomize/base completely.",
+        "approval",
+    ),
+    Entry(
+        "ApprovalNeeded",
+        "A person has to say yes, and nobody has answered yet.",
+        "`goldseam show` the incident, then `goldseam approve` or `goldseam deny` it.",
+        "approval",
+    ),
+    Entry("Denied", "A person said no.", "Nothing: the next rung is tried.", "approval"),
+    Entry(
+        "Unanswered",
+        "Nobody answered within `approval.timeout`.",
+        "Nothing: `approval.onTimeout` says whether people take over or the next rung is tried.",
+        "approval",
+    ),
+)

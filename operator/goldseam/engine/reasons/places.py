@@ -1,0 +1,50 @@
+"""Which guard says which reasons, and what a guard stands for."""
+
+from __future__ import annotations
+
+from goldseam.engine.guards.hold import Guard
+from goldseam.engine.reasons.refusals import REFUSALS
+
+SAYS: dict[str, tuple[str, ...]] = {
+    "paused": ("paused/Paused", "paused/Suspended", "paused/Ignored"),
+    "unread": ("unread/NotRead",),
+    "invalid": ("policy/PolicyInvalid",),
+    "lowered": ("mode/ModeLowered",),
+    "source": (
+        *("source/AlertPending", "source/AlertFiring", "source/AlertCleared", "source/AlertUnknown"),
+        "source/NotEvaluatedSince",
+    ),
+    "silenced": ("silenced/Silenced", "silenced/SilenceUnknown"),
+    "window": ("window/OutsideWindow",),
+    "freeze": ("window/Frozen",),
+    "protection": ("permission/ProtectedNamespace",),
+    "narrowed": tuple(
+        f"policy/{name}" for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "RungRemoved")
+    ),
+    "ceiling": ("permission/ActionForbidden",),
+    "busy": ("busy/OtherIncident", "busy/OtherPolicy", "busy/RolloutInProgress"),
+    "cooldown": ("cooldown/Cooldown",),
+    "budget": ("budget/PolicyBudget", "budget/NamespaceBudget", "budget/ClusterBudget", "budget/LedgerIncomplete"),
+    "concurrent": ("budget/Concurrent",),
+    "node_caps": ("nodes/NodesAtOnce", "nodes/NodesPerZone"),
+    "breaker": ("breaker/BreakerTripped", "breaker/BreakerUnknown"),
+    "storm": ("storm/AlertStorm",),
+    "owner": tuple(f"owner/{entry.name}" for entry in REFUSALS),
+    "headroom": ("headroom/TooFewLeft",),
+    "permission": ("permission/IncidentsUnprotected", "permission/PermissionUnknown", "permission/PermissionMissing"),
+    "approval": tuple(
+        f"approval/{name}" for name in ("ResponsesUnprotected", "ApprovalNeeded", "Denied", "Unanswered")
+    ),
+    "everything_paused": ("paused/EverythingPaused",),
+    "judged": ("source/Inconclusive",),
+}
+"""By the guard's name: what it may write to `status.holds`, as guard/reason. `judged` is no guard: it is verification,
+where it cannot be told whether a step helped."""
+
+GUARD_OF = {tuple(one.split("/")): guard for guard, said in SAYS.items() for one in said}
+
+
+def sentence(guard: Guard) -> str:
+    """What a guard stands for: its docstring's first sentence, without the full stop."""
+    first = " ".join((guard.__doc__ or "").split("\n\n")[0].split())
+    return first.partition(". ")[0].rstrip(".")
