@@ -71,7 +71,7 @@ async def test_incidents_puts_what_waits_for_an_answer_first_and_says_what_to_ty
     t = Terminal(h)
     await looking.incidents(t.session, every=False)
     assert "AwaitingApproval" in t.lines[1]
-    assert "1 wait for an answer" in t.lines[-1]
+    assert "1 incident waits for an answer" in t.lines[-1]
 
 
 async def test_show_has_the_ladder_what_is_owed_and_what_happened() -> None:

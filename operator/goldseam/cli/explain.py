@@ -53,7 +53,7 @@ def _incident(incident: IncidentView, status: IncidentStatus, now: datetime) -> 
     elif (step := status.open_step()) is not None and not status.holds:
         yield f"Step {step.id} is under way; the guards let it through."
     else:
-        yield "The guards, in their order. The first that holds decides:"
+        yield "The guards, in their order: the first that holds decides. Beside the others stands when they would hold."
         yield ""
         for guard in BEFORE_ACTING:
             yield from _guard(guard.__name__, sentence(guard), status.holds, now)
@@ -63,7 +63,7 @@ def _incident(incident: IncidentView, status: IncidentStatus, now: datetime) -> 
 def _guard(name: str, meaning: str, holds: Sequence[HoldRecord], now: datetime) -> Iterator[str]:
     mine = [hold for hold in holds if GUARD_OF.get((hold.guard, hold.reason)) == name]
     if not mine:
-        yield f"  ok     {name:<11} (would hold if: {meaning})"
+        yield f"  ok     {name:<11} {meaning}"
     for hold in mine:
         yield f"  {'WAITS' if hold.kind == 'Wait' else 'NO':<6} {name:<11} {hold.reason}: {hold.message}"
         yield from _about(hold, now)

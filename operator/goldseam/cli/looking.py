@@ -31,7 +31,8 @@ async def incidents(session: Session, *, every: bool) -> int:
         session.say(line)
     waiting = [i for i in shown if i.status and i.status.phase == "AwaitingApproval"]
     if waiting:
-        session.say("", f"{len(waiting)} wait for an answer: goldseam show NAME, then approve or deny.")
+        those = "1 incident waits" if len(waiting) == 1 else f"{len(waiting)} incidents wait"
+        session.say("", f"{those} for an answer: goldseam show NAME, then approve or deny.")
     return DONE
 
 

@@ -45,12 +45,14 @@ def read(text: str) -> Recording:
     Raises:
         ValueError: it is not one.
     """
-    raw: dict[str, Any] = json.loads(text)
-    decision = raw["decision"]
-    situation = _SITUATION.validate_python(raw["situation"])
-    return Recording(
-        datetime.fromisoformat(raw["now"]), situation, decision["kind"], decision["reason"], decision["message"]
-    )
+    try:
+        raw: dict[str, Any] = json.loads(text)
+        decision = raw["decision"]
+        now = datetime.fromisoformat(raw["now"])
+        situation = _SITUATION.validate_python(raw["situation"])
+        return Recording(now, situation, decision["kind"], decision["reason"], decision["message"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"this is no recording: {type(error).__name__}: {error}") from error
 
 
 def replayed(recording: Recording) -> Decision:
