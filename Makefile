@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
-.PHONY: help venv lock control-plane demo crds format format-check lint types layers generated test test-fast faults fuzz bench coverage check clean
+.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz bench coverage check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: venv ## watch four incidents being healed on a real control plane (KEEP=1 
 
 crds: venv ## write crds/ from the models
 	$(PY) -m goldseam.api.write_crds crds
+
+reference: venv ## write docs/reference/guards.md and reasons.md from the code
+	$(PY) -m goldseam.engine.reasons.write_reference docs/reference
 
 format: venv ## format the code
 	$(VENV)/bin/ruff format $(SOURCES)

@@ -9,8 +9,10 @@ import yaml
 
 from goldseam.api.kinds import KINDS
 from goldseam.api.write_crds import HEADER, files, main
+from goldseam.engine.reasons import write_reference
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT / "crds"
 MADE = dict(files())
 
 
@@ -46,3 +48,17 @@ def test_writing_removes_old_files_of_ours_and_no_others(tmp_path: Path) -> None
 def test_writing_needs_one_directory() -> None:
     with pytest.raises(SystemExit, match=r"python -m goldseam\.api\.write_crds DIRECTORY"):
         main([])
+
+
+@pytest.mark.parametrize("name", sorted(write_reference.files()))
+def test_the_committed_reference_is_what_the_code_says(name: str) -> None:
+    path = ROOT / "docs" / "reference" / name
+    written = path.read_text() if path.exists() else ""
+    assert written == write_reference.files()[name], f"docs/reference/{name} is out of date: run make reference"
+
+
+def test_the_reference_is_written_where_it_is_wanted(tmp_path: Path) -> None:
+    write_reference.main([str(tmp_path)])
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == write_reference.files()
+    with pytest.raises(SystemExit, match="DIRECTORY"):
+        write_reference.main([])

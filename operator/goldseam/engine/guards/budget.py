@@ -83,15 +83,15 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
     caps = s.guardrails.budgets.nodes
     zone = _zone(s.world.target)
     if len(ours) >= caps.at_once:
-        return _capped(ours, f"Guardrails allow {caps.at_once} node at once", "NodesAtOnce")
+        return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{caps.at_once} node at once"))
     if zone and sum(_zone(n) == zone for n in ours) >= caps.per_zone:
-        return _capped(ours, f"Guardrails allow {caps.per_zone} node per zone", "NodesPerZone")
+        return Hold("nodes", "Wait", "NodesPerZone", _capped(ours, f"{caps.per_zone} node per zone"))
     return None
 
 
-def _capped(ours: list[Json], what: str, reason: str) -> Hold:
+def _capped(ours: list[Json], what: str) -> str:
     names = ", ".join(sorted(str(metadata(n).get("name")) for n in ours)[:3])
-    return Hold("nodes", "Wait", reason, f"{what}, and Goldseam has cordoned {names}")
+    return f"Guardrails allow {what}, and Goldseam has cordoned {names}"
 
 
 def _zone(node: Json) -> str:

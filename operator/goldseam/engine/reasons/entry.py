@@ -17,3 +17,5 @@ class Entry:
     """What people do about it."""
     source: str = ""
     """Who says so: a guard's name on the incident, an action, the type of a condition."""
+    refuses: bool = False
+    """Of a hold: whether the rung is passed over. Else it waits, and looks again."""

@@ -94,36 +94,42 @@ HOLDS: tuple[Entry, ...] = (
         "The target's namespace is one of the Guardrails' `protectedNamespaces`, or Goldseam's own.",
         "Nothing, if that was meant. Else take the namespace off the list.",
         "permission",
+        refuses=True,
     ),
     Entry(
         "TargetChanged",
         "The policy was changed, and is about another target now.",
         "Nothing: a new incident handles the new target.",
         "policy",
+        refuses=True,
     ),
     Entry(
         "OtherNamespace",
         "The Incident speaks of an object outside its own namespace. Somebody else than Goldseam wrote it so.",
         "Find out who writes Incidents there. The admission policy goldseam-incidents refuses it.",
         "policy",
+        refuses=True,
     ),
     Entry(
         "NamespaceNotSelected",
         "The cluster policy's `namespaceSelector` does not select the target's namespace (any more).",
         "Nothing, if that was meant. Else label the namespace, or change the selector.",
         "policy",
+        refuses=True,
     ),
     Entry(
         "RungRemoved",
         "The policy's ladder was changed, and does not allow this rung any more.",
         "Nothing: the next rung is tried. An edit may narrow an open incident, never widen it.",
         "policy",
+        refuses=True,
     ),
     Entry(
         "ActionForbidden",
         "The Guardrails' `allowedActions` for the namespace do not have the action.",
         "Nothing, if that was meant. Else add the action there.",
         "permission",
+        refuses=True,
     ),
     Entry("OtherIncident", "Another incident is acting on the same target.", NOTHING, "busy"),
     Entry(
@@ -203,8 +209,10 @@ HOLDS: tuple[Entry, ...] = (
     Entry(
         "TooFewLeft",
         "The action would leave fewer ready pods than `limits.minAvailable`.",
-        "Nothing: the next rung is tried. With one replica no rolling action is allowed: run two, or lower the limit.",
+        "Nothing: the next rung is tried. A single pod that is not surged cannot be restarted under the default of"
+        " 50%: run two, or set `minAvailable: 0` where a gap is acceptable.",
         "headroom",
+        refuses=True,
     ),
     Entry(
         "IncidentsUnprotected",
@@ -223,6 +231,7 @@ HOLDS: tuple[Entry, ...] = (
         "The policy's identity may not do it.",
         "Install the component of deploy/kustomize that the policy's condition Permitted names, or bind the right.",
         "permission",
+        refuses=True,
     ),
     Entry(
         "ResponsesUnprotected",
@@ -236,11 +245,12 @@ HOLDS: tuple[Entry, ...] = (
         "`goldseam show` the incident, then `goldseam approve` or `goldseam deny` it.",
         "approval",
     ),
-    Entry("Denied", "A person said no.", "Nothing: the next rung is tried.", "approval"),
+    Entry("Denied", "A person said no.", "Nothing: the next rung is tried.", "approval", refuses=True),
     Entry(
         "Unanswered",
         "Nobody answered within `approval.timeout`.",
         "Nothing: `approval.onTimeout` says whether people take over or the next rung is tried.",
         "approval",
+        refuses=True,
     ),
 )

@@ -1,0 +1,69 @@
+"""What stands in an Incident's timeline and, under the same names, in Kubernetes Events and the outcomes of steps."""
+
+from __future__ import annotations
+
+from goldseam.engine.reasons.entry import Entry
+
+EVENTS: tuple[Entry, ...] = (
+    Entry("Opened", "The alert fires for a target of a policy: an incident was opened.", ""),
+    Entry("Investigating", "The alert came back within `flapWindow`: the same incident goes on.", ""),
+    Entry("Intent", "A step is written down, and is carried out next. Also on the target.", ""),
+    Entry("Fixing", "A step is being carried out, or what it does is being watched.", ""),
+    Entry("Passed", "The step helped.", ""),
+    Entry("Failed", "The step did not help in its time: the next attempt or rung comes.", ""),
+    Entry(
+        "Refused",
+        "A guard, or the API server, refused the step: the next rung comes.",
+        "The message says which. Where it is wrong to refuse, change what it names.",
+    ),
+    Entry("NothingToDo", "The target is already as the step would make it: the next rung comes.", ""),
+    Entry("NotTaken", "The step was written down, and not begun: something held it until it was no use.", ""),
+    Entry(
+        "Superseded",
+        "Somebody else changed what Goldseam had changed, or was about to change.",
+        "Nothing: people have the incident, and what they did is left alone.",
+    ),
+    Entry("Observed", "In mode Observe: what would have been done.", ""),
+    Entry("WouldTell", "In mode Observe: who would have been told.", ""),
+    Entry(
+        "AwaitingApproval", "A person has to say yes.", "`goldseam show`, then `goldseam approve` or `goldseam deny`."
+    ),
+    Entry("Asked", "People were asked whether a step may be done.", "`goldseam approve` or `goldseam deny` it."),
+    Entry("Approved", "A person said yes.", ""),
+    Entry("Denied", "A person said no: the next rung comes.", ""),
+    Entry("Unanswered", "Nobody answered in time: `approval.onTimeout` says what follows.", ""),
+    Entry("Acknowledged", "A person has seen it.", ""),
+    Entry("TakenOver", "A person took over (`goldseam undo`): nothing more is tried.", ""),
+    Entry("Told", "The rung tells people, and did.", ""),
+    Entry("Escalation", "A threshold was crossed: people are told. As an Event it is named Escalated.", "Take over."),
+    Entry(
+        "Escalated",
+        "People have the incident: the ladder is used up, a threshold says stop, or somebody undid the work.",
+        "Take over: `goldseam show` says what was tried.",
+    ),
+    Entry("Monitoring", "The alert is gone; it is watched for `resolve.after` whether it stays away.", ""),
+    Entry("Resolved", "The alert stayed away. What is owed falls due.", ""),
+    Entry("Undo", "Something owed is being put back. Also on the target.", ""),
+    Entry("Undone", "It was put back.", ""),
+    Entry("Paid", "An obligation is settled: it was put back.", ""),
+    Entry("Void", "An obligation is settled: nothing was changed, or the object is gone.", ""),
+    Entry(
+        "Lost",
+        "An obligation is settled without being paid: somebody else moved the field, and it was left alone.",
+        "Look whether the value is what you want.",
+    ),
+    Entry("Abandoned", "The target or the policy is gone. What is owed is paid.", ""),
+    Entry(
+        "Adopted", "An object carried Goldseam's mark without a record; this incident has it now, and undoes it.", ""
+    ),
+    Entry(
+        "CrdOutdated",
+        "The CRDs are older than the operator: what it wants to write has a field that they do not have.",
+        "Apply deploy/kustomize/base of the operator's version; then it goes on.",
+    ),
+    Entry(
+        "RecordMissing",
+        "The Guardrails' status has spent actions of Incidents that are gone: somebody deleted them.",
+        "Find out who deletes Incidents. What they owed was adopted where it could be found.",
+    ),
+)
