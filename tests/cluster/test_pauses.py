@@ -13,6 +13,7 @@ import pytest
 
 from goldseam.adapters.clock import SystemClock
 from tests.support.objects_on_cluster import (
+    cluster_policy,
     deployment,
     effects,
     guardrails,
@@ -148,3 +149,46 @@ def test_a_pause_holds_however_often_gitops_applies_policy_namespace_and_guardra
         free(installed, worker)
         trouble(0, deployment="worker")
         reached(installed, worker, "Resolved")
+
+
+def test_a_drain_stops_between_two_evictions_and_goes_on_afterwards(
+    installed: Plane, worker: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "api", "namespace": worker},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "api"}}},
+    }
+    installed.apply(deployment(worker, "api", 6), budget)
+    running(installed, worker, "api", 6)
+    node = next(p for p in installed.all("pods", worker) if p["metadata"]["labels"]["app"] == "api")["spec"]["nodeName"]
+    installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "120s"}, alert={"name": "NodeTrouble"}))
+    trouble(1, alert="NodeTrouble", node=node)
+
+    def held(reason: str) -> bool:
+        return any(h["reason"] == reason for i in incidents() for h in i["status"].get("holds", []))
+
+    def incidents() -> list[dict[str, Any]]:
+        return [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == node]
+
+    def stuck() -> bool:
+        steps = [s for i in incidents() for s in i.get("status", {}).get("steps", [])]
+        return any("disruption budget" in w.get("message", "") for s in steps for w in s["writes"])
+
+    def evictions() -> int:
+        return effects(installed, worker).count("create pods/eviction")
+
+    eventually(stuck, "the budget to hold an eviction back", 60)
+    installed.apply(pause(NAMESPACE, target={"kind": "Node", "name": node}))
+    eventually(lambda: held("Paused"), "the drain to stop", 60)
+    before = evictions()
+    installed.must("delete", "pdb", "api", "-n", worker)
+    trouble(1, deployment="worker")
+    free(installed, worker)  # meanwhile the operator works elsewhere
+    assert evictions() == before
+    installed.must("delete", "pause", "pause", "-n", NAMESPACE)
+    eventually(lambda: evictions() > before, "the drain to go on", 60)
+    trouble(0, alert="NodeTrouble", node=node)
+    eventually(lambda: not installed.get("node", node)["spec"].get("unschedulable"), "the node to be back", 60)
+    installed.must("delete", "incidents", "--all", "-n", NAMESPACE)

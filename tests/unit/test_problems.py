@@ -154,3 +154,11 @@ def test_a_kind_that_does_not_exist_is_a_mistake_of_the_caller() -> None:
 )
 def test_a_field_is_named_as_kubernetes_does(location: tuple[int | str, ...], path: str) -> None:
     assert field_path(location) == path
+
+
+def test_a_policy_that_no_incident_could_hold_is_refused_with_its_size() -> None:
+    query = {"expr": "x" * 1000, "below": "1"}
+    ladder = [{"restart": {}, "verify": {"queries": [query] * 4}}] * 8
+    (line,) = said("RemediationPolicy", policy(ladder=ladder, runbookRef={"name": "x"}, component="x" * 100) | {})
+    assert line.startswith("spec: has ")
+    assert line.endswith("every Incident keeps a copy: at most 32768")

@@ -16,6 +16,9 @@ from goldseam.api.kinds import BY_NAME
 MOST_PROBLEMS = 3
 LONGEST = 900
 _LONGEST_VALUE = 60
+PINNED = ("RemediationPolicy", "ClusterRemediationPolicy")
+LARGEST_PINNED = 32 * 1024
+"""Bytes of a policy's spec: it is copied into each of its Incidents, and these never exceed 256 KiB."""
 
 
 class InvalidSpec(ValueError):
@@ -38,8 +41,11 @@ def read_spec(kind_name: str, obj: Mapping[str, Any]) -> Model:
     spec = obj.get("spec")
     if spec is None and kind.spec_required:
         raise InvalidSpec("spec: is required")
+    text = json.dumps({} if spec is None else spec)
+    if kind_name in PINNED and len(text) > LARGEST_PINNED:
+        raise InvalidSpec(f"spec: has {len(text)} bytes as JSON; every Incident keeps a copy: at most {LARGEST_PINNED}")
     try:
-        return kind.spec.model_validate_json(json.dumps({} if spec is None else spec), strict=True)
+        return kind.spec.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise InvalidSpec(problems(error)) from None
 

@@ -39,7 +39,8 @@ FIELD = "spec.unschedulable"
 
 async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: str) -> list[IncidentView]:
     """Open an Incident in phase Abandoned for each cordon that nobody owes: paying it is then the usual work."""
-    owed = {o.object.uid for i in book.all() if i.status for o in i.status.open_obligations() if o.kind == "Uncordon"}
+    ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
+    owed = {o.object.uid for status in ours for o in status.open_obligations() if o.kind == "Uncordon"}
     nodes = (await cluster.list(NODES)).items
     orphans = [node for node in nodes if cordoned_by_us(node) and metadata(node)["uid"] not in owed]
     adopted = [await _adopt(cluster, node, now, namespace) for node in orphans]
