@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from goldseam.api.durations import format_duration
 from goldseam.api.guardrails import Breaker
-from goldseam.api.policy import Limits
+from goldseam.api.policy import Limits, RemediationPolicySpec
 from goldseam.engine.guards import order
 from goldseam.engine.objects import share
 from goldseam.engine.reasons.conditions import CONDITIONS
@@ -28,14 +29,15 @@ LISTS = (
     (order.BETWEEN_WRITES, "before each further write of a step, such as the next eviction of a drain"),
     (order.BEFORE_UNDOING, "before something owed is put back"),
 )
-GUARDS_INTRO = """# Guards
+UNKNOWN = format_duration(RemediationPolicySpec.model_fields["unknown_timeout"].default)
+GUARDS_INTRO = f"""# Guards
 
 A guard is a reason not to act now. They are asked in this order, each time anew, with everything read just before.
 The first that holds decides; all that hold stand in the Incident's `status.holds`, with reason, sentence, since when
 it holds, and when it is looked at again. `goldseam explain INCIDENT` prints them with what to do.
 
 **Waits**: nothing is done, and it is looked at again: at the time that the guard knows, at the next answer of the alert
-source, or after 15 s. A wait as long as the policy's `unknownTimeout` (default 10m) is told to people, except where
+source, or after 15 s. A wait as long as the policy's `unknownTimeout` (default {UNKNOWN}) is told to people, except where
 people themselves hold the work (`paused`, `mode`, `silenced`, `approval`). **Refuses**: the rung is passed over, and
 the next one is tried.
 """

@@ -1,0 +1,73 @@
+"""The documents say what is: their examples are valid, their links lead somewhere, their commands exist."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from goldseam.__main__ import _parser
+from goldseam.api.kinds import BY_NAME
+from goldseam.api.problems import read_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES += sorted((ROOT / "deploy").rglob("README.md"))
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        text = page.read_text()
+        blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) + re.findall(r"<<YAML\n(.*?)\nYAML", text, re.DOTALL)
+        for number, block in enumerate(blocks, 1):
+            if "goldseam.dev/" in block:
+                yield f"{page.relative_to(ROOT)}:{number}", block
+
+
+@pytest.mark.parametrize(("where", "block"), list(examples()), ids=[where for where, _ in examples()])
+def test_an_example_in_a_document_is_valid(where: str, block: str) -> None:
+    for obj in yaml.safe_load_all(block):
+        assert obj["kind"] in BY_NAME
+        read_spec(obj["kind"], obj)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_to_a_page_and_a_heading_that_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            path, _, heading = target.partition("#")
+            found = (page.parent / path).resolve() if path else page
+            assert found.exists(), target
+            assert not heading or heading in headings(found), target
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    (found,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def test_every_command_and_option_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    rows = {m[1]: m[0] for m in re.finditer(r"^\| `goldseam (\w+)(?:[^|\\]|\\.)*", page, re.MULTILINE)}
+    assert set(rows) == set(commands())
+    for name, parser in commands().items():
+        options = {o for action in parser._actions for o in action.option_strings if o.startswith("--")}
+        own = options - {"--help", "--namespace", "--context", "--kubeconfig", "--all-namespaces"}
+        assert {o for o in re.findall(r"--[a-z]+", rows[name]) if o != "--all-namespaces"} == own, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_in_a_document_can_be_typed(page: Path) -> None:
+    for line in re.findall(r"^goldseam .*$", page.read_text(), re.MULTILINE):
+        words = re.sub(r'"[^"]*"', "text", line.split("#")[0]).split()[1:]
+        _parser().parse_args(words)
