@@ -36,10 +36,10 @@ A guard is a reason not to act now. They are asked in this order, each time anew
 The first that holds decides; all that hold stand in the Incident's `status.holds`, with reason, sentence, since when
 it holds, and when it is looked at again. `goldseam explain INCIDENT` prints them with what to do.
 
-**Waits**: nothing is done, and it is looked at again: at the time that the guard knows, at the next answer of the alert
-source, or after 15 s. A wait as long as the policy's `unknownTimeout` (default {UNKNOWN}) is told to people, except where
-people themselves hold the work (`paused`, `mode`, `silenced`, `approval`). **Refuses**: the rung is passed over, and
-the next one is tried.
+**Waits**: nothing is done, and it is looked at again: at the time that the guard knows, at the next answer of the
+alert source, or after 15 s. A wait as long as the policy's `unknownTimeout` (default {UNKNOWN}) is told to people,
+except where people themselves hold the work (`paused`, `mode`, `silenced`, `approval`). **Refuses**: the rung is
+passed over, and the next one is tried.
 """
 REASONS_INTRO = """# Reasons
 
