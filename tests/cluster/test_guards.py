@@ -1,0 +1,122 @@
+"""Guards on the real control plane that no other test meets: each holds, and says why in its own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.objects_on_cluster import (
+    cluster_policy,
+    deployment,
+    effects,
+    guardrails,
+    holding,
+    pause,
+    policy,
+    running,
+    status,
+)
+from tests.support.operator_process import NAMESPACE, OperatorProcess
+from tests.support.plane import Plane, eventually
+
+Trouble = Callable[..., None]
+RESTART = {"restart": {}, "timeout": "60s"}
+ONE_BY_ONE = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+
+
+def listed(plane: Plane, namespace: str) -> list[str]:
+    """The reasons of all that holds, in order."""
+    return [hold["reason"] for hold in status(plane, namespace).get("holds", [])]
+
+
+def test_all_that_hold_are_listed_while_people_hold_the_work(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    def now(**spec: Any) -> None:
+        installed.apply(policy(namespace, RESTART, limits={"minAvailable": "100%"}, **spec))
+
+    now()
+    installed.apply(deployment(namespace, "worker", strategy=ONE_BY_ONE), pause(namespace))
+    running(installed, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    few = holding(installed, namespace, "TooFewLeft")
+    assert few["message"] == "it would leave 2 of 3 pods ready, and limits.minAvailable (100%) asks for 3"
+    installed.apply(guardrails(protectedNamespaces=[namespace]))
+    assert "is protected by the Guardrails" in holding(installed, namespace, "ProtectedNamespace")["message"]
+    installed.apply(policy(namespace, {"scale": {"replicas": 5}}))
+    assert "does not allow restart any more" in holding(installed, namespace, "RungRemoved")["message"]
+    now(mode="Observe")
+    assert "the policy's mode is Observe now" in holding(installed, namespace, "ModeLowered")["message"]
+    now(alert={"name": "Trouble", "matchers": ['pod=~"(?=x)"']})
+    assert "spec.alert.matchers[0]" in holding(installed, namespace, "PolicyInvalid")["message"]
+    now(suspend=True)
+    installed.must("delete", "pause", "pause", "-n", namespace)
+    assert "spec.suspend" in holding(installed, namespace, "Suspended")["message"]
+    now()
+    installed.must("annotate", "deployment", "worker", "-n", namespace, "goldseam.dev/ignore=true")
+    assert "remove it to let Goldseam act" in holding(installed, namespace, "Ignored")["message"]
+    assert listed(installed, namespace) == ["Ignored", "ProtectedNamespace", "TooFewLeft"]
+    assert effects(installed, namespace) == []
+
+
+def test_a_rollout_in_progress_is_waited_for(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    slow = deployment(namespace, "worker", minReadySeconds=3600, progressDeadlineSeconds=7200)
+    installed.apply(slow, policy(namespace, RESTART))
+    running(installed, namespace, "worker", 3)
+    slow["spec"]["template"]["spec"]["containers"][0]["image"] = "example.com/app:2"
+    installed.apply(slow)
+    trouble(1, deployment="worker")
+    assert "a rollout of the target is in progress" in holding(installed, namespace, "RolloutInProgress")["message"]
+    assert effects(installed, namespace) == []
+    installed.must("patch", "deployment", "worker", "-n", namespace, "-p", '{"spec": {"minReadySeconds": 0}}')
+    eventually(lambda: "patch deployments" in effects(installed, namespace), "the restart")
+
+
+@pytest.fixture
+def without_hpas(installed: Plane) -> Iterator[None]:
+    """The operator may not read HPAs."""
+    kept = yaml.safe_load(installed.must("get", "clusterrole", "goldseam", "-o", "yaml"))
+    rules = [rule for rule in kept["rules"] if "horizontalpodautoscalers" not in rule.get("resources", [])]
+    assert len(rules) == len(kept["rules"]) - 1
+    installed.must("patch", "clusterrole", "goldseam", "--type=merge", "-p", json.dumps({"rules": rules}))
+    yield
+    installed.must("patch", "clusterrole", "goldseam", "--type=merge", "-p", json.dumps({"rules": kept["rules"]}))
+
+
+def test_what_cannot_be_read_holds_until_it_can(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, without_hpas: None
+) -> None:
+    installed.apply(deployment(namespace, "worker"), policy(namespace, {"scale": {"replicas": 5}}))
+    running(installed, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    message = holding(installed, namespace, "NotRead")["message"]
+    assert "horizontalpodautoscalers" in message
+    assert "Forbidden" in message
+    assert effects(installed, namespace) == []
+
+
+def test_one_node_at_a_time(installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble) -> None:
+    limits = {"concurrent": 5}
+    installed.apply(cluster_policy("cordon", {"cordon": {}, "timeout": "120s"}, limits=limits))
+    first, second = sorted(node["metadata"]["name"] for node in installed.all("nodes"))[:2]
+    trouble(1, node=first)
+    eventually(lambda: installed.get("node", first)["spec"].get("unschedulable"), "the first node to be cordoned")
+    trouble(1, node=second)
+
+    def hold() -> dict[str, Any]:
+        mine = [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == second]
+        found = [h for i in mine for h in i.get("status", {}).get("holds", []) if h["reason"] == "NodesAtOnce"]
+        return found[0] if found else {}
+
+    message = eventually(hold, "the second node to be held")["message"]
+    assert message == f"Guardrails allow 1 node at once, and Goldseam has cordoned {first}"
+    for node in (first, second):
+        trouble(0, node=node)
+    eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")
+    assert not installed.get("node", second)["spec"].get("unschedulable")
