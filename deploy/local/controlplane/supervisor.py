@@ -58,15 +58,22 @@ def watch(home: str, reading: str) -> None:
 
 
 def _run(home: Path, command: Sequence[str], env: dict[str, str]) -> int:
-    """The command in a process group of its own; our signals are passed on to it."""
-    process = subprocess.Popen(list(command), env=env, process_group=0)
-    processes.note(home, "command", process.pid)
+    """The command in a process group of its own; our signals are passed on to it.
+
+    The handlers are there before the command: no signal falls in between, and the command does not inherit that we were
+    told to ignore one, as a shell tells what it starts in the background (POSIX `exec` resets handlers, not SIG_IGN).
+    """
+    process: subprocess.Popen[bytes] | None = None
 
     def pass_on(number: int, _: FrameType | None) -> None:
+        if process is None:
+            raise KeyboardInterrupt
         if process.poll() is None:
             os.killpg(process.pid, number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
+    process = subprocess.Popen(list(command), env=env, process_group=0)
+    processes.note(home, "command", process.pid)
     status = process.wait()
     return status if status >= 0 else 128 - status
