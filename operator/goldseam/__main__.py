@@ -9,7 +9,9 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
+import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +33,7 @@ from goldseam.cli import command
 from goldseam.handlers.watching import Watching, registry
 from goldseam.ports import AlertServer, Metrics
 from goldseam.services.inbox import Inbox
+from goldseam.services.leadership import Leadership
 from goldseam.services.operator import Operator, Outside
 from goldseam.settings import Settings, SettingsProblem, load
 
@@ -72,12 +75,14 @@ async def run(settings: Settings) -> int:
     watching = Watching(registry(inbox.put, lambda: _login(settings)), end)
     kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
     async with connect(kubeconfig, f"goldseam/{version('goldseam')}") as cluster:
-        operator = Operator(_outside(cluster, settings), inbox, settings.namespace)
+        outside = _outside(cluster, settings)
+        leadership = Leadership(cluster, outside.clock, settings.namespace, f"{socket.gethostname()}_{uuid.uuid4()}")
+        operator = Operator(outside, inbox, settings.namespace, leadership)
 
         def ready() -> tuple[bool, str]:
             if not watching.ready:
                 return False, "the watches have not begun"
-            return (True, "ok") if operator.loaded else (False, "the incidents have not been read yet")
+            return operator.ready
 
         def live() -> tuple[bool, str]:
             if reasons or (operator.loaded and not operator.alive):

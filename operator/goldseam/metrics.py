@@ -23,6 +23,13 @@ _READ_AT = Gauge(
 )
 _BEAT = Gauge("goldseam_heartbeat_timestamp_seconds", "When the main loop last turned.", registry=REGISTRY)
 
+_LEADS = Gauge("goldseam_leader_epoch", "This leader's number; 0 while another process leads.", registry=REGISTRY)
+
+
+def leads(epoch: int) -> None:
+    """This process leads, with this number; 0 when it does not any more."""
+    _LEADS.set(epoch)
+
 
 def heartbeat(incidents: int) -> None:
     """The main loop has turned, with so many incidents that are not over."""

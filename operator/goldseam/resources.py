@@ -27,6 +27,7 @@ HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
 )
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 TARGETS = {**WORKLOADS, "Node": NODES}
 WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS}

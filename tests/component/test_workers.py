@@ -11,6 +11,10 @@ from goldseam.errors import Fenced, Unavailable
 from goldseam.services.workers import Workers
 
 
+async def deposed() -> bool:
+    return True
+
+
 async def test_a_wake_looks_at_once_and_an_end_ends_the_task() -> None:
     looked: list[str] = []
 
@@ -18,7 +22,7 @@ async def test_a_wake_looks_at_once_and_an_end_ends_the_task() -> None:
         looked.append(uid)
         return timedelta(hours=1) if len(looked) < 2 else None
 
-    workers = Workers(look)
+    workers = Workers(look, deposed)
     workers.wake("a")
     while len(looked) < 1:
         await asyncio.sleep(0)
@@ -43,7 +47,7 @@ async def test_a_failure_is_waited_out_however_often_it_is_woken(monkeypatch: py
         return None
 
     monkeypatch.setattr("goldseam.services.workers.asyncio.sleep", rest)
-    workers = Workers(look)
+    workers = Workers(look, deposed)
     workers.wake("a")
     await asyncio.gather(*workers._tasks.values())
     assert slept == [5.0, 10.0, 20.0, 40.0]
@@ -58,7 +62,7 @@ async def test_one_incident_that_breaks_stops_no_other() -> None:
         done.set()
         return None
 
-    workers = Workers(look)
+    workers = Workers(look, deposed)
     workers.wake("broken")
     workers.wake("sound")
     await asyncio.wait_for(done.wait(), 5)
@@ -69,7 +73,30 @@ async def test_a_write_that_the_fence_refuses_ends_the_process() -> None:
     async def look(_: str) -> timedelta | None:
         raise Fenced("status.epoch: never goes down")
 
-    workers = Workers(look)
+    workers = Workers(look, deposed)
     workers.wake("a")
     with pytest.raises(Fenced):
         await asyncio.wait_for(workers.until_deposed(), 5)
+
+
+async def test_an_epoch_that_somebody_forged_stops_its_incident_only() -> None:
+    done = asyncio.Event()
+
+    async def look(uid: str) -> timedelta | None:
+        if uid == "forged":
+            raise Fenced("status.epoch: never goes down")
+        done.set()
+        return None
+
+    async def still_leading() -> bool:
+        return False
+
+    workers = Workers(look, still_leading)
+    watching = asyncio.create_task(workers.until_deposed())
+    workers.wake("forged")
+    await asyncio.sleep(0)
+    workers.wake("sound")
+    await asyncio.wait_for(done.wait(), 5)
+    assert not watching.done()
+    watching.cancel()
+    await workers.close()

@@ -23,7 +23,7 @@ class OperatorProcess:
     """One running operator."""
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
-        self.log, self.port = log, _free_port()
+        self.log, self.port, self._kubeconfig = log, _free_port(), kubeconfig
         env = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
         env |= {
             "GOLDSEAM_KUBECONFIG": str(kubeconfig),
@@ -36,9 +36,17 @@ class OperatorProcess:
         with log.open("ab") as out:
             self.process = subprocess.Popen([python(), "-m", "goldseam", "run"], env=env, stdout=out, stderr=out)
 
+    def freeze(self) -> None:
+        """SIGSTOP: as a machine that hangs for a while."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
     def ready(self) -> bool:
-        """Whether `/readyz` says so."""
-        return self.get("/readyz")[0] == 200
+        """Whether `/readyz` says so, and it leads."""
+        return self.get("/readyz") == (200, "ok\n")
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its endpoints; 0 when it does not answer."""
@@ -54,6 +62,7 @@ class OperatorProcess:
         """SIGKILL."""
         self.process.kill()
         self.process.wait(10)
+        release(self._kubeconfig)
 
     def stop(self) -> int:
         """SIGTERM. Returns the exit status."""
@@ -65,9 +74,30 @@ class OperatorProcess:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
+def release(kubeconfig: Path) -> None:
+    """End the lease of a process that is no more, so that the next one need not wait until it is over."""
+    patch = '{"spec": {"holderIdentity": ""}}'
+    command = ["kubectl", "--kubeconfig", str(kubeconfig), "-n", NAMESPACE, "patch", "lease", "goldseam"]
+    subprocess.run([*command, "--type=merge", "-p", patch], capture_output=True)
+
+
+@contextmanager
+def standing_by(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
+    """A second operator, beside one that leads."""
+    operator = OperatorProcess(kubeconfig, log)
+    try:
+        eventually(lambda: operator.get("/readyz")[1].startswith("standby"), "the operator to stand by")
+        yield operator
+    finally:
+        if operator.process.poll() is None:
+            operator.process.kill()
+            operator.process.wait(10)
+
+
 @contextmanager
 def running(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
     """An operator that is ready; it is ended with the context."""
+    release(kubeconfig)  # of one that was killed by other means
     operator = OperatorProcess(kubeconfig, log)
     try:
         eventually(lambda: operator.ready() or operator.process.poll() is not None, "the operator to be ready")

@@ -24,7 +24,8 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 UNCOUNTED = re.compile(r"/(leases|events|subjectaccessreviews|tokenreviews|selfsubjectaccessreviews)(/|$|\?)")
 HOP = {"host", "content-length", "transfer-encoding", "connection", "content-encoding", "accept-encoding"}
 
-When = Literal["before", "after"]
+When = Literal["before", "after", "held"]
+"""`before`: the request never leaves. `after`: the server has answered, and nobody hears it. `held`: it leaves late."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Strike:
     when: When
     hit: Callable[[], None]
     done: threading.Event = field(default_factory=threading.Event)
+    answer: int = 0
+    """For `held`: the status with which the server answered in the end."""
 
 
 class FaultProxy:
@@ -127,11 +130,12 @@ class FaultProxy:
     async def _struck(
         self, strike: Strike, request: web.Request, ask: Callable[[], Awaitable[aiohttp.ClientResponse]]
     ) -> web.StreamResponse:
-        """Before: the request never leaves. After: the server has answered, and nobody hears it."""
         if strike.when == "after":
             answer = await ask()
             await answer.read()
         await asyncio.to_thread(strike.hit)
+        if strike.when == "held":
+            strike.answer = (await ask()).status
         if request.transport is not None:
             request.transport.close()
         return web.Response(status=503)

@@ -61,6 +61,8 @@ class Looker:
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
 
+    epoch: Callable[[], int] = lambda: 1
+    """The leader's number, which stands in every status that is written."""
     recorded: Callable[[Situation, Decision, datetime], None] = lambda *_: None
     """Is told of every decision that changes something."""
 
@@ -101,7 +103,10 @@ class Looker:
         now = self.clock.now()
         if incident.status is None:
             return await self._begin(incident, now)
-        status = self.delivery.noted(incident, incident.status)
+        status = incident.status
+        if status.epoch != self.epoch():  # before anything is read for a decision
+            incident = await self.write(incident, status)
+        status = self.delivery.noted(incident, status)
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
         decision = decide(situation, now)
@@ -128,6 +133,7 @@ class Looker:
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
         await self.refresh(source)
         await self.fleet.assess()
+        await self._stamp_rivals(incident)
         now = self.clock.now()
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
@@ -139,6 +145,19 @@ class Looker:
         if decision.reason == "Act":
             await self.ledger.spend(situation.policy_name, situation.target_name, now)
         return await self.write(incident, decision.status), decision, situation
+
+    async def _stamp_rivals(self, incident: IncidentView) -> None:
+        """No late leader writes an intent on this target any more, in whichever incident."""
+        for other in self.book.all():
+            if other.spec.target.uid == incident.spec.target.uid and other.uid != incident.uid:
+                await self.stamp(other)
+
+    async def stamp(self, incident: IncidentView) -> None:
+        """Write the leader's number, so that the API server refuses what an earlier leader still sends."""
+        if incident.status is not None and incident.status.epoch != self.epoch():
+            found = await self._read(incident)
+            if found is not None and found.status is not None:
+                await self.write(found, found.status)
 
     async def _permitted(self, s: Situation) -> Situation:
         plan = s.plan
@@ -183,7 +202,7 @@ class Looker:
             Conflict: somebody else wrote it: forget what was decided, and look again.
             Outdated: the CRD does not know what must be recorded. People are told by an Event.
         """
-        status = fitted(incident.spec, status)
+        status = fitted(incident.spec, status.model_copy(update={"epoch": self.epoch()}))
         patch = merge_patch(incident.status.dump() if incident.status else {}, status.dump())
         if not patch:
             return replace(incident, status=status)

@@ -20,6 +20,7 @@ from goldseam.engine.matching import PolicySpec
 from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
+from goldseam.errors import GoldseamError
 from goldseam.ports import AlertServer, Clock, Cluster, Json, Metrics, Notifier
 from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor
@@ -30,6 +31,7 @@ from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer, pinned_spec
 from goldseam.services.inbox import Inbox
+from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
 from goldseam.services.opener import Opener
@@ -48,6 +50,9 @@ log = structlog.get_logger("goldseam.operator")
 STILL_ALIVE = 60.0
 """Seconds without a turn of the main loop after which the operator counts as dead."""
 
+STAMPS_AT_ONCE = 20
+ENOUGH = 11.0
+"""Seconds of the lease that must be left to begin a write: as long as a request may take, and one more."""
 
 _GUARDRAILS: Json = {"apiVersion": API_VERSION, "kind": "Guardrails", "name": "cluster"}
 
@@ -72,11 +77,12 @@ class Outside:
 class Operator:
     """All services of one running operator."""
 
-    def __init__(self, outside: Outside, inbox: Inbox, namespace: str) -> None:
+    def __init__(self, outside: Outside, inbox: Inbox, namespace: str, leadership: Leadership) -> None:
         cluster, clock = outside.cluster, outside.clock
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._stopping, self._record, self._events = False, outside.record, outside.events
-        self.loaded = False
+        self._leadership = leadership
+        self.loaded, self.standby = False, True
         self._beat = clock.monotonic()
         self.book, self.catalogue = IncidentBook(), Catalogue()
         self.ledger = LedgerBook(cluster)
@@ -90,7 +96,7 @@ class Operator:
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
-        self.workers = Workers(self.looker.look)
+        self.workers = Workers(self.looker.look, leadership.deposed)
         self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
 
     def _looker(self, permissions: Permissions) -> Looker:
@@ -117,14 +123,22 @@ class Operator:
             fleet=self.fleet,
             actor=Actor(self._cluster),
             refresh=self._refresh,
-            stopping=lambda: self._stopping,
+            stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
+            epoch=lambda: self._leadership.epoch,
             recorded=self._record,
         )
 
     async def run(self) -> None:
-        """Load what was begun before, then work until cancelled."""
-        await self._load()
+        """Stand by until this process leads, load what was begun before, then work until cancelled.
+
+        Raises:
+            ExceptionGroup: a part has ended; one with `Fenced`: another process leads now.
+        """
+        await self._leadership.won()
+        self.standby = False
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._leadership.keep())
+            await self._load()
             for part in self._parts():
                 group.create_task(part)
 
@@ -141,10 +155,12 @@ class Operator:
         """One consistent list of all Incidents: open work is taken up, spent budgets are known."""
         page = await self._cluster.list(INCIDENTS)
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
+        await self._leadership.raised(i.status.epoch for i in incidents if i.status)
         await self.ledger.load(spent(iter(incidents)))
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
+        await self._stamp()
         for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace):
             self.book.put(incident)
         for lost in await unrecorded(self._cluster, self.ledger.ledger, incidents):
@@ -154,6 +170,26 @@ class Operator:
             self.workers.wake(incident.uid)
         log.info("loaded", incidents=len(incidents), open=len(self.book.all()))
         self.loaded = True
+
+    async def _stamp(self) -> None:
+        """Fence every open Incident at once. One that cannot be written now is stamped before it is looked at."""
+        slots = asyncio.Semaphore(STAMPS_AT_ONCE)
+
+        async def stamp(incident: IncidentView) -> None:
+            async with slots:
+                try:
+                    await self.looker.stamp(incident)
+                except GoldseamError as error:
+                    log.warning("not_stamped", incident=incident.title, problem=str(error))
+
+        await asyncio.gather(*(stamp(incident) for incident in self.book.all()))
+
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Whether it can do its part: work, or stand by; and a word on it."""
+        if self.standby:
+            return True, "standby: another process leads"
+        return (True, "ok") if self.loaded else (False, "the incidents have not been read yet")
 
     @property
     def alive(self) -> bool:
@@ -170,9 +206,11 @@ class Operator:
         """Begin no further write, end the looks that have begun, stop reading."""
         self._stopping = True
         await self.sources.close()
-        await self.workers.close()
+        ended = await self.workers.close()
         await self.delivery.close()
         await self.chronicle.close()
+        if ended:
+            await self._leadership.release()
 
     def _wake(self, uid: str) -> None:
         self.workers.wake(uid)

@@ -22,10 +22,11 @@ LONGEST = timedelta(seconds=60)
 class Workers:
     """The tasks of the open incidents."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Look, deposed: Callable[[], Awaitable[bool]]) -> None:
+        self._look, self._asked = look, deposed
         self._wakes: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._backing_off: set[str] = set()
         self._closing = False
         self._deposed = asyncio.Event()
 
@@ -51,10 +52,13 @@ class Workers:
             try:
                 again = await self._look(uid)
                 failures = 0
-            except Fenced:
-                log.error("deposed", incident=uid)
-                self._deposed.set()
-                break
+            except Fenced as error:
+                if await self._asked():
+                    log.error("deposed", incident=uid)
+                    self._deposed.set()
+                    break
+                failures, again = failures + 1, LONGEST  # nobody else leads: somebody forged its epoch
+                log.error("epoch_forged", incident=uid, problem=str(error))
             except Errors as error:
                 failures += 1
                 again = min(AFTER_ERROR * BACK_OFF ** min(failures - 1, 5), LONGEST)
@@ -71,7 +75,9 @@ class Workers:
     async def _rest(self, uid: str, span: timedelta, *, interruptible: bool) -> None:
         """Sleep until woken; after a failure the whole time, so that wakes make no storm of retries."""
         if not interruptible:
+            self._backing_off.add(uid)
             await asyncio.sleep(span.total_seconds())
+            self._backing_off.discard(uid)
             return
         try:
             async with asyncio.timeout(max(span.total_seconds(), 0.01)):
@@ -84,9 +90,11 @@ class Workers:
         """How many incidents have a task."""
         return len(self._tasks)
 
-    async def close(self) -> None:
-        """Let every look that has begun end, then stop."""
+    async def close(self) -> bool:
+        """Let every look that has begun end, then stop. Returns whether all did, so that no write can follow."""
         self._closing = True
+        for uid in self._backing_off:
+            self._tasks[uid].cancel()
         tasks = list(self._tasks.values())
         for event in list(self._wakes.values()):
             event.set()
@@ -94,3 +102,5 @@ class Workers:
             _, late = await asyncio.wait(tasks, timeout=15)
             for task in late:
                 task.cancel()
+            return not late
+        return True
