@@ -4,6 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
+# Two control planes side by side, but on a cluster that is lent one at a time.
+PARALLEL := $(if $(E2E_KUBECONFIG),,-n 2)
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
 .PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz bench coverage check clean
@@ -59,13 +61,13 @@ generated: venv ## generated files are as the models say
 	$(PY) -m pytest -q tests/unit/test_generated_files.py
 
 test: control-plane ## unit, component and cluster tests
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 test-fast: venv ## unit and component tests only (seconds)
 	$(PY) -m pytest tests/unit tests/component
 
 faults: control-plane ## the proofs by crashing: at every write on a toy cluster, at chosen ones on a real one
-	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/cluster/test_kills.py
+	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
 
 fuzz: venv ## random lives of an incident, for some minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py

@@ -49,8 +49,12 @@ def test_the_default_install_writes_nothing_outside_its_own_kinds(
         trouble(1, deployment="worker")
         found = reached(base_only, namespace, "Escalated")
     assert outcomes(found) == [("scale", "Refused"), ("restart", "Refused")]
-    groups = {entry["objectRef"].get("apiGroup") for entry in writes_of_operator(base_only)[before:]}
-    assert groups == {"goldseam.dev", "events.k8s.io", "authorization.k8s.io"}
+    written = [entry["objectRef"] for entry in writes_of_operator(base_only)[before:]]
+    assert {ref.get("apiGroup") for ref in written} == {
+        *("goldseam.dev", "events.k8s.io", "authorization.k8s.io", "coordination.k8s.io"),
+    }
+    leases = {(r["namespace"], r.get("name")) for r in written if r.get("apiGroup") == "coordination.k8s.io"}
+    assert leases <= {("goldseam-system", "goldseam"), ("goldseam-system", None)}
 
 
 def _says_what_is_missing(plane: Plane, namespace: str) -> None:

@@ -14,13 +14,14 @@ from tests.support.objects_on_cluster import (
     cluster_policy,
     deployment,
     effects,
+    forgotten,
     outcomes,
     policy,
     reached,
     running,
     status,
 )
-from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
+from tests.support.operator_process import OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
 from tests.support.proxy import FaultProxy, Strike, When, fault_proxy
@@ -132,5 +133,5 @@ def test_a_drain_evicts_every_pod_once_and_the_node_comes_back(
         and entry.get("responseStatus", {}).get("code") == 201
     ]
     assert len(evicted) == len(set(evicted)) > 0
-    installed.must("delete", "incidents", "--all", "-n", NAMESPACE)
+    forgotten(installed)
     next(life, None)

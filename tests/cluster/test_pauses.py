@@ -16,6 +16,7 @@ from tests.support.objects_on_cluster import (
     cluster_policy,
     deployment,
     effects,
+    forgotten,
     guardrails,
     holding,
     pause,
@@ -191,4 +192,4 @@ def test_a_drain_stops_between_two_evictions_and_goes_on_afterwards(
     eventually(lambda: evictions() > before, "the drain to go on", 60)
     trouble(0, alert="NodeTrouble", node=node)
     eventually(lambda: not installed.get("node", node)["spec"].get("unschedulable"), "the node to be back", 60)
-    installed.must("delete", "incidents", "--all", "-n", NAMESPACE)
+    forgotten(installed)

@@ -10,6 +10,7 @@ from tests.support.objects_on_cluster import (
     cluster_policy,
     deployment,
     effects,
+    forgotten,
     outcomes,
     policy,
     reached,
@@ -106,7 +107,7 @@ def test_a_node_is_drained_under_its_budget_and_comes_back(
     eventually(lambda: not installed.get("node", node)["spec"].get("unschedulable"), "the node to be back")
     found = next(i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == node)
     assert found["status"]["phase"] == "Resolved"
-    installed.must("delete", "incidents", "--all", "-n", NAMESPACE)
+    forgotten(installed)
 
 
 def test_a_ladder_that_is_used_up_is_handed_to_people(

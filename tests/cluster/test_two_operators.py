@@ -106,9 +106,10 @@ def test_the_late_intent_of_a_leader_that_hung_is_refused_and_it_ends(
             leads(second)
             running(installed, namespace, "worker", 8)
             late.set()
+            eventually(lambda: strike.answer, "the late request to be answered")
+            assert strike.answer in (409, 422), "the API server refused it"
             first.thaw()
             assert first.process.wait(60) == 1
-            assert strike.answer in (409, 422), "the API server refused it"
             assert second.ready()
             trouble(0, deployment="worker")
             reached(installed, namespace, "Resolved")

@@ -157,3 +157,9 @@ def effects(plane: Plane, namespace: str) -> list[str]:
             sub = f"/{ref['subresource']}" if ref.get("subresource") else ""
             result.append(f"{entry['verb']} {ref['resource']}{sub}")
     return result
+
+
+def forgotten(plane: Plane) -> None:
+    """Delete the incidents of nodes, once nothing is owed any more: until then the API server refuses it."""
+    command = ("delete", "incidents", "--all", "-n", "goldseam-system")
+    eventually(lambda: plane.kubectl(*command).returncode == 0, "nothing to be owed for nodes")
