@@ -7,7 +7,7 @@ FROM ${PYTHON} AS wheel
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements/dev.txt requirements/
-RUN pip install --require-hashes -r requirements/dev.txt
+RUN pip install --require-hashes --no-deps -r requirements/dev.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
@@ -17,7 +17,7 @@ FROM ${PYTHON} AS environment
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/goldseam
 COPY requirements/run.txt /tmp/run.txt
-RUN /opt/goldseam/bin/pip install --require-hashes -r /tmp/run.txt
+RUN /opt/goldseam/bin/pip install --require-hashes --no-deps -r /tmp/run.txt
 COPY --from=wheel /wheel /wheel
 RUN /opt/goldseam/bin/pip install --no-deps --no-index /wheel/*.whl \
  && /opt/goldseam/bin/pip uninstall --yes pip

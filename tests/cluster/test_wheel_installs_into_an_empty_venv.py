@@ -31,7 +31,7 @@ def test_the_wheel_runs_with_the_hashed_requirements_and_nothing_else(tmp_path: 
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     requirements = ROOT / "requirements" / "run.txt"
-    run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements)
+    run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", requirements)
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
     run(python, "-m", "pip", "check")
     assert "usage: goldseam" in run(python, "-m", "goldseam", "--help")
