@@ -85,8 +85,8 @@ def over(s: Situation, now: datetime) -> Decision | None:
     if not s.status.open_obligations():
         return _closed(s, now)
     due = [at for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None]
-    again = min((at - now for at in due), default=answers.POLL)
-    return answers.answer("wait", "Owing", s.status, max(min(again, answers.POLL), answers.SOON))
+    again = min((at - now for at in due), default=answers.IDLE)
+    return answers.answer("wait", "Owing", s.status, max(min(again, answers.IDLE), answers.SOON))
 
 
 def _closed(s: Situation, now: datetime) -> Decision:
@@ -114,7 +114,7 @@ def cleared(s: Situation, now: datetime) -> Decision | None:
         status = record.moved(status, "Monitoring", now, "the alert is Cleared; watching whether it stays away")
     left = verdict.since + s.pinned.resolve.after - now
     if left > timedelta(0):
-        return answers.answer("wait", "Monitoring", status, min(left, answers.POLL))
+        return answers.answer("wait", "Monitoring", status, min(left, answers.IDLE))
     return answers.answer("resolve", "Resolved", _resolved(status, now), answers.SOON)
 
 

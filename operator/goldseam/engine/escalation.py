@@ -108,6 +108,20 @@ def _impatient(s: Situation, now: datetime) -> Iterator[Escalation]:
         yield _crossing(s, HELD, None, f"nothing could be done for {_span(limit)}: {hold.message}", now)
 
 
+def next_at(s: Situation, now: datetime) -> datetime | None:
+    """When the next threshold will be crossed if nothing changes until then; None where none will be."""
+    status, verdict = s.status, s.status.verdict
+    if not s.tells or verdict is None or status.phase in ("Resolved", "Abandoned"):
+        return None
+    spans = [t.when.unresolved_for for t in _bound(s.runbook) if t.when is not None and t.when.unresolved_for]
+    spans += [s.pinned.escalate_after] if s.pinned.escalate_after else []
+    age = unpaused_age(status, s.spec.alert.active_at, now)
+    ends = [now + span - age for span in spans] if status.paused_since is None and verdict.state != "Cleared" else []
+    ends += [h.since + s.pinned.unknown_timeout for h in status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR]
+    ends += [verdict.since + s.pinned.unknown_timeout] if verdict.state == "Unknown" else []
+    return min((at for at in ends if at > now), default=None)
+
+
 def _open_systems(s: Situation) -> list[str]:
     labels = [s.spec.alert.labels, *(other.labels for other in s.others if other.active and other.claims)]
     systems = s.runbook.systems if s.runbook else []

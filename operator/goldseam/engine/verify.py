@@ -172,7 +172,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
 def _waited(s: Situation, step: Step, wait: Wait, now: datetime) -> Decision:
     left = step.intent_at + wait.duration - now
     if left > timedelta(0):
-        return answers.answer("wait", "Waiting", s.status, min(left, answers.POLL))
+        return answers.answer("wait", "Waiting", s.status, min(left, answers.IDLE))
     if hold := source(s, now):
         return answers.held(s, s.status, [hold], now)
     return _climb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -15,17 +16,26 @@ class IncidentBook:
 
     def __init__(self) -> None:
         self._views: dict[str, IncidentView] = {}
+        self._others: dict[str, Other] = {}
+        self._of: dict[PolicyKey, dict[str, None]] = defaultdict(dict)
 
     def put(self, incident: IncidentView) -> None:
         """Take in what was read or written."""
         if incident.over:
-            self._views.pop(incident.uid, None)
-        else:
-            self._views[incident.uid] = incident
+            self.drop(incident.uid)
+            return
+        self._views[incident.uid] = incident
+        self._others[incident.uid] = _other(incident)
+        self._of[incident.policy][incident.uid] = None
 
     def drop(self, uid: str) -> None:
-        """Forget an incident that was deleted."""
-        self._views.pop(uid, None)
+        """Forget an incident that is over, or was deleted."""
+        incident = self._views.pop(uid, None)
+        if incident is not None:
+            del self._others[uid]
+            del self._of[incident.policy][uid]
+            if not self._of[incident.policy]:
+                del self._of[incident.policy]
 
     def get(self, uid: str) -> IncidentView | None:
         """The incident of that uid."""
@@ -40,16 +50,20 @@ class IncidentBook:
 
         Also one that is resolved, for as long as the alert would re-open it; one that is abandoned only pays.
         """
-        for incident in self._views.values():
+        for incident in self.of_policy(policy):
             phase = incident.status.phase if incident.status else "Investigating"
-            mine = incident.policy == policy and target_key(incident) == target
+            mine = target_key(incident) == target
             if mine and phase != "Abandoned" and (phase != "Resolved" or incident.spec.policy_ref.uid == uid):
                 return incident
         return None
 
+    def of_policy(self, policy: PolicyKey) -> list[IncidentView]:
+        """Those of a policy of that name."""
+        return [self._views[uid] for uid in self._of.get(policy, ())]
+
     def others(self, mine: IncidentView) -> tuple[Other, ...]:
         """All incidents but this one, as far as they matter to it."""
-        return tuple(_other(incident) for incident in self._views.values() if incident.uid != mine.uid)
+        return tuple(other for uid, other in self._others.items() if uid != mine.uid)
 
 
 def target_key(incident: IncidentView) -> TargetKey:

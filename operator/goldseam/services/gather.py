@@ -93,7 +93,7 @@ class Gatherer:
     async def situation(self, incident: IncidentView, status: IncidentStatus, now: datetime) -> Situation:
         """All that is true about an incident now."""
         reads = Reads(self._cluster)
-        pinned = pinned_spec(incident, status)
+        pinned = incident.pinned
         policy, world, guardrails, pauses, responses = await asyncio.gather(
             self.policy(incident, reads),
             self._world(incident, status, reads),
@@ -224,21 +224,6 @@ def live_policy(kind: str, obj: Json) -> LivePolicy:
         return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, None, str(error))
     assert isinstance(spec, RemediationPolicySpec | ClusterRemediationPolicySpec)
     return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, spec, problem)
-
-
-def pinned_spec(incident: IncidentView, status: IncidentStatus) -> PolicySpec:
-    """The policy as it was when the incident was opened.
-
-    Raises:
-        ValidationError: the snapshot is not one that we wrote.
-    """
-    model: type[PolicySpec] = (
-        ClusterRemediationPolicySpec
-        if incident.spec.policy_ref.kind == "ClusterRemediationPolicy"
-        else RemediationPolicySpec
-    )
-    assert status.policy_snapshot is not None
-    return model.model_validate(status.policy_snapshot.spec)
 
 
 def _plan(s: Situation) -> Plan | None:

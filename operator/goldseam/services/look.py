@@ -20,7 +20,7 @@ from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
-from goldseam.ports import Clock, Cluster
+from goldseam.ports import URGENT, Clock, Cluster
 from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
@@ -31,6 +31,7 @@ from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
+from goldseam.services.waking import Pace
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
@@ -68,6 +69,7 @@ class Looker:
 
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
+        self._pace = Pace(self.clock)
 
     async def look(self, uid: str) -> timedelta | None:
         """Look at one incident.
@@ -83,13 +85,16 @@ class Looker:
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
             self.book.drop(uid)
+            self._pace.forget(uid)
             return None
         if incident is None or incident.over:
+            self._pace.forget(uid)
             return None
         try:
-            return await self._look(incident)
+            again = await self._look(incident)
         except Conflict:
             return timedelta(seconds=0.2)
+        return self._pace.again(self.book.get(uid) or incident, again)
 
     async def _read(self, known: IncidentView) -> IncidentView | None:
         found = view(await self.cluster.get(INCIDENTS, known.namespace, known.name))
@@ -104,6 +109,7 @@ class Looker:
         if incident.status is None:
             return await self._begin(incident, now)
         status = incident.status
+        URGENT.set(bool(status.open_obligations()))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
@@ -217,6 +223,7 @@ class Looker:
         self.chronicle.tell(written, incident.status)
         log.info("incident", incident=written.title, phase=status.phase, message=status.message)
         self.book.put(written)
+        self._pace.changed(written.uid)
         return written
 
 

@@ -50,9 +50,7 @@ class Opener:
     """Which node an address was found to be."""
 
     async def answered(self, source: Source) -> None:
-        """A source was read: wake what is open, open what is new."""
-        for incident in self.book.all():
-            self.wake(incident.uid)
+        """A source was read: open what is new."""
         self._seen = set()
         for name in sorted(self.catalogue.alerts_of(source.name)):
             alerts = [a for key in source.history.by_name.get(name, ()) for a in source.history.rules[key].rule.alerts]

@@ -16,7 +16,7 @@ from goldseam.api.base import API_VERSION
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
-from goldseam.engine.matching import PolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -29,7 +29,7 @@ from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
-from goldseam.services.gather import Gatherer, pinned_spec
+from goldseam.services.gather import Gatherer
 from goldseam.services.inbox import Inbox
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
@@ -37,11 +37,12 @@ from goldseam.services.look import Looker
 from goldseam.services.opener import Opener
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.registrar import Registrar
+from goldseam.services.registrar import POLICIES, Registrar
 from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
+from goldseam.services.waking import Waker
 from goldseam.services.words import Hearing
 from goldseam.services.workers import Workers
 
@@ -91,12 +92,15 @@ class Operator:
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
-        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self._heard, namespace)
+        self.registrar = Registrar(
+            inbox, self.catalogue, self.sources, self.statuses, self._heard, self._changed, namespace
+        )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
+        self.waker = Waker(self.book, self._read, self._counts, self._wake)
         self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
 
     def _looker(self, permissions: Permissions) -> Looker:
@@ -218,6 +222,7 @@ class Operator:
     async def _answered(self, source: Source) -> None:
         if not self.loaded:
             return
+        self.waker.answered(source, self.fleet.tripped)
         await self.opener.answered(source)
         await self.registrar.answered(source)
         if not self.fleet.quiet:
@@ -237,13 +242,33 @@ class Operator:
         if source is None:
             return Reading("Unknown", False, f"AlertSource {spec.source_ref.name} does not exist or is invalid")
         return source.reading(
-            spec.alert.name, lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert)
+            spec.alert.name,
+            lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert),
+            incident.spec.target.namespace or None,
         )
+
+    def _read(self, incident: IncidentView) -> Reading:
+        return self._reading(incident, incident.pinned)
+
+    def _counts(self, incident: IncidentView) -> bool:
+        runbook = self._runbook(incident)
+        return runbook is not None and any(t.when is not None and t.when.open_systems for t in runbook.thresholds)
+
+    def _changed(self, kind: str, namespace: str, name: str) -> None:
+        """Something that people wrote was changed or deleted."""
+        if kind in POLICIES:
+            self.waker.policy(PolicyKey(kind, namespace, name))
+        elif kind != "Response":
+            self.waker.everybody()
 
     def _others(self, incident: IncidentView) -> tuple[Other, ...]:
         armed = self.catalogue.armed
         others = self.book.others(incident)
-        return tuple(replace(o, policy_created=armed[o.policy].created) if o.policy in armed else o for o in others)
+        uid = incident.spec.target.uid
+        return tuple(
+            replace(o, policy_created=armed[o.policy].created) if o.target_uid == uid and o.policy in armed else o
+            for o in others
+        )
 
     def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
         """Every alert that fires, with the source that says so."""
@@ -263,5 +288,5 @@ class Operator:
     def _runbook(self, incident: IncidentView) -> RunbookSpec | None:
         if incident.status is None:
             return None
-        ref = pinned_spec(incident, incident.status).runbook_ref
+        ref = incident.pinned.runbook_ref
         return self.catalogue.runbook(ref.name if ref else None)

@@ -41,11 +41,14 @@ class Registrar:
         sources: Sources,
         statuses: Statuses,
         heard: Callable[[Json], Awaitable[None]],
+        changed: Callable[[str, str, str], None],
         home: str,
     ) -> None:
-        self._home = home
+        """`heard` is told of Responses; `changed` of what else people changed, by kind, namespace and name."""
+        self._home, self._changed = home, changed
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._heard = heard
+        self._generations: dict[tuple[str, str, str], int] = {}
         self._told: dict[str, tuple[str, int]] = {}
         self._rules: dict[str, frozenset[str]] = {}
 
@@ -58,11 +61,23 @@ class Registrar:
     async def _guarded(self, seen: Seen) -> None:
         try:
             await self._take(seen)
+            self._noticed(seen)
         except GoldseamError as error:
             log.warning("not_taken_in", kind=seen.kind, name=seen.name, problem=str(error))
             asyncio.get_running_loop().call_later(RETRY, self._again, seen)
         except Exception:
             log.exception("not_taken_in", kind=seen.kind, name=seen.name)
+
+    def _noticed(self, seen: Seen) -> None:
+        """A spec was changed, or an object is gone: what only its status says is our own."""
+        key = (seen.kind, seen.namespace, seen.name)
+        generation = None if seen.body is None else seen.body["metadata"].get("generation")
+        if self._generations.get(key) != generation:
+            self._changed(*key)
+        if generation is None:
+            self._generations.pop(key, None)
+        else:
+            self._generations[key] = generation
 
     def _again(self, seen: Seen) -> None:
         self._inbox.put(seen)

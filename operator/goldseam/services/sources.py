@@ -75,11 +75,10 @@ class Source:
         self.history = verdict.failed(self.history, problem)
         metrics.source_read(self.name, ok=False)
 
-    def reading(self, alert: str, ours: Callable[[ActiveAlert], bool]) -> verdict.Reading:
-        """The verdict on the alerts of this name that are `ours`."""
-        return verdict.verdict(
-            self.history, alert, ours, self._clock.monotonic(), self._clock.now(), self.spec.interval
-        )
+    def reading(self, alert: str, ours: Callable[[ActiveAlert], bool], namespace: str | None = None) -> verdict.Reading:
+        """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""
+        now, today = self._clock.monotonic(), self._clock.now()
+        return verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace)
 
 
 class Sources:
