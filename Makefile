@@ -73,7 +73,7 @@ faults: control-plane ## the proofs by crashing: at every write on a toy cluster
 fuzz: venv ## random lives of an incident, for some minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py
 
-bench: control-plane ## measure: make bench NAME=idle|latency
+bench: control-plane ## measure: make bench NAME=idle|latency|policies
 	@$(PY) -m benchmarks.$(NAME)
 
 coverage: venv ## branch coverage of the core

@@ -31,6 +31,7 @@ from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer
 from goldseam.services.inbox import Inbox
+from goldseam.services.judging import Judging
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
@@ -92,8 +93,9 @@ class Operator:
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
+        self.judging = Judging(self.statuses, self.catalogue, self.sources.has_rule)
         self.registrar = Registrar(
-            inbox, self.catalogue, self.sources, self.statuses, self._heard, self._changed, namespace
+            inbox, self.catalogue, self.sources, self.statuses, self.judging, self._heard, self._changed, namespace
         )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
@@ -149,7 +151,8 @@ class Operator:
     def _parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
         return (
             self.registrar.run(),
-            self.registrar.keep_checking(),
+            self.judging.run(),
+            self.judging.keep_checking(),
             self.workers.until_deposed(),
             self.retention.run(),
             self._heartbeat(),
