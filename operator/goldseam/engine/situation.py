@@ -120,6 +120,7 @@ class Other:
     uid: str
     opened: datetime
     target_uid: str
+    """Empty for an incident of another namespace: it says nothing of this one's target, nor of its debts."""
     policy: PolicyKey
     policy_created: datetime | None
     claims: bool

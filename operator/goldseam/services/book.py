@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from goldseam.engine.matching import PolicyKey, TargetKey
@@ -11,9 +12,10 @@ from goldseam.engine.views import IncidentView
 
 
 class IncidentBook:
-    """Every incident that is not over, as last read or written."""
+    """Every incident that is not over, as last read or written; `home` is where those about nodes belong."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: str) -> None:
+        self._home = home
         self._views: dict[str, IncidentView] = {}
 
     def put(self, incident: IncidentView) -> None:
@@ -43,13 +45,30 @@ class IncidentBook:
         for incident in self._views.values():
             phase = incident.status.phase if incident.status else "Investigating"
             mine = incident.policy == policy and target_key(incident) == target
-            if mine and phase != "Abandoned" and (phase != "Resolved" or incident.spec.policy_ref.uid == uid):
+            if (
+                mine
+                and at_home(incident, self._home)
+                and phase != "Abandoned"
+                and (phase != "Resolved" or incident.spec.policy_ref.uid == uid)
+            ):
                 return incident
         return None
 
     def others(self, mine: IncidentView) -> tuple[Other, ...]:
-        """All incidents but this one, as far as they matter to it."""
-        return tuple(_other(incident) for incident in self._views.values() if incident.uid != mine.uid)
+        """All incidents but this one, as far as they matter to it: of its target and debts its own namespace speaks."""
+        rest = [i for i in self._views.values() if i.uid != mine.uid and at_home(i, self._home)]
+        return tuple(_other(i) if i.namespace == mine.namespace else _elsewhere(_other(i)) for i in rest)
+
+
+def at_home(incident: IncidentView, home: str) -> bool:
+    """Whether it is where one of its policy and target belongs: elsewhere it is somebody's claim, not our record."""
+    where = incident.namespace
+    return where == (incident.spec.target.namespace or home) and incident.policy.namespace in ("", where)
+
+
+def _elsewhere(other: Other) -> Other:
+    """Whoever forges an Incident in a namespace neither holds a target of another one, nor takes over its debts."""
+    return replace(other, target_uid="", obligations=())
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -78,10 +97,10 @@ def _other(incident: IncidentView) -> Other:
     )
 
 
-def spent(incidents: Iterator[IncidentView]) -> Iterator[Spent]:
+def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:
     """What the incidents' own steps say of the budgets."""
     for incident in incidents:
         target = target_key(incident)
-        for step in incident.status.steps if incident.status else ():
+        for step in incident.status.steps if incident.status and at_home(incident, home) else ():
             if step.purpose == "Rung" and step.writes:
                 yield Spent(str(incident.policy), str(target), step.intent_at, 1)

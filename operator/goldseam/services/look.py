@@ -147,9 +147,10 @@ class Looker:
         return await self.write(incident, decision.status), decision, situation
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
-        """No late leader writes an intent on this target any more, in whichever incident."""
+        """No late leader writes an intent on this target any more, in whichever incident of its namespace."""
         for other in self.book.all():
-            if other.spec.target.uid == incident.spec.target.uid and other.uid != incident.uid:
+            same = (other.namespace, other.spec.target.uid) == (incident.namespace, incident.spec.target.uid)
+            if same and other.uid != incident.uid:
                 await self.stamp(other)
 
     async def stamp(self, incident: IncidentView) -> None:
