@@ -146,6 +146,67 @@ async def test_without_the_admission_policy_nobody_is_asked_and_no_answer_counts
     assert [hold.reason for hold in h.status.holds] == ["ResponsesUnprotected"]
 
 
+async def test_a_word_that_was_ignored_stays_ignored_though_what_it_lacked_is_there_later() -> None:
+    h = await asked()
+    binding = h.cluster.objects["validatingadmissionpolicybindings", "", "goldseam-people"]
+    h.cluster.remove("validatingadmissionpolicybindings", "", "goldseam-people")
+    await h.settle(90)
+    say(h, "Approve")
+    await h.settle(10)
+    assert answer_to(h)[0] == "Ignored"
+    h.cluster.add("validatingadmissionpolicybindings", binding)
+    await h.settle(60)
+    assert replicas(h) == 3
+    assert question(h).state == "Waiting"
+    assert answer_to(h)[0] == "Ignored"
+
+
+async def test_however_many_speak_each_is_heard_once_and_then_it_is_quiet() -> None:
+    h = await asked()
+    for number in range(20):
+        say(h, "Acknowledge", f"word-{number:02}", reason=f"no. {number}")
+    await h.settle(30)
+    heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+    assert heard == [f"jane has seen it: no. {number}" for number in range(20)]
+    assert {answer_to(h, f"word-{number:02}")[0] for number in range(20)} == {"Counted"}
+    written = len(h.cluster.writes)
+    await h.settle(20)
+    assert len(h.cluster.writes) == written
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_word_is_neither_lost_nor_heard_twice_though_the_operator_is_killed_at_any_write(after: bool) -> None:
+    points = 0
+    for point in range(1, 60):
+        h = await asked()
+        for number in range(20):
+            say(h, "Acknowledge", f"word-{number:02}", reason=f"no. {number}")
+        say(h, "Approve", "yes")
+        h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + point, after
+        if not await h.settle_through_crashes(30):
+            break
+        points += 1
+        heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+        assert sorted(heard) == sorted(f"jane has seen it: no. {n}" for n in range(20)), f"killed at write {point}"
+        assert (replicas(h), answer_to(h, "yes")[0]) == (8, "Counted"), f"killed at write {point}"
+        assert [s.action for s in h.status.steps] == ["scale"], f"killed at write {point}"
+    assert points >= 22
+
+
+async def test_a_word_whose_author_cannot_be_answered_is_heard_once_all_the_same() -> None:
+    h = await asked(mode="Act")
+    for number in range(20):
+        say(h, "Acknowledge", f"word-{number:02}", reason=f"no. {number}")
+        h.cluster.refused.add(f"responses/shop/word-{number:02}/status")
+    await h.settle(60)
+    heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+    assert len(heard) == len(set(heard))
+    h.cluster.refused.clear()
+    await h.settle(60)
+    heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+    assert sorted(heard) == sorted(f"jane has seen it: no. {n}" for n in range(20))
+
+
 async def test_an_answer_after_the_time_is_up_does_not_count() -> None:
     h = await asked(SCALE, RESTART, approval={"timeout": "1m", "onTimeout": "Skip"})
     old = question(h)

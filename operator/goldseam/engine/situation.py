@@ -59,7 +59,7 @@ class Word:
     trusted: bool = True
     """Whether its author may speak: a person, or a system account that Guardrails list."""
     counted: bool = False
-    """Whether its status says already what became of it."""
+    """Whether its status says already what became of it, be it that it was ignored."""
 
 
 @dataclass(frozen=True)
