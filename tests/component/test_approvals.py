@@ -136,9 +136,23 @@ async def test_a_delegate_that_the_guardrails_list_may_approve_and_is_recorded_a
     assert question(h).by == bot
 
 
-async def test_without_the_admission_policy_nobody_is_asked_and_no_answer_counts() -> None:
+def weaken(h: Harness, how: str, name: str) -> None:
+    """Take away what makes an admission policy refuse."""
+    kind = "validatingadmissionpolicies" if how == "no policy" else "validatingadmissionpolicybindings"
+    changed = {"only an audit": {"validationActions": ["Audit"]}, "of another policy": {"policyName": "another"}}
+    if how in changed:
+        h.cluster.edit(kind, "", name, {"spec": changed[how]})
+    else:
+        h.cluster.remove(kind, "", name)
+
+
+WEAKENED = pytest.mark.parametrize("how", ["no policy", "no binding", "only an audit", "of another policy"])
+
+
+@WEAKENED
+async def test_without_an_admission_policy_that_refuses_nobody_is_asked_and_no_answer_counts(how: str) -> None:
     h = Harness(policy(SCALE, mode="Propose"), deployment(3), "deployments")
-    h.cluster.remove("validatingadmissionpolicybindings", "", "goldseam-people")
+    weaken(h, how, "goldseam-people")
     await h.start()
     await h.open()
     await h.settle(10)
@@ -146,11 +160,32 @@ async def test_without_the_admission_policy_nobody_is_asked_and_no_answer_counts
     assert [hold.reason for hold in h.status.holds] == ["ResponsesUnprotected"]
 
 
+@WEAKENED
+async def test_an_answer_does_not_count_from_the_moment_that_the_admission_policy_refuses_nothing(how: str) -> None:
+    h = await asked()
+    say(h, "Acknowledge", "before")
+    await h.settle(5)
+    weaken(h, how, "goldseam-people")
+    say(h, "Approve")
+    await h.settle(10)
+    assert (answer_to(h, "before")[0], answer_to(h)[0]) == ("Counted", "Ignored")
+    assert replicas(h) == 3
+
+
+@WEAKENED
+async def test_nothing_is_done_from_the_moment_that_incidents_are_not_protected(how: str) -> None:
+    h = await asked(SCALE, RESTART, mode="Act")
+    assert replicas(h) == 8
+    weaken(h, how, "goldseam-incidents")
+    await h.settle(80)
+    assert [hold.reason for hold in h.status.holds] == ["IncidentsUnprotected"]
+    assert [s.action for s in h.status.steps] == ["scale"]
+
+
 async def test_a_word_that_was_ignored_stays_ignored_though_what_it_lacked_is_there_later() -> None:
     h = await asked()
     binding = h.cluster.objects["validatingadmissionpolicybindings", "", "goldseam-people"]
     h.cluster.remove("validatingadmissionpolicybindings", "", "goldseam-people")
-    await h.settle(90)
     say(h, "Approve")
     await h.settle(10)
     assert answer_to(h)[0] == "Ignored"

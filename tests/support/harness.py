@@ -92,7 +92,9 @@ class Harness:
         self.target = self.cluster.add(plural, target)
         self.plural = plural
         for name in ("goldseam-incidents", "goldseam-people"):
-            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}})
+            binding = {"policyName": name, "validationActions": ["Deny"]}
+            self.cluster.add("validatingadmissionpolicies", {"metadata": {"name": name}})
+            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}, "spec": binding})
         self.runbook = runbook
         self.reading = Reading("Firing", True, "the alert is firing", START)
         self.alert_state = "Firing"

@@ -135,7 +135,7 @@ def ignored(s: Situation, status: IncidentStatus, word: Word) -> str:
     if taken(status, word):
         return ""
     if not s.words_protected:
-        return "the admission policy goldseam-people, which checks who speaks, is not installed"
+        return "the admission policy goldseam-people, which checks who speaks, is not installed, or does not deny"
     if not word.trusted:
         return f"{word.by} is a system account, and not one of the Guardrails' approvalDelegates"
     if word.decision in ("Acknowledge", "Undo"):

@@ -11,12 +11,10 @@ from goldseam.engine.proposal import Proposal, Right
 from goldseam.engine.situation import Permission, Situation
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Access, Clock, Cluster
-from goldseam.resources import ADMISSION_BINDINGS, SERVICE_ACCOUNTS
+from goldseam.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, SERVICE_ACCOUNTS
 
 INCIDENTS_POLICY = "goldseam-incidents"
 PEOPLE_POLICY = "goldseam-people"
-REMEMBERED = 60.0
-"""Seconds for which an admission policy, once seen, is taken to be there."""
 
 
 def identity(policy: PolicyKey, service_account: str | None) -> tuple[str, tuple[str, ...]]:
@@ -71,19 +69,19 @@ class Permissions:
         return True
 
     async def in_force(self, policy: str) -> bool:
-        """Whether the binding of this admission policy is there.
+        """Whether this admission policy and its binding are there, and refuse what they do not allow.
+
+        Read anew each time: between two words, or two acts, it may go.
 
         Raises:
             GoldseamError: it could not be read.
         """
-        if self._clock.monotonic() < self._in_force_until.get(policy, float("-inf")):
-            return True
         try:
-            await self._cluster.get(ADMISSION_BINDINGS, "", policy)
+            await self._cluster.get(ADMISSION_POLICIES, "", policy)
+            binding = (await self._cluster.get(ADMISSION_BINDINGS, "", policy)).get("spec") or {}
         except NotFound:
             return False
-        self._in_force_until[policy] = self._clock.monotonic() + REMEMBERED
-        return True
+        return binding.get("policyName") == policy and "Deny" in (binding.get("validationActions") or ())
 
 
 def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:
