@@ -94,6 +94,60 @@ async def test_without_an_answer_skip_passes_over_the_rung_and_approves_nothing(
     assert h.live()["metadata"]["generation"] == 1
 
 
+async def test_nobody_is_asked_for_what_the_policy_may_not_do() -> None:
+    h = Harness(policy(SCALE, RESTART, mode="Propose"), deployment(3), "deployments")
+    h.cluster.denied.add("deployments/scale")
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    assert [(s.action, s.outcome) for s in h.status.steps] == [("scale", "Refused")]
+    assert "install the component scale" in h.status.steps[0].message
+    assert [(a.step, a.state) for a in h.status.approvals] == [("2-restart", "Waiting")]
+
+
+async def test_a_right_that_is_given_is_seen_at_once() -> None:
+    h = await paused_without_rights()
+    h.cluster.denied.clear()
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(20)
+    assert replicas(h) == 8
+
+
+async def test_what_the_policy_may_not_do_is_listed_beside_what_else_holds() -> None:
+    h = await paused_without_rights()
+    assert [hold.reason for hold in h.status.holds] == ["Paused", "PermissionMissing"]
+
+
+async def paused_without_rights() -> Harness:
+    h = Harness(policy(SCALE), deployment(3), "deployments")
+    h.cluster.denied.add("deployments/scale")
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    return h
+
+
+async def test_while_something_holds_a_yes_to_the_rights_is_remembered_for_a_while() -> None:
+    h = Harness(policy(SCALE), deployment(3), "deployments")
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    await h.start()
+    await h.open()
+    really, asked_for = h.cluster.allowed, list[str]()
+
+    async def counted(access: Any) -> bool:
+        asked_for.append(access.resource)
+        return await really(access)
+
+    h.cluster.allowed = counted  # type: ignore[method-assign]
+    await h.settle(50)
+    assert len(asked_for) == 1
+    h.cluster.denied.add("deployments/scale")
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(5)
+    assert replicas(h) == 3, "before an act it is asked anew"
+
+
 async def test_only_the_rungs_that_the_policy_lists_need_approval_in_mode_act() -> None:
     h = await asked(SCALE, RESTART, mode="Act", approval={"rungs": ["restart"]})
     await h.settle(75)

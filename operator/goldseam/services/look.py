@@ -110,6 +110,9 @@ class Looker:
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
         decision = decide(situation, now)
+        if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
+            situation = await self._permitted(situation, remembered=True)
+            decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             async with self._deciding:
                 committed = await self._commit(incident, status)
@@ -160,11 +163,11 @@ class Looker:
             if found is not None and found.status is not None:
                 await self.write(found, found.status)
 
-    async def _permitted(self, s: Situation) -> Situation:
+    async def _permitted(self, s: Situation, *, remembered: bool = False) -> Situation:
         plan = s.plan
         if not isinstance(plan, Proposal):
             return s
-        s = await self.permissions.asked(s, plan)
+        s = await self.permissions.asked(s, plan, remembered=remembered)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
         return replace(s, dry_run=await self.actor.rehearse(plan.writes, f"{s.namespace}/{s.name}"))
