@@ -27,7 +27,7 @@ class Stage:
         self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         self.policy = self.cluster.add("remediationpolicies", policy({"restart": {}}, **{"target": {}, **spec}))
         self.target = self.cluster.add("deployments", deployment())
-        self.book, self.catalogue = IncidentBook(), Catalogue()
+        self.book, self.catalogue = IncidentBook(NAMESPACE), Catalogue()
         self.problems: dict[PolicyKey, str] = {}
         self.woken: list[str] = []
         self.alerts: list[ActiveAlert] = []

@@ -92,7 +92,9 @@ class Harness:
         self.target = self.cluster.add(plural, target)
         self.plural = plural
         for name in ("goldseam-incidents", "goldseam-people"):
-            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}})
+            binding = {"policyName": name, "validationActions": ["Deny"]}
+            self.cluster.add("validatingadmissionpolicies", {"metadata": {"name": name}})
+            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}, "spec": binding})
         self.runbook = runbook
         self.reading = Reading("Firing", True, "the alert is firing", START)
         self.alert_state = "Firing"
@@ -102,7 +104,7 @@ class Harness:
 
     def _boot(self) -> None:
         """A new process: nothing is remembered but what the cluster holds."""
-        self.book, catalogue = IncidentBook(), Catalogue()
+        self.book, catalogue = IncidentBook(NAMESPACE), Catalogue()
         if self.runbook is not None:
             catalogue.runbooks["default"] = self.runbook
         self.ledger = LedgerBook(self.cluster)
@@ -153,7 +155,7 @@ class Harness:
         self._boot()
         page = await self.cluster.list(INCIDENTS)
         found = [incident for obj in page.items if (incident := view(obj)) is not None]
-        await self.ledger.load(spent(iter(found)))
+        await self.ledger.load(spent(found, NAMESPACE))
         await self.fleet.load()
         for incident in found:
             self.book.put(incident)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from goldseam.engine.matching import PolicyKey, TargetKey
@@ -12,11 +13,13 @@ from goldseam.engine.views import IncidentView
 
 
 class IncidentBook:
-    """Every incident that is not over, as last read or written."""
+    """Every incident that is not over, as last read or written; `home` is where those about nodes belong."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: str) -> None:
+        self._home = home
         self._views: dict[str, IncidentView] = {}
-        self._others: dict[str, Other] = {}
+        self._others: dict[str, tuple[str, Other, Other]] = {}
+        """Namespace, and how it matters there and elsewhere; made once for each reading, for every look asks."""
         self._of: dict[PolicyKey, dict[str, None]] = defaultdict(dict)
 
     def put(self, incident: IncidentView) -> None:
@@ -25,14 +28,16 @@ class IncidentBook:
             self.drop(incident.uid)
             return
         self._views[incident.uid] = incident
-        self._others[incident.uid] = _other(incident)
+        if at_home(incident, self._home):
+            other = _other(incident)
+            self._others[incident.uid] = (incident.namespace, other, _elsewhere(other))
         self._of[incident.policy][incident.uid] = None
 
     def drop(self, uid: str) -> None:
         """Forget an incident that is over, or was deleted."""
         incident = self._views.pop(uid, None)
         if incident is not None:
-            del self._others[uid]
+            self._others.pop(uid, None)
             del self._of[incident.policy][uid]
             if not self._of[incident.policy]:
                 del self._of[incident.policy]
@@ -52,7 +57,7 @@ class IncidentBook:
         """
         for incident in self.of_policy(policy):
             phase = incident.status.phase if incident.status else "Investigating"
-            mine = target_key(incident) == target
+            mine = target_key(incident) == target and at_home(incident, self._home)
             if mine and phase != "Abandoned" and (phase != "Resolved" or incident.spec.policy_ref.uid == uid):
                 return incident
         return None
@@ -62,8 +67,20 @@ class IncidentBook:
         return [self._views[uid] for uid in self._of.get(policy, ())]
 
     def others(self, mine: IncidentView) -> tuple[Other, ...]:
-        """All incidents but this one, as far as they matter to it."""
-        return tuple(other for uid, other in self._others.items() if uid != mine.uid)
+        """All incidents but this one, as far as they matter to it: of its target and debts its own namespace speaks."""
+        rest = ((uid, *entry) for uid, entry in self._others.items() if uid != mine.uid)
+        return tuple(near if where == mine.namespace else far for _, where, near, far in rest)
+
+
+def at_home(incident: IncidentView, home: str) -> bool:
+    """Whether it is where one of its policy and target belongs: elsewhere it is somebody's claim, not our record."""
+    where = incident.namespace
+    return where == (incident.spec.target.namespace or home) and incident.policy.namespace in ("", where)
+
+
+def _elsewhere(other: Other) -> Other:
+    """Whoever forges an Incident in a namespace neither holds a target of another one, nor takes over its debts."""
+    return replace(other, target_uid="", obligations=())
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -92,10 +109,10 @@ def _other(incident: IncidentView) -> Other:
     )
 
 
-def spent(incidents: Iterator[IncidentView]) -> Iterator[Spent]:
+def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:
     """What the incidents' own steps say of the budgets."""
     for incident in incidents:
         target = target_key(incident)
-        for step in incident.status.steps if incident.status else ():
+        for step in incident.status.steps if incident.status and at_home(incident, home) else ():
             if step.purpose == "Rung" and step.writes:
                 yield Spent(str(incident.policy), str(target), step.intent_at, 1)

@@ -123,7 +123,7 @@ class Gatherer:
             namespace_labels=await self._labels(incident, limits, policy, reads),
             operator_namespace=self._namespace,
         )
-        if words or (base.rung is not None and approvals.needed(base, base.rung)):
+        if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
@@ -143,7 +143,7 @@ class Gatherer:
         try:
             return await self._in_force(PEOPLE_POLICY)
         except GoldseamError as error:
-            reads.unknown.append(f"validatingadmissionpolicybindings/{PEOPLE_POLICY} ({error})")
+            reads.unknown.append(f"the admission policy {PEOPLE_POLICY} ({error})")
             return False
 
     async def policy(self, incident: IncidentView, reads: Reads) -> LivePolicy | None:

@@ -116,6 +116,9 @@ class Looker:
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
         decision = decide(situation, now)
+        if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
+            situation = await self._permitted(situation, remembered=True)
+            decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             async with self._deciding:
                 committed = await self._commit(incident, status)
@@ -153,9 +156,10 @@ class Looker:
         return await self.write(incident, decision.status), decision, situation
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
-        """No late leader writes an intent on this target any more, in whichever incident."""
+        """No late leader writes an intent on this target any more, in whichever incident of its namespace."""
         for other in self.book.all():
-            if other.spec.target.uid == incident.spec.target.uid and other.uid != incident.uid:
+            same = (other.namespace, other.spec.target.uid) == (incident.namespace, incident.spec.target.uid)
+            if same and other.uid != incident.uid:
                 await self.stamp(other)
 
     async def stamp(self, incident: IncidentView) -> None:
@@ -165,11 +169,11 @@ class Looker:
             if found is not None and found.status is not None:
                 await self.write(found, found.status)
 
-    async def _permitted(self, s: Situation) -> Situation:
+    async def _permitted(self, s: Situation, *, remembered: bool = False) -> Situation:
         plan = s.plan
         if not isinstance(plan, Proposal):
             return s
-        s = await self.permissions.asked(s, plan)
+        s = await self.permissions.asked(s, plan, remembered=remembered)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
         return replace(s, dry_run=await self.actor.rehearse(plan.writes, f"{s.namespace}/{s.name}"))

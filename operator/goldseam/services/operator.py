@@ -86,7 +86,7 @@ class Operator:
         self._leadership = leadership
         self.loaded, self.standby = False, True
         self._beat = clock.monotonic()
-        self.book, self.catalogue = IncidentBook(), Catalogue()
+        self.book, self.catalogue = IncidentBook(namespace), Catalogue()
         self.ledger = LedgerBook(cluster)
         self.sources = Sources(outside.source, clock, self._answered)
         permissions = Permissions(cluster, clock)
@@ -163,7 +163,7 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self._leadership.raised(i.status.epoch for i in incidents if i.status)
-        await self.ledger.load(spent(iter(incidents)))
+        await self.ledger.load(spent(incidents, self._namespace))
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
