@@ -88,11 +88,14 @@ class Opener:
             target = await self.target(policy.spec, armed.key.namespace, alert)
             if isinstance(target, NoTarget):
                 self.problem(armed.key, target.message)
-            elif self.book.handling(armed.key, policy.uid, target) is None and self._long_enough(policy, target):
+            elif self._unhandled(policy, target) and self._long_enough(policy, target):
                 await self._open_if_fresh(source, policy, target, alert)
 
     async def _policy(self, key: PolicyKey) -> Json:
         return await self.cluster.get(OURS[key.kind], key.namespace, key.name)
+
+    def _unhandled(self, policy: LivePolicy, target: TargetKey) -> bool:
+        return self.book.handling(policy.key, policy.uid, target, self.clock.now()) is None
 
     def _long_enough(self, policy: LivePolicy, target: TargetKey) -> bool:
         assert policy.spec is not None
