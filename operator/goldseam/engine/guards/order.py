@@ -51,7 +51,7 @@ RESUMING: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not 
 REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in (permission, approval))
 """In mode Observe: rights and approvals are not needed, and what is missing is part of the record."""
 
-BETWEEN_WRITES: Sequence[Guard] = (paused, unread)
+BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy)
 """Before a step's later writes: the step is under way, and half a drain is worse than a whole one."""
 
 BEFORE_UNDOING: Sequence[Guard] = (everything_paused, unread)
