@@ -81,7 +81,7 @@ def _asking(s: Situation, rung: Rung, holds: list[Hold], now: datetime) -> Decis
         status = approvals.asked(s, status, s.plan, now)
         question = status.approvals[-1]
         why = f"may Goldseam {s.plan.summary}? Answer until {question.expires_at:%H:%M} UTC: goldseam approve {s.name}"
-        status = escalation.told(s, status, f"approval-{question.step}"[:63], None, why, now)
+        status = escalation.asked(s, status, question, why, now)
     status = record.changed(status, phase="AwaitingApproval" if s.words_protected else status.phase)
     return answers.held(s, status, holds, now)
 

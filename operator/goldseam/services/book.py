@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from goldseam.api.incident import IncidentStatus
+from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
 from goldseam.engine.situation import Other, Spent
 from goldseam.engine.views import IncidentView
@@ -50,15 +52,17 @@ class IncidentBook:
         """All that are not over."""
         return list(self._views.values())
 
-    def handling(self, policy: PolicyKey, uid: str, target: TargetKey) -> IncidentView | None:
+    def handling(self, policy: PolicyKey, uid: str, target: TargetKey, now: datetime) -> IncidentView | None:
         """The incident in which the policy of this uid handles the target.
 
-        Also one that is resolved, for as long as the alert would re-open it; one that is abandoned only pays.
+        Also one that is resolved, for as long as the alert would re-open it; after that, as one that is abandoned, it
+        only pays.
         """
         for incident in self.of_policy(policy):
             phase = incident.status.phase if incident.status else "Investigating"
             mine = target_key(incident) == target and at_home(incident, self._home)
-            if mine and phase != "Abandoned" and (phase != "Resolved" or incident.spec.policy_ref.uid == uid):
+            reopens = incident.spec.policy_ref.uid == uid and may_reopen(incident.status, now)
+            if mine and phase != "Abandoned" and (phase != "Resolved" or reopens):
                 return incident
         return None
 
@@ -102,11 +106,17 @@ def _other(incident: IncidentView) -> Other:
         policy=incident.policy,
         policy_created=None,
         claims=active and status is not None and status.mode != "Observe" and not status.handed_over,
-        busy=status is not None and status.open_step() is not None,
+        busy=_acts(status),
         labels=incident.spec.alert.labels,
         active=active,
         obligations=tuple(status.open_obligations()) if status else (),
     )
+
+
+def _acts(status: IncidentStatus | None) -> bool:
+    """Whether it is at work on the target: a step that only waits, or is only written down in Observe, is not."""
+    step = status.open_step() if status is not None and status.mode != "Observe" else None
+    return step is not None and bool(step.writes)
 
 
 def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:

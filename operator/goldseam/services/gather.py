@@ -152,10 +152,12 @@ class Gatherer:
         obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
         return None if obj is None else live_policy(ref.kind, obj)
 
-    async def with_pauses(self, s: Situation, now: datetime) -> Situation:
-        """The situation with the Pauses of this moment."""
+    async def at_safe_point(self, incident: IncidentView, s: Situation, now: datetime) -> Situation:
+        """The situation with what may have changed between two writes: the Pauses and the other incidents."""
+        assert incident.status is not None
         reads = Reads(self._cluster)
         pauses = await self._pauses(s.spec.target.namespace, reads)
+        s = replace(s, status=incident.status, others=self._others(incident))
         return replace(s, pauses=pauses_in_force(pauses, s, now), unknown=tuple(reads.unknown))
 
     async def _pauses(self, namespace: str, reads: Reads) -> list[Json]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine.decide import decide
-from goldseam.engine.guards.paused import everything_paused, paused
+from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
@@ -183,18 +183,18 @@ class Looker:
         step = next(step for step in incident.status.steps if step.id == decision.step)
 
         async def may_go_on(made: int) -> bool:
-            return not self.stopping() and (made == 0 or await self._still_free(s, step))
+            return not self.stopping() and (made == 0 or await self._still_free(incident, s, step))
 
         results = await self.actor.perform(step, incident.title, may_go_on)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
         return _after(results, decision)
 
-    async def _still_free(self, s: Situation, step: Step) -> bool:
-        """A safe point between two writes: whether nobody has paused the work meanwhile. What is not known, waits."""
+    async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:
+        """A safe point between two writes: whether anything holds meanwhile. What is not known, waits."""
         now = self.clock.now()
-        s = await self.gatherer.with_pauses(s, now)
-        return not s.unknown and (everything_paused if step.purpose == "Undo" else paused)(s, now) is None
+        s = await self.gatherer.at_safe_point(incident, s, now)
+        return not holding(BEFORE_UNDOING if step.purpose == "Undo" else BETWEEN_WRITES, s, now)
 
     async def _finish(self, incident: IncidentView, s: Situation, decision: Decision, now: datetime) -> timedelta:
         if decision.status != s.status:

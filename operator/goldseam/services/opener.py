@@ -77,7 +77,7 @@ class Opener:
 
     def _has(self, armed: Armed, alert: ActiveAlert) -> bool:
         target = self._targets.get((armed.key, armed.generation, frozenset(alert.labels.items())))
-        return target is not None and self.book.handling(armed.key, armed.uid, target) is not None
+        return target is not None and self._handled(armed.key, armed.uid, target)
 
     def _forget(self, source: str) -> None:
         """An alert that stopped firing begins anew when it is back."""
@@ -104,13 +104,16 @@ class Opener:
             target = await self.target(policy.spec, armed.key.namespace, alert)
             if isinstance(target, NoTarget):
                 self.problem(armed.key, target.message)
-            elif self.book.handling(armed.key, policy.uid, target) is not None:
+            elif self._handled(policy.key, policy.uid, target):
                 self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
             elif self._long_enough(policy, target):
                 await self._open_if_fresh(source, policy, target, alert)
 
     async def _policy(self, key: PolicyKey) -> Json:
         return await self.cluster.get(OURS[key.kind], key.namespace, key.name)
+
+    def _handled(self, policy: PolicyKey, uid: str, target: TargetKey) -> bool:
+        return self.book.handling(policy, uid, target, self.clock.now()) is not None
 
     def _long_enough(self, policy: LivePolicy, target: TargetKey) -> bool:
         assert policy.spec is not None
