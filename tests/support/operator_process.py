@@ -113,15 +113,16 @@ def running(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
 def service_account(plane: Plane, home: Path, server: str = "") -> Path:
     """A kubeconfig with the ServiceAccount's token; `server` puts something else before the API server."""
     token = plane.must("create", "token", "goldseam", "-n", NAMESPACE, "--duration", "3h").strip()
-    admin = json.loads(Path(plane.kubeconfig).read_text())
-    admin["users"] = [{"name": "admin", "user": {"token": token}}]
-    direct = {"name": "direct", "cluster": dict(admin["clusters"][0]["cluster"])}
+    config = json.loads(plane.must("config", "view", "--minify", "--flatten", "-o", "json"))
+    (cluster,), (user,) = config["clusters"], config["users"]
+    direct = {"name": "direct", "cluster": dict(cluster["cluster"])}
+    user["user"] = {"token": token}
     if server:
-        admin["clusters"][0]["cluster"] = {"server": server}
-    admin["clusters"].append(direct)
-    admin["contexts"].append({"name": "direct", "context": {"cluster": "direct", "user": "admin"}})
+        cluster["cluster"] = {"server": server}
+    config["clusters"].append(direct)
+    config["contexts"].append({"name": "direct", "context": {"cluster": "direct", "user": user["name"]}})
     file = home / "operator.kubeconfig"
-    file.write_text(json.dumps(admin))
+    file.write_text(json.dumps(config))
     return file
 
 

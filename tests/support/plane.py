@@ -138,6 +138,7 @@ def control_plane(home: Path, nodes: int) -> Iterator[Plane]:
             env[name] = value
     else:
         raise AssertionError(f"the control plane did not come up; logs are in {home}/log")
+    os.environ["PATH"] = env["PATH"]  # its kubectl, also for what is called without a Plane at hand
     try:
         yield Plane(home.resolve(), env)
     finally:
