@@ -8,7 +8,7 @@ UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-
 PARALLEL := $(if $(E2E_KUBECONFIG),,-n 2)
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
-.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz bench coverage check clean
+.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz mutate bench coverage check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ faults: control-plane ## the proofs by crashing: at every write on a toy cluster
 
 fuzz: venv ## random lives of an incident, for some minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py
+
+mutate: venv ## put faults into the core that tests must notice: a fixed sample of 60, minutes; or all of MODULE=engine/verdict.py
+	@$(PY) -m tests.mutants $(if $(MODULE),$(addprefix --module ,$(MODULE)),--sample 60)
 
 bench: control-plane ## measure: make bench NAME=idle|latency|policies
 	@$(PY) -m benchmarks.$(NAME)

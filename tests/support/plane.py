@@ -121,9 +121,9 @@ class Plane:
 
 
 @contextmanager
-def control_plane(home: Path, nodes: int) -> Iterator[Plane]:
+def control_plane(home: Path, nodes: int, *options: str) -> Iterator[Plane]:
     """Start one; it ends with us, however we end: its command waits for a pipe that only we hold."""
-    command = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", str(nodes), "--dir", str(home)]
+    command = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", str(nodes), "--dir", str(home), *options]
     process = subprocess.Popen(
         [*command, "--", "sh", "-c", "env; echo up; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -31,6 +31,7 @@ class Options:
     helm: bool = False
     apiserver_args: Sequence[str] = ()
     controller_manager_args: Sequence[str] = ()
+    emulate: str = ""
 
 
 def up(home: Path, options: Options) -> Plane:
@@ -45,7 +46,8 @@ def up(home: Path, options: Options) -> Plane:
     processes.end_all(home)
     programs = {program.name: program for folder in folders for program in folder.iterdir()}
     chosen = ports.choose(home / "ports.json")
-    plane = Plane(home, chosen, programs, tuple(options.apiserver_args), tuple(options.controller_manager_args))
+    arguments = tuple(options.apiserver_args), tuple(options.controller_manager_args)
+    plane = Plane(home, chosen, programs, *arguments, emulate=options.emulate)
     try:
         _start(plane, options.nodes)
     except BaseException:
