@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.plane import Plane, eventually, python
+from tests.support.proxy import authority_of
 
 NAMESPACE = "goldseam-system"
 
@@ -111,13 +112,14 @@ def running(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
 
 
 def service_account(plane: Plane, home: Path, server: str = "") -> Path:
-    """A kubeconfig with the ServiceAccount's token; `server` puts something else before the API server."""
+    """A kubeconfig with the ServiceAccount's token; `server` puts a fault proxy before the API server."""
     token = plane.must("create", "token", "goldseam", "-n", NAMESPACE, "--duration", "3h").strip()
     admin = json.loads(Path(plane.kubeconfig).read_text())
     admin["users"] = [{"name": "admin", "user": {"token": token}}]
     direct = {"name": "direct", "cluster": dict(admin["clusters"][0]["cluster"])}
     if server:
-        admin["clusters"][0]["cluster"] = {"server": server}
+        trusted = str(authority_of(plane.home))
+        admin["clusters"][0]["cluster"] = {"server": server, "certificate-authority": trusted}
     admin["clusters"].append(direct)
     admin["contexts"].append({"name": "direct", "context": {"cluster": "direct", "user": "admin"}})
     file = home / "operator.kubeconfig"
