@@ -32,6 +32,7 @@ from tests.support.faults import (
 from tests.support.plane import Plane
 from tests.support.proxy import FaultProxy, authority_of
 
+LARGE = b'{"items": []}' + b" " * 2**18
 SCALE = "/apis/apps/v1/namespaces/shop/deployments/web/scale"
 
 
@@ -51,6 +52,10 @@ class Upstream:
         body = await request.read()
         token = request.headers.get("Authorization", "")
         self.got.append((request.method, request.path_qs, token, json.loads(body) if body else None))
+        if "large" in request.path:
+            large = web.Response(body=LARGE)
+            large.enable_compression()  # as the API server does with long answers, if it may
+            return large
         if "watch" not in request.query:
             answer = {"method": request.method, "version": self.version}
             return web.json_response(answer, status=422 if "refused" in request.path else 200)
@@ -130,6 +135,10 @@ async def test_a_request_passes_with_its_query_token_and_body(
 
 async def test_a_refusal_passes_as_it_is(operator: aiohttp.ClientSession) -> None:
     assert await patch(operator, "/apis/apps/v1/namespaces/shop/deployments/refused") == 422
+
+
+async def test_a_long_answer_passes_as_it_is(operator: aiohttp.ClientSession) -> None:
+    assert await read(operator, "/apis/goldseam.dev/v1alpha1/large") == (200, LARGE)
 
 
 async def test_only_what_changes_a_promise_is_counted(operator: aiohttp.ClientSession, proxy: FaultProxy) -> None:

@@ -7,11 +7,18 @@ from collections import Counter
 
 import pytest
 
-from tests.cluster.conftest import cluster, crds, installed
+from tests.cluster.conftest import (  # noqa: F401
+    cluster,
+    crds,
+    installed,
+    namespace,
+    operator,
+    operator_kubeconfig,
+    source,
+    trouble,
+)
 from tests.support.direct import Direct
 from tests.support.plane import Plane
-
-__all__ = ["cluster", "crds", "installed"]
 
 COUNTED: Counter[str] = Counter()
 

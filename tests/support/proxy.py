@@ -195,6 +195,7 @@ class FaultProxy:
 
     async def _ask(self, request: web.Request, body: bytes) -> aiohttp.ClientResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
+        headers["Accept-Encoding"] = "identity"  # else aiohttp asks for gzip, and a list of 128 KiB comes like that
         return await self._session.request(
             request.method, self._upstream + request.path_qs, data=body or None, headers=headers
         )
