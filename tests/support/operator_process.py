@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.plane import Plane, eventually, python
+from tests.support.proxy import authority_of
 
 NAMESPACE = "goldseam-system"
+WAITING = "import sys; from goldseam.__main__ import main; sys.stdin.readline() and sys.exit(main(['run']))"
 
 
 class OperatorProcess:
     """One running operator."""
 
-    def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *, waits: bool = False, **settings: str) -> None:
+        """With `waits` it loads its code, and nothing else until `begin` is called."""
         self.log, self.port, self._kubeconfig = log, _free_port(), kubeconfig
         env = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
         env |= {
@@ -33,8 +36,17 @@ class OperatorProcess:
             "GOLDSEAM_RECORD_DIR": str(log.parent / "recordings"),
         }
         env |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
+        command = [python(), "-c", WAITING] if waits else [python(), "-m", "goldseam", "run"]
         with log.open("ab") as out:
-            self.process = subprocess.Popen([python(), "-m", "goldseam", "run"], env=env, stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                command, env=env, stdin=subprocess.PIPE if waits else None, stdout=out, stderr=out
+            )
+
+    def begin(self) -> None:
+        """Let one that waits begin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.close()
 
     def freeze(self) -> None:
         """SIGSTOP: as a machine that hangs for a while."""
@@ -111,14 +123,14 @@ def running(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
 
 
 def service_account(plane: Plane, home: Path, server: str = "") -> Path:
-    """A kubeconfig with the ServiceAccount's token; `server` puts something else before the API server."""
+    """A kubeconfig with the ServiceAccount's token; `server` puts a fault proxy before the API server."""
     token = plane.must("create", "token", "goldseam", "-n", NAMESPACE, "--duration", "3h").strip()
     config = json.loads(plane.must("config", "view", "--minify", "--flatten", "-o", "json"))
     (cluster,), (user,) = config["clusters"], config["users"]
     direct = {"name": "direct", "cluster": dict(cluster["cluster"])}
     user["user"] = {"token": token}
     if server:
-        cluster["cluster"] = {"server": server}
+        cluster["cluster"] = {"server": server, "certificate-authority": str(authority_of(plane.home))}
     config["clusters"].append(direct)
     config["contexts"].append({"name": "direct", "context": {"cluster": "direct", "user": user["name"]}})
     file = home / "operator.kubeconfig"
