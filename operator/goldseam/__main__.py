@@ -19,7 +19,7 @@ from pathlib import Path
 import kopf
 import structlog
 
-from goldseam import logs
+from goldseam import logs, metrics
 from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.events import KubeEvents
 from goldseam.adapters.http_server import serve
@@ -133,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsProblem as problem:
         sys.stderr.write(f"goldseam: {problem}\n")
         return 2
-    logs.setup(settings.log_level, settings.log_format)
+    lines = logs.setup(settings.log_level, settings.log_format)
+    metrics.lines_dropped(lambda: lines.dropped)
     return asyncio.run(run(settings))
 
 
