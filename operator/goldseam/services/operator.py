@@ -156,7 +156,7 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self._leadership.raised(i.status.epoch for i in incidents if i.status)
-        await self.ledger.load(spent(iter(incidents)))
+        await self.ledger.load(spent(iter(incidents)), self._clock.now())
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
