@@ -67,8 +67,9 @@ test: control-plane ## unit, component and cluster tests
 test-fast: venv ## unit and component tests only (seconds)
 	$(PY) -m pytest tests/unit tests/component
 
-faults: control-plane ## the proofs by crashing: at every write on a toy cluster, at chosen ones on a real one
+faults: control-plane ## the proofs by crashing, and by what else fails: on a toy cluster, and on a real one
 	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
+	$(PY) -m pytest tests/faults
 
 fuzz: venv ## random lives of an incident, for some minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py

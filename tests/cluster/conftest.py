@@ -46,11 +46,11 @@ def installed(crds: Plane) -> Plane:
         "apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "deploy" / "kustomize" / "overlays" / "all")
     )
     crds.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
-    eventually(lambda: _protected(crds), "the admission policies to be in force")
+    eventually(lambda: protected(crds), "the admission policies to be in force")
     return crds
 
 
-def _protected(plane: Plane) -> bool:
+def protected(plane: Plane) -> bool:
     """An admission policy takes effect a moment after it is applied."""
     spec = {
         "policyRef": {"kind": "RemediationPolicy", "namespace": "default", "name": "x", "uid": "x"},
