@@ -67,7 +67,7 @@ test: control-plane ## unit, component and cluster tests
 test-fast: venv ## unit and component tests only (seconds)
 	$(PY) -m pytest tests/unit tests/component
 
-faults: control-plane ## the proofs by crashing and by bad connections: a sample of them, then the whole matrix (half an hour)
+faults: control-plane ## the proofs by crashing, and by what else fails: a sample of them, then all (half an hour)
 	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
 	$(PY) -m pytest tests/faults
 

@@ -13,18 +13,19 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import kopf
 import structlog
 
-from goldseam import logs
+from goldseam import logs, metrics
 from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.events import KubeEvents
 from goldseam.adapters.http_server import serve
 from goldseam.adapters.kube import KubeCluster, connect
+from goldseam.adapters.kubeconfig import token_file
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
 from goldseam.adapters.recorder import recorder
@@ -59,7 +60,9 @@ def _login(settings: Settings) -> kopf.ConnectionInfo | None:
     """The same credentials as our own client: a kubeconfig where one is given, else the pod's ServiceAccount."""
     if settings.kubeconfig:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)
-        return kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
+        found = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
+        token = token_file(str(settings.kubeconfig))  # kopf overlooks it
+        return replace(found, token=token.read()) if found and token else found
     return kopf.login_with_service_account(settings=kopf.OperatorSettings())
 
 
@@ -161,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsProblem as problem:
         sys.stderr.write(f"goldseam: {problem}\n")
         return 2
-    logs.setup(settings.log_level, settings.log_format)
+    lines = logs.setup(settings.log_level, settings.log_format)
+    metrics.lines_dropped(lambda: lines.dropped)
     return asyncio.run(run(settings))
 
 

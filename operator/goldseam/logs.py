@@ -1,9 +1,17 @@
-"""One stream of JSON lines for us, kopf, and every other library."""
+"""One stream of JSON lines for us, kopf, and every other library.
+
+Lines are written by a thread of their own. A pipe that nobody reads blocks whoever writes to it, and that must not be
+the loop that renews the Lease and answers the kubelet: what does not fit into the queue is dropped and counted.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import queue
 import sys
+import threading
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -19,9 +27,69 @@ _SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
 ]
 
+MOST = 2_000
+"""Lines that wait to be written; beyond them lines are dropped."""
+LAST_WORDS = 2.0
+"""Seconds that the end of the process waits for lines to be written."""
 
-def setup(level: str = "INFO", form: str = "json") -> None:
-    """Set up logging for the whole process. Tracebacks carry no local variables, for these may hold secrets."""
+
+class PatientHandler(logging.Handler):
+    """Writes to a file descriptor, and never keeps its caller waiting."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str] = queue.Queue(MOST)
+        self.dropped = 0
+        """Lines that nobody will see, because nobody read in time."""
+        self._told = 0
+        threading.Thread(target=self._write_on, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the line, or drop it; formatted here, for it speaks of the caller's context."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self.dropped += 1  # under the handler's lock
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for long: perhaps nobody reads."""
+        until = time.monotonic() + LAST_WORDS
+        while self._lines.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def _write_on(self) -> None:
+        while True:
+            self._write(self._lines.get())
+            self._lines.task_done()
+            if self.dropped > self._told:
+                lost, self._told = self.dropped - self._told, self.dropped
+                self._write(self.format(_record("lines_dropped: %d, for nobody read them in time", lost)))
+
+    def _write(self, line: str) -> None:
+        """Around Python's own buffer, whose lock a blocked thread would hold when the process ends."""
+        rest = (line + "\n").encode(errors="replace")
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:  # whoever shares it has made it so
+                time.sleep(0.05)
+            except OSError:
+                return  # the reader is gone, or the disk is full: there is nobody to tell
+
+
+def _record(message: str, *args: object) -> logging.LogRecord:
+    return logging.LogRecord("goldseam.logs", logging.WARNING, __file__, 0, message, args, None)
+
+
+def setup(level: str = "INFO", form: str = "json") -> PatientHandler:
+    """Set up logging for the whole process. Tracebacks carry no local variables, for these may hold secrets.
+
+    Returns:
+        What writes the lines.
+    """
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, _object_of_kopf],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(form)],
@@ -36,7 +104,7 @@ def setup(level: str = "INFO", form: str = "json") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    out = logging.StreamHandler(sys.stdout)
+    out = PatientHandler(sys.stdout.fileno())
     out.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [out]
@@ -44,6 +112,7 @@ def setup(level: str = "INFO", form: str = "json") -> None:
     logging.captureWarnings(True)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(quiet)
+    return out
 
 
 def _rendering(form: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.process_collector import ProcessCollector
@@ -24,6 +25,14 @@ _READ_AT = Gauge(
 _BEAT = Gauge("goldseam_heartbeat_timestamp_seconds", "When the main loop last turned.", registry=REGISTRY)
 
 _LEADS = Gauge("goldseam_leader_epoch", "This leader's number; 0 while another process leads.", registry=REGISTRY)
+_LOST_LINES = Gauge(
+    "goldseam_log_lines_dropped", "Lines of the log that nobody read in time, since the start.", registry=REGISTRY
+)
+
+
+def lines_dropped(count: Callable[[], int]) -> None:
+    """Ask there how many lines of the log were dropped."""
+    _LOST_LINES.set_function(count)
 
 
 def leads(epoch: int) -> None:

@@ -56,11 +56,11 @@ def installed(crds: Plane) -> Plane:
     crds.must("apply", "--server-side", "--force-conflicts", "-k", OVERLAY)
     crds.must("label", "namespace", "goldseam-system", MARK)
     crds.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
-    eventually(lambda: _protected(crds), "the admission policies to be in force")
+    eventually(lambda: protected(crds), "the admission policies to be in force")
     return crds
 
 
-def _protected(plane: Plane) -> bool:
+def protected(plane: Plane) -> bool:
     """An admission policy takes effect a moment after it is applied."""
     spec = {
         "policyRef": {"kind": "RemediationPolicy", "namespace": "default", "name": "x", "uid": "x"},

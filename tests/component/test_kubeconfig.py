@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from goldseam.adapters.kubeconfig import of_person
+from goldseam.adapters.kubeconfig import TOKEN_AGE, TokenFile, of_operator, of_person, token_file
 from goldseam.errors import Invalid
 
 
@@ -83,3 +83,28 @@ async def test_a_file_without_a_current_context_is_said(tmp_path: Path) -> None:
 async def test_no_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="there is no such file"):
         await reached(str(tmp_path / "never"))
+
+
+async def test_a_token_that_is_replaced_in_its_file_is_used_without_a_restart(tmp_path: Path) -> None:
+    token, now = tmp_path / "token", 100.0
+    token.write_text("first\n")
+    file = written(tmp_path / "a", "one", current="one")
+    config = json.loads(file.read_text())
+    config["users"][0]["user"] = {"tokenFile": "token"}
+    file.write_text(json.dumps(config))
+    async with await of_operator(str(file)) as api:
+        assert await api.configuration.get_api_key_with_prefix("BearerToken") == "Bearer first"
+        api.configuration.refresh_api_key_hook = TokenFile(str(token), lambda: now)
+        assert await api.configuration.get_api_key_with_prefix("BearerToken") == "Bearer first"
+        token.write_text("second")
+        now += TOKEN_AGE - 1
+        assert await api.configuration.get_api_key_with_prefix("BearerToken") == "Bearer first"
+        now += 1
+        assert await api.configuration.get_api_key_with_prefix("BearerToken") == "Bearer second"
+        token.unlink()
+        now += TOKEN_AGE
+        assert await api.configuration.get_api_key_with_prefix("BearerToken") == "Bearer second", "for want of another"
+
+
+async def test_a_token_that_stands_in_the_kubeconfig_is_in_no_file(tmp_path: Path) -> None:
+    assert token_file(str(written(tmp_path / "a", "one", current="one"))) is None

@@ -128,12 +128,24 @@ async def test_a_new_incident_follows_the_one_that_is_over() -> None:
     stage = Stage()
     stage.fire(deployment="api")
     (first,) = await stage.turn()
-    over = next(iter(stage.book.all()))
-    stage.book.drop(over.uid)
+    closed = {"phase": "Resolved", "closedAt": "2026-11-23T12:00:00Z"}
+    stage.end(first, {"policySnapshot": {"spec": stage.policy["spec"]}, **closed})
     both = await stage.turn(1)
     assert len(both) == 2
     second = next(i for i in both if i["metadata"]["name"] != first["metadata"]["name"])
     assert second["spec"]["predecessor"] == first["metadata"]["uid"]
+
+
+async def test_an_incident_that_was_restored_with_another_uid_is_taken_up_and_no_second_one_opened() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    (first,) = await stage.turn()
+    stage.book.drop(first["metadata"]["uid"])
+    stage.cluster.remove("incidents", "shop", first["metadata"]["name"])
+    kept = {key: first["metadata"][key] for key in ("name", "namespace", "labels")}
+    restored = stage.cluster.add("incidents", {"metadata": kept, "spec": first["spec"]})
+    assert len(await stage.turn()) == 1
+    assert [one.uid for one in stage.book.all()] == [restored["metadata"]["uid"]] == stage.woken[-1:]
 
 
 async def test_an_incident_of_the_same_name_that_is_open_is_adopted() -> None:

@@ -122,3 +122,18 @@ async def test_what_was_done_and_no_incident_tells_of_is_said_as_long_as_its_tar
     lost = await unrecorded(h.cluster, h.ledger.ledger, [])
     assert len(lost) == int(target_is_there)
     assert all("Deployment/shop/api" in text and "put back by hand" in text for text in lost)
+
+
+async def test_an_incident_that_was_restored_without_its_status_tells_of_nothing() -> None:
+    h = await healed()
+    restored = [{**obj, "status": None} for obj in h.cluster.all("incidents")]
+    known = [one for obj in restored if (one := view(obj)) is not None]
+    assert len(await unrecorded(h.cluster, h.ledger.ledger, known)) == 1
+
+
+async def test_the_ledger_comes_back_into_guardrails_that_were_pruned() -> None:
+    h = await healed()
+    before = next(h.cluster.all("guardrails"))["status"]["ledger"]
+    h.cluster.remove("guardrails", "", "cluster")
+    await h.start()
+    assert next(h.cluster.all("guardrails"))["status"]["ledger"] == before

@@ -30,7 +30,7 @@ def counted() -> Counter[str]:
 
 
 @pytest.fixture(scope="session")
-def direct(installed: Plane) -> Direct:
+def direct(installed: Plane) -> Direct:  # noqa: F811 - a fixture is asked for by its name
     """The API server as admin."""
     return Direct(installed)
 

@@ -156,7 +156,7 @@ class Harness:
         self._boot()
         page = await self.cluster.list(INCIDENTS)
         found = [incident for obj in page.items if (incident := view(obj)) is not None]
-        await self.ledger.load(spent(found, NAMESPACE))
+        await self.ledger.load(spent(found, NAMESPACE), self.clock.now())
         await self.fleet.load()
         for incident in found:
             self.book.put(incident)

@@ -160,6 +160,18 @@ def effects(plane: Plane, namespace: str) -> list[str]:
     return result
 
 
+def refusals(plane: Plane, namespace: str) -> list[str]:
+    """What the API server refused the operator in a namespace, as `409 patch deployments/scale`."""
+    user = "system:serviceaccount:goldseam-system:goldseam"
+    result = []
+    for entry in plane.audit():
+        ref, code = entry.get("objectRef") or {}, entry.get("responseStatus", {}).get("code", 0)
+        if entry["user"].get("username") == user and ref.get("namespace") == namespace and code >= 400:
+            sub = f"/{ref['subresource']}" if ref.get("subresource") else ""
+            result.append(f"{code} {entry['verb']} {ref['resource']}{sub}")
+    return result
+
+
 def forgotten(plane: Plane) -> None:
     """Delete the incidents of nodes, once nothing is owed any more: until then the API server refuses it."""
     command = ("delete", "incidents", "--all", "-n", "goldseam-system")

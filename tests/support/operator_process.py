@@ -9,7 +9,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,33 @@ WAITING = "import sys; from goldseam.__main__ import main; sys.stdin.readline() 
 class OperatorProcess:
     """One running operator."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *, waits: bool = False, **settings: str) -> None:
-        """With `waits` it loads its code, and nothing else until `begin` is called."""
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        *,
+        waits: bool = False,
+        env: Mapping[str, str] | None = None,
+        stdout: int | None = None,
+        **settings: str,
+    ) -> None:
+        """With `waits` it loads its code, and nothing else until `begin` is called. `env` is added to ours; `stdout` is
+        a file descriptor for what would go to `log`."""
         self.log, self.port, self._kubeconfig = log, _free_port(), kubeconfig
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
-        env |= {
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
+        ours |= {
             "GOLDSEAM_KUBECONFIG": str(kubeconfig),
             "GOLDSEAM_NAMESPACE": NAMESPACE,
             "GOLDSEAM_LISTEN_HOST": "127.0.0.1",
             "GOLDSEAM_LISTEN_PORT": str(self.port),
             "GOLDSEAM_RECORD_DIR": str(log.parent / "recordings"),
         }
-        env |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
+        ours |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
+        ours |= env or {}
         command = [python(), "-c", WAITING] if waits else [python(), "-m", "goldseam", "run"]
+        stdin = subprocess.PIPE if waits else None
         with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command, env=env, stdin=subprocess.PIPE if waits else None, stdout=out, stderr=out
-            )
+            self.process = subprocess.Popen(command, env=ours, stdin=stdin, stdout=stdout or out, stderr=out)
 
     def begin(self) -> None:
         """Let one that waits begin."""
@@ -109,10 +119,10 @@ def standing_by(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
 
 
 @contextmanager
-def running(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
+def running(kubeconfig: Path, log: Path, **options: Any) -> Iterator[OperatorProcess]:
     """An operator that is ready; it is ended with the context."""
     release(kubeconfig)  # of one that was killed by other means
-    operator = OperatorProcess(kubeconfig, log)
+    operator = OperatorProcess(kubeconfig, log, **options)
     try:
         eventually(lambda: operator.ready() or operator.process.poll() is not None, "the operator to be ready")
         assert operator.process.poll() is None, log.read_text()[-3000:]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,51 @@ from kubernetes.aio.config import ConfigException
 from goldseam.errors import Invalid
 
 DEFAULT = "~/.kube/config"
+TOKEN_AGE = 5.0
+"""Seconds after which a token's file is read again: fewer than the leader may take to renew its lease."""
+SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - where it is, not what
+
+
+class TokenFile:
+    """A token that others replace in its file, as the kubelet does: the client's hook that reads it again.
+
+    The library reads a kubeconfig's file once, and the pod's by the time of day: when that is set back by an hour, it
+    keeps the token for an hour longer, beyond its end.
+    """
+
+    def __init__(self, path: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._monotonic = Path(path), monotonic
+        self._until = float("-inf")
+
+    def __call__(self, configuration: Any) -> None:
+        """Give the client the token that is in the file now; the one before stays while the file cannot be read."""
+        now = self._monotonic()
+        if now < self._until:
+            return
+        self._until = now + TOKEN_AGE
+        if token := self.read():
+            configuration.api_key["BearerToken"] = f"Bearer {token}"
+
+    def read(self) -> str:
+        """The token; empty when there is none."""
+        try:
+            return self._path.read_text().strip()
+        except (OSError, ValueError):
+            return ""
+
+
+def token_file(kubeconfig: str) -> TokenFile | None:
+    """The file that the current context's user has the token in; None when the token stands there itself, or none."""
+    config = yaml.safe_load(Path(kubeconfig).read_text())
+    context: Any = _named(config, "contexts", config.get("current-context")).get("context") or {}
+    user: Any = _named(config, "users", context.get("user")).get("user") or {}
+    if not user.get("tokenFile") or user.get("token"):
+        return None
+    return TokenFile(str(Path(kubeconfig).parent / user["tokenFile"]))
+
+
+def _named(config: Any, what: str, name: object) -> Any:
+    return next((entry for entry in config.get(what) or [] if entry.get("name") == name), {})
 
 
 async def of_operator(kubeconfig: str | None) -> Any:
@@ -24,12 +71,15 @@ async def of_operator(kubeconfig: str | None) -> Any:
     """
     if kubeconfig:
         api, _ = await _loaded(kubeconfig, None)
+        if token := await asyncio.to_thread(token_file, kubeconfig):
+            api.configuration.refresh_api_key_hook = token
         return api
     configuration = client.Configuration()
     try:
         config.load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError) as error:
         raise Invalid(f"no connection by the pod's ServiceAccount: {error}"[:300]) from error
+    configuration.refresh_api_key_hook = TokenFile(SERVICE_ACCOUNT_TOKEN)
     return client.ApiClient(configuration=configuration)
 
 

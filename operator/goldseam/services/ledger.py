@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -25,14 +26,18 @@ class LedgerBook:
         self._cluster = cluster
         self.ledger = Ledger()
 
-    async def load(self, known: Iterable[Spent]) -> None:
-        """Read the ledger from Guardrails, and add what the incidents know."""
+    async def load(self, known: Iterable[Spent], now: datetime) -> None:
+        """Read the ledger from Guardrails, and add what the incidents know: there, too, if it was lost."""
         obj = await self._read()
         status = GuardrailsStatus.model_validate(obj.get("status") or {})
         written = [Spent(e.policy, e.target, e.last, e.count) for e in status.ledger]
         seen = {(e.policy, e.target, _hour(e.last)) for e in written}
         added = [e for e in known if (e.policy, e.target, _hour(e.last)) not in seen]
         self.ledger = Ledger(tuple(_folded([*written, *added])), status.complete_since)
+        if any(now - e.last < LONGEST for e in added):
+            entries, complete_since = _fitting(list(self.ledger.entries), now)
+            with contextlib.suppress(Conflict):  # then the next action writes all of it
+                await self._write(obj, entries, complete_since or status.complete_since)
 
     async def spend(self, policy: str, target: str, now: datetime) -> None:
         """Count one action, in Guardrails first: what is counted and not done is safe, the other way round is not.

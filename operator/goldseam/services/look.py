@@ -216,6 +216,7 @@ class Looker:
         patch = merge_patch(incident.status.dump() if incident.status else {}, status.dump())
         if not patch:
             return replace(incident, status=status)
+        patch["epoch"] = status.epoch  # in every write, for the fence to see
         body = {"metadata": {"resourceVersion": incident.resource_version, "uid": incident.uid}, "status": patch}
         try:
             obj = await self.cluster.patch(INCIDENTS, incident.namespace, incident.name, body, "status")

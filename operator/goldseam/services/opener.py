@@ -181,15 +181,23 @@ class Opener:
             return
         self.problem(policy.key, "")
         ref = reference(obj, resource.api_version, target.kind)
-        await self._open(policy, incident_spec(policy, ref, alert, await self._predecessor(policy, ref.uid)))
+        newest = await self._newest(policy, ref.uid)
+        if newest is not None and not newest.over and self.book.get(newest.uid) is None:
+            self._take_up(newest)  # restored from a backup: it was not there when we began
+        else:
+            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""))
         self._firing_since.pop((policy.key, target), None)
 
-    async def _predecessor(self, policy: LivePolicy, target_uid: str) -> str:
+    async def _newest(self, policy: LivePolicy, target_uid: str) -> IncidentView | None:
         """The newest Incident of this policy and target: one list, by labels."""
         page = await self.cluster.list(INCIDENTS, labels=f"{TARGET_LABEL}={label(target_uid)}")
         mine = [o for o in page.items if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
         mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
-        return str(mine[-1]["metadata"]["uid"]) if mine else ""
+        return view(mine[-1]) if mine else None
+
+    def _take_up(self, incident: IncidentView) -> None:
+        self.book.put(incident)
+        self.wake(incident.uid)
 
     async def _open(self, policy: LivePolicy, spec: IncidentSpec) -> None:
         namespace = spec.target.namespace or self.namespace
@@ -206,8 +214,7 @@ class Opener:
             assert incident is not None
             log.info("opened", incident=incident.title, policy=str(policy.key), target=str(spec.target))
             metrics.opened()
-            self.book.put(incident)
-            self.wake(incident.uid)
+            self._take_up(incident)
             return
 
     def concerns_target(

@@ -163,7 +163,7 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self._leadership.raised(i.status.epoch for i in incidents if i.status)
-        await self.ledger.load(spent(incidents, self._namespace))
+        await self.ledger.load(spent(incidents, self._namespace), self._clock.now())
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)

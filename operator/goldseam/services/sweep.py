@@ -50,9 +50,10 @@ async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: 
 async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[IncidentView]) -> list[str]:
     """What the ledger has of the last seven days and no Incident tells of: a sentence for each target still there.
 
-    Retention keeps an Incident for as long as the ledger counts its actions, so such a record was lost.
+    Retention keeps an Incident for as long as the ledger counts its actions, so such a record was lost. One without a
+    status tells nothing: backup tools restore it so.
     """
-    told = {str(target_key(incident)) for incident in incidents}
+    told = {str(target_key(incident)) for incident in incidents if incident.status is not None}
     lost = {entry.target: entry for entry in ledger.entries if entry.target not in told}
     return [
         f"Goldseam acted on {entry.target} for {entry.policy} at {entry.last:%Y-%m-%d %H:%M} UTC, and no Incident tells"
