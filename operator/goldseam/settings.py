@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     """How much is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json`: one object a line. `console`: for people."""
-    watch_seconds: Annotated[float, Field(ge=1, le=290)] = 120.0
+    watch_seconds: Annotated[int, Field(ge=1, le=290)] = 120
     """Each watch is opened anew after so many seconds at most. One that could not be for twice as long makes the
     process unready, and one that could not be for five times as long ends it, so that it is started again."""
     requests_per_second: Annotated[float, Field(ge=1, le=1_000)] = 100.0

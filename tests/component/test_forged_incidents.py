@@ -10,7 +10,7 @@ import pytest
 
 from goldseam.engine.views import view
 from goldseam.services.book import IncidentBook, spent, target_key
-from tests.support.harness import NAMESPACE, Harness, deployment, policy
+from tests.support.harness import NAMESPACE, START, Harness, deployment, policy
 from tests.support.objects import node
 
 SCALE = {"scale": {"replicas": 8}}
@@ -84,9 +84,9 @@ async def test_an_incident_elsewhere_does_not_handle_the_target_and_spends_no_bu
     assert forged is not None
     book = IncidentBook(NAMESPACE)
     book.put(forged)
-    assert book.handling(real.policy, real.spec.policy_ref.uid, target_key(real)) is None
+    assert book.handling(real.policy, real.spec.policy_ref.uid, target_key(real), START) is None
     book.put(real)
-    assert book.handling(real.policy, real.spec.policy_ref.uid, target_key(real)) == real
+    assert book.handling(real.policy, real.spec.policy_ref.uid, target_key(real), START) == real
     assert list(spent([forged], NAMESPACE)) == []
     assert len(list(spent([real], NAMESPACE))) == 1
 
@@ -103,5 +103,5 @@ async def test_of_nodes_only_the_operators_namespace_speaks(namespace: str, hand
     assert seen is not None
     book = IncidentBook(NAMESPACE)
     book.put(seen)
-    found = book.handling(seen.policy, seen.spec.policy_ref.uid, target_key(seen))
+    found = book.handling(seen.policy, seen.spec.policy_ref.uid, target_key(seen), START)
     assert (found is not None) is handled

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import aiohttp
+
 from goldseam.handlers.freshness import Freshness
 from goldseam.handlers.watching import PLURALS
 
@@ -44,6 +46,17 @@ def test_a_watch_that_never_began_is_late_too() -> None:
     watched = Watched()
     watched.now = 201
     assert "runbooks (no answer yet)" in watched.freshness.late
+
+
+async def test_watches_whose_connection_was_closed_and_not_made_again_are_dead() -> None:
+    watched = Watched()
+    watched.freshness.session = aiohttp.ClientSession()
+    assert watched.freshness.dead == ""
+    await watched.freshness.session.close()
+    watched.now += 29
+    assert watched.freshness.dead == "", "it may be about to log in again"
+    watched.now += 2
+    assert watched.freshness.dead == "kopf has closed its connection, and makes no other"
 
 
 def test_an_answer_about_another_kind_says_nothing() -> None:

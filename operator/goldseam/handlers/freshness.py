@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import aiohttp
 
 GOOD = 200
+GRACE = 30.0
+"""Seconds that a new login may take."""
 
 
 class Freshness:
@@ -24,6 +26,9 @@ class Freshness:
         self._reopened, self._clock = reopened, clock
         self._opened = dict.fromkeys(plurals, clock())
         self._answers = dict.fromkeys(self._opened, "no answer yet")
+        self._in_use = clock()
+        self.session: aiohttp.ClientSession | None = None
+        """The one that the watches use. kopf closes it when one of its parts has failed, and may then hang for ever."""
 
     def trace(self) -> aiohttp.TraceConfig:
         """What a session needs so that its requests are seen here."""
@@ -54,7 +59,11 @@ class Freshness:
 
     @property
     def dead(self) -> str:
-        """The watches that will not come back by themselves."""
+        """The watches that will not come back by themselves. To be asked often."""
+        if self.session is None or not self.session.closed:
+            self._in_use = self._clock()
+        if self._clock() - self._in_use > GRACE:
+            return "kopf has closed its connection, and makes no other"
         return self._older_than(5 * self._reopened)
 
     def _older_than(self, span: float) -> str:

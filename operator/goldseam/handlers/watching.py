@@ -74,7 +74,7 @@ def settings(reopened: float) -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.queueing.idle_timeout = 0.2
     chosen.watching.chunk_size = 250
-    chosen.watching.server_timeout = reopened
+    chosen.watching.server_timeout = int(reopened)  # Go parses it as a whole number
     chosen.watching.client_timeout = reopened + 10
     chosen.watching.inactivity_timeout = min(SILENCE, reopened)
     chosen.networking.request_timeout = 30
@@ -100,7 +100,7 @@ def registry(put: Callable[[Seen], None], login: Login, freshness: Freshness) ->
 
 def _session(info: kopf.ConnectionInfo, freshness: Freshness) -> kopf.AiohttpSession:
     """As kopf makes its own (`kopf/_cogs/clients/auth.py`), but that its requests are seen."""
-    session = aiohttp.ClientSession(
+    freshness.session = session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         headers=info.as_http_headers(),
         proxy=info.proxy_url,
