@@ -91,7 +91,9 @@ class Operator:
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
-        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self._heard, namespace)
+        self.registrar = Registrar(
+            inbox, self.catalogue, self.sources, self.statuses, self._heard, self.ledger.restored, namespace
+        )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)

@@ -21,6 +21,7 @@ from goldseam.services import limits, pauses
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
+from goldseam.services.ledger import NAME
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 
@@ -41,9 +42,10 @@ class Registrar:
         sources: Sources,
         statuses: Statuses,
         heard: Callable[[Json], Awaitable[None]],
+        restored: Callable[[], Awaitable[None]],
         home: str,
     ) -> None:
-        self._home = home
+        self._home, self._restored = home, restored
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._heard = heard
         self._told: dict[str, tuple[str, int]] = {}
@@ -78,6 +80,8 @@ class Registrar:
             await self._heard(seen.body) if seen.body is not None else None
         elif seen.body is not None:
             await self._other(seen.kind, seen.body)
+        elif seen.kind == "Guardrails" and seen.name == NAME:
+            await self._restored()
 
     async def _policy(self, seen: Seen) -> None:
         key = PolicyKey(seen.kind, seen.namespace, seen.name)
