@@ -171,7 +171,7 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "LedgerIncomplete",
-        "More was spent than the Guardrails' status can hold, so its oldest entries went, and the budget reaches further.",
+        "More was spent than the Guardrails' status holds: its oldest entries went, and the budget reaches that far.",
         "Wait until the budget's time is over. `status.completeSince` of the Guardrails says since when all is known.",
         "budget",
     ),
