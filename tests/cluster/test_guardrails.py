@@ -165,6 +165,22 @@ def test_a_budget_that_is_used_up_holds_the_next_target(
     assert effects(installed, worker).count("patch deployments") == 1
 
 
+def test_deleted_guardrails_come_back_with_what_was_spent(
+    installed: Plane, worker: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    trouble(1, deployment="worker")
+    acted(installed, worker)
+    before = installed.get("guardrails", "cluster")
+    installed.must("delete", "guardrails", "cluster")
+
+    def back() -> dict[str, Any]:
+        found = next(iter(installed.all("guardrails")), None) or {}
+        again = found.get("metadata", {}).get("uid") not in (None, before["metadata"]["uid"])
+        return found if again and found.get("status", {}).get("ledger") else {}
+
+    assert eventually(back, "the Guardrails to be there again")["status"]["ledger"] == before["status"]["ledger"]
+
+
 def test_a_policy_works_on_one_target_at_a_time(
     installed: Plane, worker: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:

@@ -18,6 +18,7 @@ from tests.support.objects_on_cluster import (
 )
 from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
+from tests.support.unprotected import without_protection
 
 Trouble = Callable[..., None]
 SCALE = {"scale": {"replicas": 8}, "timeout": "6s"}
@@ -65,6 +66,40 @@ def test_nothing_is_done_while_prometheus_is_down(
     alive = {"spec": {"url": installed.prometheus}}
     installed.must("patch", "alertsource", "default", "--type=merge", "-p", json.dumps(alive))
     eventually(lambda: "patch deployments" in effects(installed, namespace), "the next rung")
+
+
+def test_without_knowledge_of_the_alert_not_even_the_first_rung_is_tried(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE), pause(namespace))
+    running(installed, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    holding(installed, namespace, "Paused")
+    dead = {"spec": {"url": "http://127.0.0.1:9"}}
+    installed.must("patch", "alertsource", "default", "--type=merge", "-p", json.dumps(dead))
+    hold = holding(installed, namespace, "AlertUnknown")
+    assert (hold["guard"], "cannot connect" in hold["message"]) == ("source", True)
+    installed.must("delete", "pause", "pause", "-n", namespace)
+    eventually(
+        lambda: [h["reason"] for h in status(installed, namespace)["holds"]] == ["AlertUnknown"], "only that to hold"
+    )
+    assert effects(installed, namespace) == []
+    alive = {"spec": {"url": installed.prometheus}}
+    installed.must("patch", "alertsource", "default", "--type=merge", "-p", json.dumps(alive))
+    running(installed, namespace, "worker", 8)
+
+
+def test_while_incidents_are_not_protected_nothing_is_done(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE))
+    running(installed, namespace, "worker", 3)
+    with without_protection(installed):
+        trouble(1, deployment="worker")
+        hold = holding(installed, namespace, "IncidentsUnprotected")
+        assert "install deploy/kustomize/base" in hold["message"]
+        assert effects(installed, namespace) == []
+    running(installed, namespace, "worker", 8)
 
 
 def test_an_alert_of_another_namespace_never_counts(

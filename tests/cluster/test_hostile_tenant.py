@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.as_operator import AsOperator
 from tests.support.objects_on_cluster import (
     deployment,
     effects,
+    guardrails,
     incident,
     pause,
     policy,
@@ -23,12 +23,12 @@ from tests.support.objects_on_cluster import (
 )
 from tests.support.operator_process import OperatorProcess
 from tests.support.operator_process import running as running_operator
-from tests.support.people import Person, user
+from tests.support.people import Person, bound, user
 from tests.support.plane import Plane, eventually
+from tests.support.unprotected import without_protection
 
 Trouble = Callable[..., None]
 SCALE = {"scale": {"replicas": 8}, "timeout": "120s"}
-BINDING = "validatingadmissionpolicybinding/goldseam-incidents"
 
 
 @pytest.fixture
@@ -100,21 +100,95 @@ def test_a_tenants_pauses_and_answers_count_in_its_own_name_and_namespace_only(
 
 
 @pytest.fixture
+def victim(installed: Plane, namespace: str) -> Iterator[str]:
+    """Another tenant's namespace, with a Deployment and a policy."""
+    name = f"{namespace}-victim"
+    installed.must("create", "namespace", name)
+    installed.apply(deployment(name, "worker"), policy(name, SCALE))
+    running(installed, name, "worker", 3)
+    yield name
+    installed.must("delete", "namespace", name, "--wait=false")
+
+
+def test_a_tenant_that_uses_up_its_budget_takes_nothing_from_another(
+    installed: Plane, namespace: str, victim: str, operator: OperatorProcess, trouble: Trouble, mallory: Person
+) -> None:
+    calm = {"percent": 100, "atLeast": 50}  # three unhealthy targets of three would stop everybody
+    installed.apply(guardrails(budgets={"namespace": [{"count": 1, "per": "1h"}]}, breaker=calm))
+    for name in ("worker", "other"):
+        installed.apply(deployment(namespace, name))
+        running(installed, namespace, name, 3)
+    greedy = policy(namespace, SCALE, limits={"concurrent": 5, "cooldown": "0s"})
+    assert mallory.create(greedy).returncode == 0
+    trouble(1, deployment="worker")
+    running(installed, namespace, "worker", 8)
+    trouble(1, deployment="other")
+    eventually(lambda: "NamespaceBudget" in held(installed, namespace), "the budget to be used up")
+    assert mallory("delete", "rempol", "heal", "-n", namespace).returncode == 0
+    again = policy(namespace, SCALE, name="fresh", limits={"concurrent": 5, "cooldown": "0s"})
+    assert mallory.create(again).returncode == 0
+    eventually(
+        lambda: any(i["spec"]["policyRef"]["name"] == "fresh" and i.get("status", {}).get("holds")
+                    for i in installed.all("incidents", namespace)), "the new policy to be held too",
+    )  # fmt: skip
+    trouble(1, deployment="worker", namespace=victim)
+    running(installed, victim, "worker", 8)
+    assert effects(installed, namespace) == ["patch deployments/scale"]
+
+
+def held(plane: Plane, namespace: str) -> set[str]:
+    """The reasons of all that holds in the namespace."""
+    return {h["reason"] for i in plane.all("incidents", namespace) for h in i.get("status", {}).get("holds", [])}
+
+
+def test_a_tenant_neither_changes_nor_removes_the_pauses_of_others(
+    installed: Plane, namespace: str, victim: str, source: str, mallory: Person
+) -> None:
+    jane = bound(installed, user(installed, "jane@aurum.com"), "goldseam-oncall", namespace)
+    everywhere = pause("goldseam-system", cluster=True)
+    installed.apply(everywhere, pause(victim))
+    assert jane.create(pause(namespace, by=jane.name)).returncode == 0
+    change = ("--type=merge", "-p", '{"spec": {"until": "2020-01-01T00:00:00Z"}}')
+    for where in ("goldseam-system", victim):
+        assert "forbidden" in mallory("delete", "pause", "pause", "-n", where).stderr
+        assert "forbidden" in mallory("patch", "pause", "pause", "-n", where, *change).stderr
+    assert f"spec.by must be who you are: {mallory.name}" in mallory(
+        "patch", "pause", "pause", "-n", namespace, *change
+    ).stderr  # fmt: skip
+    for where in ("goldseam-system", victim, namespace):
+        assert "until" not in installed.get("pause", "pause", where)["spec"]
+
+
+def test_a_debt_is_paid_though_an_incident_forged_elsewhere_claims_it(
+    installed: Plane,
+    namespace: str,
+    victim: str,
+    source: str,
+    trouble: Trouble,
+    mallory: Person,
+    operator_kubeconfig: Path,
+    tmp_path: Path,
+) -> None:
+    trouble(1, deployment="worker", namespace=victim)
+    with running_operator(operator_kubeconfig, tmp_path / "before.log"):
+        eventually(lambda: status(installed, victim).get("owes") == 1, "a debt")
+        running(installed, victim, "worker", 8)
+    with without_protection(installed):
+        later = {"detectedAt": "2099-01-01T00:00:00Z"}
+        forge(mallory, installed, namespace, victim, phase="Fixing", epoch=2**50, kpis=later)
+        with running_operator(operator_kubeconfig, tmp_path / "after.log"):
+            trouble(0, deployment="worker", namespace=victim)
+            running(installed, victim, "worker", 3)
+            eventually(lambda: status(installed, victim).get("owes") == 0, "the debt to be settled")
+    assert [o["state"] for o in status(installed, victim)["obligations"]] == ["Paid"]
+    assert "epoch_forged" in (tmp_path / "after.log").read_text()
+
+
+@pytest.fixture
 def unprotected(installed: Plane, namespace: str) -> Iterator[None]:
     """The admission policy that protects Incidents is gone."""
-    kept = yaml.safe_load(installed.must("get", BINDING, "-o", "yaml"))
-    kept["metadata"] = {"name": kept["metadata"]["name"], "labels": kept["metadata"]["labels"]}
-    installed.must("delete", BINDING)
-    yield
-    installed.must("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(kept))
-    probe = named("p", "default")
-
-    def in_force() -> bool:
-        spec = forged_spec({"metadata": {"name": "x", "namespace": "default", "uid": "x"}}, "default")
-        done = installed.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps({**probe, "spec": spec}))
-        return "goldseam-incidents" in done.stderr
-
-    eventually(in_force, "the admission policy to be in force again")
+    with without_protection(installed):
+        yield
 
 
 def named(name: str, namespace: str) -> dict[str, Any]:
@@ -168,7 +242,7 @@ def test_even_without_the_admission_policy_a_forged_incident_reaches_nothing_out
         installed.must("delete", "namespace", victim, "--wait=false")
 
 
-def forge(mallory: Person, plane: Plane, namespace: str, victim: str) -> None:
+def forge(mallory: Person, plane: Plane, namespace: str, victim: str, **status: Any) -> None:
     """An Incident in the tenant's namespace that claims to owe the scaling down of somebody else's Deployment."""
     target = plane.get("deployment", "worker", victim)
     spec = forged_spec(target, victim)
@@ -182,6 +256,6 @@ def forge(mallory: Person, plane: Plane, namespace: str, victim: str) -> None:
     forged = {
         "phase": "Abandoned", "mode": "Act", "owes": 1, "obligations": [owed],
         "policySnapshot": {"spec": policy(victim, SCALE)["spec"]},
-        "kpis": {"detectedAt": "2026-01-01T00:00:00Z"},
+        "kpis": {"detectedAt": "2026-01-01T00:00:00Z"}, **status,
     }  # fmt: skip
     assert write_status(mallory, namespace, "f", forged) == ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from goldseam.engine.alerts import ActiveAlert
-from tests.support.harness import Harness, deployment, policy
+from goldseam.services.inbox import Inbox, Seen
+from goldseam.services.registrar import Registrar
+from tests.support.harness import NAMESPACE, Harness, deployment, policy
 
 SCALE = {"scale": {"replicas": 8}}
 
@@ -114,3 +117,54 @@ async def test_an_alert_storm_stops_the_acting_survives_a_restart_and_re_arms() 
     await h.settle(5 * 60 + 11 * 60)
     assert h.live()["spec"]["replicas"] == 8
     assert h.cluster.objects["guardrails", "", "cluster"]["status"]["storm"]["state"] == "Armed"
+
+
+class Nobody:
+    """What the registrar does not need for Guardrails."""
+
+
+def registrar(h: Harness, inbox: Inbox) -> Registrar:
+    nobody: Any = Nobody()
+    return Registrar(inbox, nobody, nobody, nobody, nobody, h.ledger.restored, NAMESPACE)
+
+
+async def test_deleted_guardrails_come_back_at_once_with_what_was_spent() -> None:
+    h = await acted()
+    ledger = guardrails_status(h)["ledger"]
+    assert len(ledger) == 1
+    h.cluster.remove("guardrails", "", "cluster")
+    inbox = Inbox()
+    inbox.put(Seen("Guardrails", "", "cluster", None))
+    running = asyncio.create_task(registrar(h, inbox).run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()
+    assert guardrails_status(h)["ledger"] == ledger
+
+
+async def test_guardrails_that_somebody_made_again_get_the_ledger_and_keep_their_spec() -> None:
+    h = await acted()
+    ledger = guardrails_status(h)["ledger"]
+    spec = {"retention": {"age": "168h"}}
+    h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": spec})
+    await h.ledger.restored()
+    assert guardrails_status(h)["ledger"] == ledger
+    assert h.cluster.objects["guardrails", "", "cluster"]["spec"] == spec
+
+
+async def test_a_ledger_that_is_written_already_is_not_written_over() -> None:
+    h = await acted()
+    newer = [{"policy": "p", "target": "Deployment/a/b", "last": "2026-11-23T12:00:00Z", "count": 5}]
+    h.cluster.edit("guardrails", "", "cluster", {"status": {"ledger": newer}})
+    await h.ledger.restored()
+    assert guardrails_status(h)["ledger"] == newer
+
+
+async def acted() -> Harness:
+    return await lived(await ready())
+
+
+def guardrails_status(h: Harness) -> dict[str, Any]:
+    found: dict[str, Any] = h.cluster.objects["guardrails", "", "cluster"]["status"]
+    return found

@@ -11,6 +11,7 @@ from goldseam.engine.matching import PolicyKey
 from goldseam.engine.situation import Other
 from goldseam.services.sweep import sweep
 from tests.support.harness import NAMESPACE, Harness
+from tests.support.toycluster import Killed
 
 Json = dict[str, Any]
 
@@ -169,6 +170,25 @@ async def test_a_cordon_of_ours_without_an_incident_is_adopted_and_undone() -> N
     await h.settle(30)
     assert not h.live()["spec"].get("unschedulable")
     assert h.status.owes == 0
+
+
+async def test_a_cordon_is_adopted_though_the_operator_is_killed_between_the_two_writes() -> None:
+    h = await opened({"drain": {}})
+    await h.settle(20)
+    name = next(h.cluster.all("incidents"))["metadata"]["name"]
+    h.cluster.remove("incidents", NAMESPACE, name)
+    await h.start()
+    h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + 1, True
+    with pytest.raises(Killed):
+        await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE)
+    h.cluster.kill_at = None
+    await h.start()
+    adopted = await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE)
+    assert [incident.spec.target.name for incident in adopted] == ["n1"]
+    h.book.put(adopted[0])
+    await h.settle(30)
+    assert not h.live()["spec"].get("unschedulable")
+    assert (h.status.phase, h.status.owes) == ("Abandoned", 0)
 
 
 async def test_a_cordon_of_a_person_or_of_an_open_incident_is_not_adopted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -46,6 +47,28 @@ async def test_an_incident_goes_after_its_age_and_not_before() -> None:
     assert (await tidy.round(), left(h)) == (0, 1)
     h.clock.moment += DAYS_31
     assert (await tidy.round(), left(h)) == (1, 0)
+
+
+async def test_it_tidies_as_soon_as_it_is_started() -> None:
+    h = await healed()
+    h.clock.moment += DAYS_31
+    tidying = asyncio.create_task(Retention(h.cluster, h.clock).run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not tidying.done()
+    tidying.cancel()
+    assert left(h) == 0
+
+
+async def test_an_incident_that_was_never_begun_goes_after_the_same_age() -> None:
+    h = await healed()
+    one = next(h.cluster.all("incidents"))
+    meta = {"name": "never-begun", "namespace": "shop", "uid": "never-begun"}
+    h.cluster.add("incidents", {key: value for key, value in one.items() if key != "status"} | {"metadata": meta})
+    h.clock.moment += DAYS_8
+    assert (await Retention(h.cluster, h.clock).round(), left(h)) == (0, 2)
+    h.clock.moment += DAYS_31
+    assert (await Retention(h.cluster, h.clock).round(), left(h)) == (2, 0)
 
 
 async def test_an_age_of_the_guardrails_counts() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import get_args
 
 import goldseam
-from goldseam.api.incident import Outcome, Phase
+from goldseam.api.incident import ApprovalRecord, Outcome, Phase
+from goldseam.engine import escalation
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.events import EVENTS
 from goldseam.engine.reasons.holds import HOLDS
+from goldseam.engine.reasons.people import ANSWERS, DECISIONS, THRESHOLDS
 from goldseam.engine.reasons.places import GUARD_OF, SAYS, sentence
 from goldseam.engine.reasons.refusals import REFUSALS
 
@@ -89,6 +91,32 @@ def test_what_happens_is_in_the_table_under_the_name_that_people_see() -> None:
     assert same(said, {entry.name for entry in EVENTS}) == (set(), set())
 
 
+def test_every_threshold_at_which_people_are_told_is_in_the_table() -> None:
+    named = {value for name, value in vars(escalation).items() if name.isupper() and isinstance(value, str)}
+    texts = [node for call in calls("engine", "told") for a in call.args[2:3] for node in ast.walk(a)]
+    built = [pattern(node) for node in texts if isinstance(node, ast.JoinedStr)]
+    said = {found.replace("[A-Za-z]+", "STEP") for found in built if found}
+    assert said == {r"approval\-STEP", r"notify\-STEP"}
+    assert named | {one.replace("\\", "") for one in said} == {entry.name for entry in THRESHOLDS}
+
+
+def test_every_state_of_a_question_and_of_an_answer_is_in_the_table() -> None:
+    questions = get_args(ApprovalRecord.model_fields["state"].annotation)
+    assert {entry.name for entry in ANSWERS if entry.source == "approval"} == set(questions)
+    written = (SOURCE / "services" / "words.py").read_text()
+    answers = {entry.name for entry in ANSWERS if entry.source == "Response"}
+    assert answers == set(re.findall(r'"state": "(\w+)" if ignored else "(\w+)"', written)[0])
+
+
+def test_every_reason_of_the_metric_of_decisions_is_a_holds_or_in_the_table() -> None:
+    said = set()
+    for call in calls("engine", "answer", "Decision"):
+        if len(call.args) > 1:
+            said |= {found for node in ast.walk(call.args[1]) if (found := pattern(node)) and found[0].isupper()}
+    assert len(said) > 20
+    assert same(said, {entry.name for entry in DECISIONS}) == (set(), set())
+
+
 def test_every_guard_says_in_its_first_sentence_when_it_holds_and_in_the_table_what() -> None:
     asked = [guard.__name__ for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)]
     assert set(asked) | {"judged"} == set(SAYS)
@@ -98,7 +126,7 @@ def test_every_guard_says_in_its_first_sentence_when_it_holds_and_in_the_table_w
 
 
 def test_every_reason_that_holds_work_says_what_to_do() -> None:
-    for entry in (*HOLDS, *REFUSALS):
+    for entry in (*HOLDS, *REFUSALS, *THRESHOLDS):
         assert entry.meaning.endswith("."), entry
         assert entry.remedy.endswith("."), entry
     names = [(e.source, e.name) for e in (*HOLDS, *CONDITIONS)] + [("event", e.name) for e in EVENTS]

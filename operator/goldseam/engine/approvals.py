@@ -80,13 +80,10 @@ def _timely(question: ApprovalRecord, now: datetime) -> ApprovalRecord:
 
 
 def _taken(s: Situation, status: IncidentStatus, word: Word, now: datetime) -> IncidentStatus:
-    if (
-        ignored(s, status, word)
-        or taken(status, word)
-        or (word.decision == "Acknowledge" and _busy_listening(s, status))
-    ):
+    if ignored(s, status, word) or taken(status, word) or (word.decision == "Acknowledge" and _heard_enough(s, status)):
         return status
     said = ResponseRecord(uid=word.uid, decision=word.decision, by=word.by, at=word.at, reason=record.cut(word.reason))
+    # beyond what fits go the oldest, and before all others those whose authors know already what became of it
     old = [r for r in status.responses if r.uid not in _untold(s)]
     kept = [*old, *(r for r in status.responses if r.uid in _untold(s)), said][-KEPT:]
     status = record.changed(status, responses=kept)
@@ -112,7 +109,7 @@ def _untold(s: Situation) -> set[str]:
     return {word.uid for word in s.words if not word.counted}
 
 
-def _busy_listening(s: Situation, status: IncidentStatus) -> bool:
+def _heard_enough(s: Situation, status: IncidentStatus) -> bool:
     """Many were heard whose authors are not told yet: what stops nothing waits, and leaves room for what does."""
     return sum(r.uid in _untold(s) for r in status.responses) >= KEPT // 2
 

@@ -59,6 +59,12 @@ class LedgerBook:
             self.ledger = Ledger(tuple(entries), complete_since)
             return
 
+    async def restored(self) -> None:
+        """Somebody deleted Guardrails: make it again, with what has been spent. A ledger that is written stays."""
+        obj = await self._read()
+        if self.ledger.entries and not (obj.get("status") or {}).get("ledger"):
+            await self._write(obj, list(self.ledger.entries), self.ledger.complete_since)
+
     async def _read(self) -> Json:
         try:
             return await self._cluster.get(GUARDRAILS, "", NAME)

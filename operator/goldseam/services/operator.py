@@ -38,7 +38,7 @@ from goldseam.services.look import Looker
 from goldseam.services.opener import Opener
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.registrar import POLICIES, Registrar
+from goldseam.services.registrar import POLICIES, Registrar, Tell
 from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
@@ -94,9 +94,8 @@ class Operator:
         self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
         self.judging = Judging(self.statuses, self.catalogue, self.sources.has_rule)
-        self.registrar = Registrar(
-            inbox, self.catalogue, self.sources, self.statuses, self.judging, self._heard, self._changed, namespace
-        )
+        tell = Tell(heard=self._heard, changed=self._changed, restored=self.ledger.restored)
+        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self.judging, tell, namespace)
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)

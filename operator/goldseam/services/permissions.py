@@ -16,7 +16,7 @@ from goldseam.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, SERVICE_A
 INCIDENTS_POLICY = "goldseam-incidents"
 PEOPLE_POLICY = "goldseam-people"
 REMEMBERED = 60.0
-"""Seconds for which a yes is shown on a held incident. A no, and what an act needs, is asked anew each time."""
+"""Seconds for which a yes is shown on an incident that is held. A no is asked for anew each time, as before an act."""
 
 
 def identity(policy: PolicyKey, service_account: str | None) -> tuple[str, tuple[str, ...]]:

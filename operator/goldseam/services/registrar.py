@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -22,6 +23,7 @@ from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
 from goldseam.services.judging import Judging
+from goldseam.services.ledger import NAME
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 
@@ -29,6 +31,18 @@ log = structlog.get_logger("goldseam.registrar")
 
 POLICIES = ("RemediationPolicy", "ClusterRemediationPolicy")
 RETRY = 10.0
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Who is told of what was seen."""
+
+    heard: Callable[[Json], Awaitable[None]]
+    """Every Response."""
+    changed: Callable[[str, str, str], None]
+    """What else people changed, by kind, namespace and name."""
+    restored: Callable[[], Awaitable[None]]
+    """The Guardrails are gone."""
 
 
 class Registrar:
@@ -41,15 +55,12 @@ class Registrar:
         sources: Sources,
         statuses: Statuses,
         judging: Judging,
-        heard: Callable[[Json], Awaitable[None]],
-        changed: Callable[[str, str, str], None],
+        tell: Tell,
         home: str,
     ) -> None:
-        """`heard` is told of Responses; `changed` of what else people changed, by kind, namespace and name."""
-        self._home, self._changed = home, changed
+        self._home, self._tell = home, tell
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._judging = judging
-        self._heard = heard
         self._generations: dict[tuple[str, str, str], int] = {}
         self._told: dict[str, tuple[str, int]] = {}
         self._rules: dict[str, frozenset[str]] = {}
@@ -75,7 +86,7 @@ class Registrar:
         key = (seen.kind, seen.namespace, seen.name)
         generation = None if seen.body is None else seen.body["metadata"].get("generation")
         if self._generations.get(key) != generation:
-            self._changed(*key)
+            self._tell.changed(*key)
         if generation is None:
             self._generations.pop(key, None)
         else:
@@ -92,9 +103,11 @@ class Registrar:
         elif seen.kind == "Runbook":
             await self._runbook(seen)
         elif seen.kind == "Response":
-            await self._heard(seen.body) if seen.body is not None else None
+            await self._tell.heard(seen.body) if seen.body is not None else None
         elif seen.body is not None:
             await self._other(seen.kind, seen.body)
+        elif seen.kind == "Guardrails" and seen.name == NAME:
+            await self._tell.restored()
 
     def _policy(self, seen: Seen) -> None:
         """Armed at once: however many wait to be judged, none waits for its alert because of that."""

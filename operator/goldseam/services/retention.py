@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.incident import IncidentStatus
 from goldseam.engine.retention import Past, expendable
 from goldseam.engine.views import view
 from goldseam.errors import Conflict, GoldseamError, NotFound
@@ -31,13 +32,13 @@ class Retention:
         self._cluster, self._clock = cluster, clock
 
     async def run(self) -> None:
-        """Go round, for ever."""
+        """Go round, for ever: at once, for an operator that is restarted often must tidy too."""
         while True:
-            await asyncio.sleep(EVERY)
             try:
                 await self.round()
             except GoldseamError as error:
                 log.warning("not_tidied", problem=str(error))
+            await asyncio.sleep(EVERY)
 
     async def round(self) -> int:
         """Delete what may go. Returns how many Incidents went."""
@@ -66,8 +67,8 @@ class Retention:
         return None if problem else spec
 
     async def _past(self) -> list[Past]:
-        views = [view(obj) for obj in (await self._cluster.list(INCIDENTS)).items]
-        return [Past(i.uid, i.namespace, i.name, i.status) for i in views if i is not None and i.status and i.over]
+        found = [_past(obj) for obj in (await self._cluster.list(INCIDENTS)).items]
+        return [past for past in found if past is not None]
 
     async def _delete(self, namespace: str, name: str, uid: str) -> None:
         await self._ignore_gone(self._cluster.delete(INCIDENTS, namespace, name, uid))
@@ -77,3 +78,14 @@ class Retention:
             await deleting
         except (NotFound, Conflict):
             return
+
+
+def _past(obj: Json) -> Past | None:
+    """The Incident, if it is over; also one that was created, never begun, and not taken up since."""
+    incident = view(obj)
+    if incident is None:
+        return None
+    status = incident.status if incident.over else None
+    if not obj.get("status"):
+        status = IncidentStatus(closed_at=datetime.fromisoformat(incident.created))
+    return None if status is None else Past(incident.uid, incident.namespace, incident.name, status)

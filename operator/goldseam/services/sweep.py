@@ -82,11 +82,13 @@ async def _adopt(cluster: Cluster, node: Json, now: datetime, namespace: str) ->
         alert=AlertRecord(name="unknown", active_at=now),
         predecessor=str(metadata(node).get("resourceVersion", "")),
     )
+    body = manifest(spec, namespace)
     try:
-        created = view(await cluster.create(INCIDENTS, namespace, manifest(spec, namespace)))
-    except AlreadyExists:
+        created = view(await cluster.create(INCIDENTS, namespace, body))
+    except AlreadyExists:  # the operator was killed before it wrote the status
+        created = view(await cluster.get(INCIDENTS, namespace, body["metadata"]["name"]))
+    if created is None or created.status is not None:
         return None
-    assert created is not None
     body = {"metadata": {"resourceVersion": created.resource_version}, "status": _status(ref, was, now).dump()}
     return view(await cluster.patch(INCIDENTS, namespace, created.name, body, "status"))
 

@@ -171,8 +171,8 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "LedgerIncomplete",
-        "The record of what was spent (the Guardrails' status) was lost, so a budget cannot be checked.",
-        "Wait until the budget's time is over. The message on the Guardrails says what was lost.",
+        "More was spent than the Guardrails' status holds: its oldest entries went, and the budget reaches that far.",
+        "Wait until the budget's time is over. `status.completeSince` of the Guardrails says since when all is known.",
         "budget",
     ),
     Entry("Concurrent", "The policy is at work on `limits.concurrent` other targets.", NOTHING, "budget"),

@@ -16,6 +16,7 @@ from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.entry import Entry
 from goldseam.engine.reasons.events import EVENTS
 from goldseam.engine.reasons.holds import HOLDS
+from goldseam.engine.reasons.people import ANSWERS, DECISIONS, THRESHOLDS
 from goldseam.engine.reasons.places import SAYS, sentence
 from goldseam.engine.reasons.refusals import REFUSALS
 from goldseam.engine.trips import share_tripped
@@ -124,6 +125,12 @@ def reasons() -> str:
     lines += _section("Conditions", about, CONDITIONS, "condition")
     about = "In an Incident's timeline and steps, and as Kubernetes Events."
     lines += _section("Events and outcomes", about, EVENTS, "")
+    about = "In the subject of each message to people; any other is a threshold of your Runbook by its name."
+    lines += _section("Why people are told", about, THRESHOLDS, "")
+    about = "In `status.approvals` of an Incident, and in the status of a Response."
+    lines += _section("Questions and answers", about, ANSWERS, "of")
+    about = "The `reason` of the metric `goldseam_decisions_total`; for `hold` it is the hold's, as above."
+    lines += _section("Decisions", about, DECISIONS, "kind")
     return "\n".join(lines)
 
 
