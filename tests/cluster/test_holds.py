@@ -165,7 +165,10 @@ def test_of_two_policies_on_one_target_the_older_acts_and_the_other_says_so(
         return found if len(found) == 2 and found["b-newer"].get("holds") else {}
 
     found = eventually(both, "two incidents, one on hold")
-    assert found["b-newer"]["holds"][0]["guard"] in ("busy",)
+    names = {i["spec"]["policyRef"]["name"]: i["metadata"]["name"] for i in installed.all("incidents", namespace)}
+    held = found["b-newer"]["holds"][0]
+    assert (held["guard"], held["reason"] in ("OtherIncident", "OtherPolicy")) == ("busy", True)
+    assert f"Incident {namespace}/{names['a-older']}" in held["message"]
     running(installed, namespace, "worker", 8)
     assert "patch deployments" not in effects(installed, namespace)
 

@@ -64,12 +64,19 @@ async def test_an_invalid_edit_stops_new_work_and_pays(phase: str) -> None:
     assert h.status.owes == 0
 
 
-@pytest.mark.parametrize("phase", ["Investigating", "AwaitingApproval", "Fixing"])
+@pytest.mark.parametrize("phase", PHASES)
 async def test_an_edit_applies_to_the_next_incident_and_narrows_this_one(phase: str) -> None:
     h = await at(phase)
     wider: dict[str, Any] = {"ladder": [{"scale": {"replicas": 50}}], "approval": None}
     h.cluster.edit("remediationpolicies", "shop", "api", {"spec": wider})
+    before = h.status.policy_snapshot
     await h.settle(100)
-    assert h.live()["spec"]["replicas"] in (3, 8), "never what was written later"
+    assert h.live()["spec"]["replicas"] in ((20,) if phase == "Escalated" else (3, 8)), "never what was written later"
+    assert h.status.policy_snapshot == before
     restarts = [(s.outcome, s.message) for s in h.status.steps if s.action == "restart"]
     assert all("does not allow restart any more" in message for _, message in restarts)
+    assert len(restarts) == (phase in ("Investigating", "Fixing"))
+    h.alert_state = "Cleared"
+    await h.settle(1200)
+    assert (h.status.owes, h.status.closed_at is not None) == (0, True)
+    assert h.live()["spec"]["replicas"] == (20 if phase == "Escalated" else 3)

@@ -17,7 +17,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 LADDER = ({"scale": {"replicas": 8}}, {"restart": {}}, {"name": "more", "scale": {"replicas": 12}})
 EVENTS = (
-    *("fire", "clear", "blind", "see", "pause", "unpause"),
+    *("fire", "clear", "blind", "see", "pause", "unpause", "stale", "pending", "evaluated"),
     *("kill before", "kill after", "edit", "unreadable", "readable"),
 )
 
@@ -34,6 +34,10 @@ class Life:
         match event:
             case "fire" | "clear":
                 h.alert_state = "Firing" if event == "fire" else "Cleared"
+            case "pending":
+                h.alert_state = "Pending"
+            case "stale" | "evaluated":
+                h.fresh = event == "evaluated"
             case "blind" | "see":
                 h.knows = event == "see"
             case "pause" | "unpause":
@@ -59,7 +63,8 @@ class Life:
             self.h.cluster.remove("pauses", "shop", "p")
 
     async def live(self, seconds: float) -> None:
-        quiet = bool(list(self.h.cluster.all("pauses"))) or not self.h.knows
+        known = self.h.knows and self.h.fresh and self.h.alert_state != "Pending"
+        quiet = bool(list(self.h.cluster.all("pauses"))) or not known
         before = len(self.effects())
         try:
             await self.h.settle(seconds)
@@ -68,14 +73,14 @@ class Life:
             await self.h.start()
             await self.h.settle(seconds)
         if quiet:
-            assert len(self.effects()) == before, "something was done while paused or blind"
+            assert len(self.effects()) == before, "something was done while paused, or without knowledge"
 
     def effects(self) -> list[str]:
         return [path for _, path, _, _ in self.h.cluster.writes if path.startswith("deployments")]
 
     async def end(self) -> None:
         """The world is well again, for long enough."""
-        for event in ("unpause", "see", "readable", "clear"):
+        for event in ("unpause", "see", "evaluated", "readable", "clear"):
             await self.happen(event, 1)
         self.h.cluster.kill_at = None
         await self.live(600)

@@ -117,3 +117,24 @@ async def test_an_incident_that_only_waits_or_observes_does_not_hold_the_other()
         await joined(h, named("acts", SCALE))
         await h.settle_all(10)
         assert h.live()["spec"]["replicas"] == 8, mode
+
+
+async def test_the_incident_that_has_to_wait_says_for_whom() -> None:
+    h = await opened(named("first", {**SCALE, "timeout": "60s"}))
+    await h.settle_all(5)
+    await joined(h, named("second", RESTART))
+    await h.settle_all(10)
+    name = next(h.cluster.all("incidents"))["metadata"]["name"]
+    first, second = h.statuses()
+    assert [(hold.reason, hold.message) for hold in second.holds] == [
+        ("OtherIncident", f"Incident shop/{name} is acting on the target"),
+    ]
+    h.alert_state = "Cleared"
+    await h.settle_all(12)
+    h.alert_state = "Firing"
+    await h.settle_all(3)
+    first, second = h.statuses()
+    assert (first.phase, second.message) == (
+        "Escalated",
+        "restart was done; waiting for: the alert to be Cleared after restart (the alert is Firing)",
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from goldseam.api.incident import IncidentStatus
+from goldseam.api.incident import IncidentStatus, VerdictState
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.alerts import ActiveAlert, Samples
 from goldseam.engine.objects import reference
@@ -40,9 +40,11 @@ class VirtualClock:
     """Time that passes when the test says so."""
 
     moment: datetime = START
+    skew: timedelta = timedelta(0)
+    """By how much the time of day is wrong; the monotonic clock never is."""
 
     def now(self) -> datetime:
-        return self.moment
+        return self.moment + self.skew
 
     def monotonic(self) -> float:
         return (self.moment - START).total_seconds() + 1_000
@@ -99,7 +101,7 @@ class Harness:
         self.runbook = runbook
         self.reading = Reading("Firing", True, "the alert is firing", START)
         self.alert_state = "Firing"
-        self.knows = True
+        self.knows = self.fresh = True
         self.firing: list[tuple[str, ActiveAlert]] = []
         self._boot()
 
@@ -149,6 +151,11 @@ class Harness:
         """What the alert source says now; evaluated just now."""
         if not self.knows:
             return Reading("Unknown", False, "the alert source tells nothing: cannot connect")
+        if self.alert_state == "Pending":
+            return Reading("Pending", False, "the alert is pending")
+        if not self.fresh:  # what is not shown by a rule that is not evaluated is not known to be gone
+            state: VerdictState = "Firing" if self.alert_state == "Firing" else "Unknown"
+            return Reading(state, False, "the rule has not been evaluated lately")
         return Reading(self.alert_state, True, f"the alert is {self.alert_state}", self.clock.now())  # type: ignore[arg-type]
 
     async def start(self) -> None:

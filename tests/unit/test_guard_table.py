@@ -1,0 +1,227 @@
+"""Every reason of every guard: whether it waits or refuses, and the sentence that people read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from goldseam.api.guardrails import Trip
+from goldseam.api.incident import ApprovalRecord, Step
+from goldseam.api.policy import ClusterRemediationPolicySpec
+from goldseam.engine import approvals
+from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.proposal import Proposal, Refusal, World
+from goldseam.engine.reasons.holds import HOLDS
+from goldseam.engine.reasons.places import SAYS
+from goldseam.engine.situation import Fleet, Ledger, LivePolicy, PauseInForce, Permission, Silence, Situation
+from goldseam.engine.verdict import Reading
+from tests.support.objects import workload
+from tests.unit.test_guards import NOW, guardrails, node, other, situation, spec, spent
+
+GUARDS = {guard.__name__: guard for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)}
+PLAN = Proposal((), "restart Deployment shop/api", ())
+MARKED = workload(metadata={"annotations": {"goldseam.dev/ignore": "true"}})
+MINE = {"kind": "Node", "metadata": {"name": "n", "uid": "uid-api", "labels": {"topology.kubernetes.io/zone": "a"}}}
+TWO_NODES = guardrails(budgets={"nodes": {"atOnce": 2}})
+
+
+def pause(level: Any, by: str = "jane") -> Situation:
+    return situation(pauses=(PauseInForce("shop/p", level, "deploying", NOW + timedelta(hours=1), by),))
+
+
+def live(**fields: Any) -> LivePolicy:
+    policy = situation().policy
+    assert policy is not None
+    return replace(policy, **fields)
+
+
+def read(state: Any, message: str, *, fresh: bool = False) -> Situation:
+    return situation(reading=Reading(state, fresh, message))
+
+
+def acted() -> Situation:
+    step = Step(id="1-restart", rung=0, action="restart", phase="Done", intent_at=NOW, acted_at=NOW)
+    base = situation()
+    return replace(base, status=base.status.model_copy(update={"steps": [step]}))
+
+
+def cluster_policy() -> Situation:
+    picky = ClusterRemediationPolicySpec.model_validate(
+        {
+            "mode": "Act", "alert": {"name": "A"}, "ladder": [{"restart": {}}],
+            "target": {"kind": "Deployment", "namespaceSelector": {"matchLabels": {"a": "b"}}},
+        }
+    )  # fmt: skip
+    policy = LivePolicy(PolicyKey("ClusterRemediationPolicy", "", "heal"), "u", 1, NOW, picky)
+    return situation(policy=policy, pinned=picky)
+
+
+def draining(zone: str, **fields: Any) -> Situation:
+    plan = Proposal((), "drain", (), takes_nodes=1)
+    return situation(plan=plan, world=World(target=MINE, nodes=(node("x", zone),)), **fields)
+
+
+def asking(state: Any = None, **fields: Any) -> Situation:
+    """The rung needs an approval; `state` is that of the question."""
+    base = situation(plan=PLAN, spec=spec(approval={"rungs": ["restart"]}))
+    question = ApprovalRecord(
+        step="1-restart", rung=0, plan_hash=approvals.plan_hash(base, PLAN), state=state or "Waiting",
+        requested_at=NOW, expires_at=NOW + timedelta(minutes=30), **fields,
+    )  # fmt: skip
+    asked = [question] if state else []
+    return replace(base, status=base.status.model_copy(update={"approvals": asked}))
+
+
+def tripped(message: str) -> Trip:
+    return Trip(state="Tripped", since=NOW, message=message)
+
+
+def limited(**namespace: Any) -> Situation:
+    limits = {"selector": {"matchLabels": {"tier": "1"}}, **namespace}
+    return situation(guardrails=guardrails(namespaces=[limits]), namespace_labels={"tier": "1"}, plan=PLAN)
+
+
+ROLLING = workload(status={"updatedReplicas": 1})
+OFFICE = guardrails(windows=[{"name": "office", "start": "13:00", "end": "14:00"}])
+FROZEN = guardrails(freezes=[{"name": "f", "start": "2026-11-23", "end": "2026-11-24", "reason": "audit"}])
+TABLE: list[tuple[str, Situation, str, str, str]] = [
+    ("paused", pause("NewWork"), "Wait", "paused/Paused",
+     "Pause shop/p of jane holds until 2026-11-23 13:00 UTC: deploying"),
+    ("paused", pause("NewWork", by=""), "Wait", "paused/Paused",
+     "Pause shop/p holds until 2026-11-23 13:00 UTC: deploying"),
+    ("paused", situation(spec=spec(suspend=True)), "Wait", "paused/Suspended",
+     "spec.suspend of the policy is true"),
+    ("paused", situation(world=World(target=MARKED)), "Wait", "paused/Ignored",
+     "Deployment shop/api carries the annotation goldseam.dev/ignore: remove it to let Goldseam act"),
+    ("everything_paused", pause("Everything"), "Wait", "paused/EverythingPaused",
+     "Pause shop/p of jane stops everything until 2026-11-23 13:00 UTC: deploying"),
+    ("unread", situation(unknown=("pauses (HTTP 503)", "nodes (HTTP 503)")), "Wait", "unread/NotRead",
+     "could not be read: pauses (HTTP 503); nodes (HTTP 503)"),
+    ("invalid", situation(policy=live(spec=None, problem="spec.ladder: is empty")), "Wait", "policy/PolicyInvalid",
+     "the policy is invalid now: spec.ladder: is empty"),
+    ("lowered", situation(policy=live(spec=spec(mode="Observe"))), "Wait", "mode/ModeLowered",
+     "the policy's mode is Observe now: nothing more is done"),
+    ("lowered", limited(maxMode="Observe"), "Wait", "mode/ModeLowered",
+     "the namespace's ceiling in the Guardrails is Observe now: nothing more is done"),
+    ("source", read("Pending", "the alert is pending"), "Wait", "source/AlertPending",
+     "the alert is pending"),
+    ("source", read("Firing", "it was firing, but the rule is late"), "Wait", "source/AlertFiring",
+     "it was firing, but the rule is late"),
+    ("source", read("Cleared", "the alert is gone", fresh=True), "Wait", "source/AlertCleared",
+     "the alert is gone"),
+    ("source", read("Unknown", "cannot connect"), "Wait", "source/AlertUnknown",
+     "cannot connect"),
+    ("source", acted(), "Wait", "source/NotEvaluatedSince",
+     "the rule has not been evaluated since restart has settled (12:01:00 UTC)"),
+    ("silenced", situation(silence=Silence("Silenced", "silenced by jane")), "Wait", "silenced/Silenced",
+     "silenced by jane"),
+    ("silenced", situation(silence=Silence("Unknown", "no answer")), "Wait", "silenced/SilenceUnknown",
+     "no answer"),
+    ("window", situation(guardrails=OFFICE), "Wait", "window/OutsideWindow",
+     "outside the windows office (every day 13:00-14:00 UTC): opens 2026-11-23 13:00 UTC"),
+    ("freeze", situation(guardrails=FROZEN), "Wait", "window/Frozen",
+     "frozen by f until the end of 2026-11-24 UTC: audit"),
+    ("protection", situation(guardrails=guardrails(protectedNamespaces=["sh*"])), "Refuse",
+     "permission/ProtectedNamespace",
+     "namespace shop is protected by the Guardrails (protectedNamespaces)"),
+    ("narrowed", situation(policy=live(spec=spec(target={"name": "web"}))), "Refuse", "policy/TargetChanged",
+     "the policy is about another target now than Deployment shop/api"),
+    ("narrowed", situation(namespace="bank"), "Refuse", "policy/OtherNamespace",
+     "an Incident acts in its own namespace only"),
+    ("narrowed", cluster_policy(), "Refuse", "policy/NamespaceNotSelected",
+     "namespace shop is not one that namespaceSelector selects (any more)"),
+    ("narrowed", situation(policy=live(spec=spec(ladder=[{"scale": {"replicas": 5}}]))), "Refuse",
+     "policy/RungRemoved",
+     "the policy's ladder does not allow restart any more"),
+    ("ceiling", limited(allowedActions=["scale"]), "Refuse", "permission/ActionForbidden",
+     "the Guardrails allow in namespace shop these actions only: scale"),
+    ("ceiling", limited(allowedActions=[]), "Refuse", "permission/ActionForbidden",
+     "the Guardrails allow in namespace shop these actions only: none"),
+    ("busy", situation(others=(other(busy=True),)), "Wait", "busy/OtherIncident",
+     "Incident shop/other is acting on the target"),
+    ("busy", situation(others=(other(),)), "Wait", "busy/OtherPolicy",
+     "policy RemediationPolicy/shop/a-other acts on the same target and comes first (Incident shop/other)"),
+    ("busy", situation(world=World(target=ROLLING)), "Wait", "busy/RolloutInProgress",
+     "a rollout of the target is in progress"),
+    ("cooldown", situation(ledger=Ledger((spent(timedelta(minutes=10)),))), "Wait", "cooldown/Cooldown",
+     "the policy acted on this target at 11:50:00 UTC; limits.cooldown ends at 12:20:00 UTC"),
+    ("budget", situation(ledger=Ledger((spent(timedelta(minutes=50), 3),))), "Wait", "budget/PolicyBudget",
+     "the policy has used its budget of 3 actions in 1 h"),
+    ("budget", situation(ledger=Ledger((spent(timedelta(minutes=5), 10, "x", "Deployment/shop/web"),))), "Wait",
+     "budget/NamespaceBudget",
+     "the namespace has used its budget of 10 actions in 1 h"),
+    ("budget", situation(ledger=Ledger((spent(timedelta(minutes=5), 20, "x", "Deployment/bank/web"),))), "Wait",
+     "budget/ClusterBudget",
+     "the cluster has used its budget of 20 actions in 1 h"),
+    ("budget", situation(ledger=Ledger((), NOW - timedelta(minutes=30))), "Wait", "budget/LedgerIncomplete",
+     "what the policy has spent before is not known"),
+    ("concurrent", situation(others=(other(policy=live().key, busy=True, target_uid="else"),)), "Wait",
+     "budget/Concurrent",
+     "limits.concurrent is 1, and the policy is at work in shop/other"),
+    ("node_caps", draining("b"), "Wait", "nodes/NodesAtOnce",
+     "Guardrails allow 1 node at once, and Goldseam has cordoned x"),
+    ("node_caps", draining("a", guardrails=TWO_NODES), "Wait", "nodes/NodesPerZone",
+     "Guardrails allow 1 node per zone, and Goldseam has cordoned x"),
+    ("breaker", situation(fleet=Fleet(breaker=tripped("5 of 9 are unhealthy"))), "Wait", "breaker/BreakerTripped",
+     "5 of 9 are unhealthy"),
+    ("breaker", situation(fleet=Fleet(unknown="HTTP 503")), "Wait", "breaker/BreakerUnknown",
+     "how much is unhealthy cannot be told: HTTP 503"),
+    ("storm", situation(fleet=Fleet(storm=tripped("12 rules in 6 namespaces"))), "Wait", "storm/AlertStorm",
+     "12 rules in 6 namespaces"),
+    ("owner", situation(plan=Refusal("OwnedByKeda", "ScaledObject shop/api owns it")), "Refuse",
+     "owner/OwnedByKeda",
+     "ScaledObject shop/api owns it"),
+    ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
+     "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
+    ("permission", situation(incidents_protected=False), "Wait", "permission/IncidentsUnprotected",
+     "mode Act needs the admission policy goldseam-incidents, so that nobody else writes Incidents:"
+     " install deploy/kustomize/base"),
+    ("permission", situation(permission=Permission(problem="rights could not be asked for: HTTP 503")), "Wait",
+     "permission/PermissionUnknown",
+     "rights could not be asked for: HTTP 503"),
+    ("permission", situation(permission=Permission(denied=("heal may not patch apps/deployments",))), "Refuse",
+     "permission/PermissionMissing",
+     "heal may not patch apps/deployments"),
+    ("approval", replace(asking(), words_protected=False), "Wait", "approval/ResponsesUnprotected",
+     "approvals need the admission policy goldseam-people, so that nobody speaks in another's name:"
+     " install deploy/kustomize/base"),
+    ("approval", asking(), "Wait", "approval/ApprovalNeeded",
+     "waits for approval until 12:30:00 UTC: restart Deployment shop/api"),
+    ("approval", asking("Waiting"), "Wait", "approval/ApprovalNeeded",
+     "waits for approval until 12:30:00 UTC: restart Deployment shop/api"),
+    ("approval", asking("Denied", by="jane", reason="not today"), "Refuse", "approval/Denied",
+     "jane said no: not today"),
+    ("approval", asking("Denied", by="jane"), "Refuse", "approval/Denied",
+     "jane said no"),
+    ("approval", asking("Expired"), "Refuse", "approval/Unanswered",
+     "nobody approved until 12:30:00 UTC"),
+]  # fmt: skip
+
+
+def name(case: Any) -> str | None:
+    return case if isinstance(case, str) and "/" in case and " " not in case else ""
+
+
+@pytest.mark.parametrize(("guard", "s", "kind", "reason", "sentence"), TABLE, ids=name)
+def test_a_guard_that_holds_says_why_in_one_word_and_in_a_sentence(
+    guard: str, s: Situation, kind: str, reason: str, sentence: str
+) -> None:
+    hold = GUARDS[guard](s, NOW)
+    assert hold is not None
+    assert (hold.kind, f"{hold.guard}/{hold.reason}", hold.message) == (kind, reason, sentence)
+
+
+@pytest.mark.parametrize("guard", sorted(GUARDS))
+def test_a_guard_lets_a_plain_situation_through(guard: str) -> None:
+    assert GUARDS[guard](situation(plan=PLAN), NOW) is None
+
+
+def test_the_table_has_every_reason_of_every_guard() -> None:
+    said = {(guard, reason) for guard, _, _, reason, _ in TABLE}
+    known = {(guard, reason) for guard in GUARDS for reason in SAYS[guard] if guard != "owner"}
+    assert known <= said
+    assert {reason for _, reason in said} >= {f"{e.source}/{e.name}" for e in HOLDS} - {"source/Inconclusive"}
