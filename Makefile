@@ -45,7 +45,7 @@ format: venv ## format the code
 	$(VENV)/bin/ruff format $(SOURCES)
 	$(VENV)/bin/ruff check --fix --select I $(SOURCES)
 
-format-check: venv
+format-check: venv ## format, without changing anything
 	$(VENV)/bin/ruff format --check $(SOURCES)
 
 lint: venv ## style

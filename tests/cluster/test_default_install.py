@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.objects_on_cluster import deployment, outcomes, policy, reached, running, writes_of_operator
+from tests.support.objects_on_cluster import (
+    cluster_policy,
+    deployment,
+    outcomes,
+    policy,
+    reached,
+    running,
+    writes_of_operator,
+)
 from tests.support.operator_process import OperatorProcess
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import ROOT, Plane, eventually
@@ -43,9 +51,16 @@ def test_the_default_install_writes_nothing_outside_its_own_kinds(
     before = len(writes_of_operator(base_only))
     base_only.apply(deployment(namespace, "worker"))
     base_only.apply(policy(namespace, {"scale": {"replicas": 8}}, {"restart": {}}))
+    base_only.apply(cluster_policy("drain", {"drain": {}}, alert={"name": "NodeTrouble"}))
     running(base_only, namespace, "worker", 3)
     with running_operator(operator_kubeconfig, tmp_path / "operator.log"):
-        _says_what_is_missing(base_only, namespace)
+        assert "Install deploy/kustomize/components/restart, scale" in _permitted(
+            base_only, "rempol", "heal", namespace
+        )
+        drained = _permitted(base_only, "crempol", "drain")
+        assert "patch nodes" in drained
+        assert "create pods/eviction" in drained
+        assert "Install deploy/kustomize/components/nodes" in drained
         trouble(1, deployment="worker")
         found = reached(base_only, namespace, "Escalated")
     assert outcomes(found) == [("scale", "Refused"), ("restart", "Refused")]
@@ -57,14 +72,15 @@ def test_the_default_install_writes_nothing_outside_its_own_kinds(
     assert leases <= {("goldseam-system", "goldseam"), ("goldseam-system", None)}
 
 
-def _says_what_is_missing(plane: Plane, namespace: str) -> None:
-    def missing() -> str:
-        conditions = plane.get("rempol", "heal", namespace).get("status", {}).get("conditions", [])
-        return next((c["message"] for c in conditions if c["type"] == "Permitted" and c["status"] == "False"), "")
+def _permitted(plane: Plane, kind: str, name: str, namespace: str = "") -> str:
+    """What a policy without its rights says about them, once it says so."""
 
-    message = eventually(missing, "the missing right to be said")
-    assert "scale" in message
-    assert "restart" in message
+    def missing() -> str:
+        conditions = plane.get(kind, name, namespace).get("status", {}).get("conditions", [])
+        found = {entry["type"]: entry for entry in conditions if entry["status"] == "False"}
+        return str(found["Permitted"]["message"]) if found.keys() >= {"Permitted", "Ready"} else ""
+
+    return eventually(missing, "the missing right to be said")
 
 
 def test_the_operator_serves_probes_and_metrics_and_stops_cleanly(operator: OperatorProcess) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,23 @@ def test_every_piece_is_accepted_with_the_base_alone(installed: Plane, piece: st
     (tmp_path / "piece").symlink_to(KUSTOMIZE / "components" / piece)
     (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
     assert f"clusterrole.rbac.authorization.k8s.io/goldseam-{piece} " in dry_run(installed, tmp_path)
+
+
+def test_the_first_commands_of_the_readme_install_the_readers_image(installed: Plane, tmp_path: Path) -> None:
+    """As written, up to the objects for a namespace that only the reader has; but as a dry run, and in a copy."""
+    for part in ("crds", "deploy/kustomize"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    way = (ROOT / "README.md").read_text().split("### 3. ")[1]
+    script = way.split("```sh\n")[1].split("kubectl apply -f -")[0]
+    script = script.replace(
+        "kubectl apply --server-side", "kubectl apply --server-side --force-conflicts --dry-run=server"
+    )
+    env = os.environ | installed.env
+    done = subprocess.run(["sh", "-ec", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert "deployment.apps/goldseam serverside-applied" in done.stdout, done.stderr
+    objects = yaml.safe_load_all(installed.must("kustomize", str(tmp_path / "deploy/kustomize/overlays/mine")))
+    (made,) = (found for found in objects if found["kind"] == "Deployment")
+    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "REGISTRY/goldseam:0.1.0"
 
 
 def test_applying_it_again_changes_nothing(installed: Plane) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import yaml
+
 from receiver import Receiver
 from tests.support.objects_on_cluster import (
     cluster_policy,
@@ -18,7 +20,7 @@ from tests.support.objects_on_cluster import (
     status,
 )
 from tests.support.operator_process import NAMESPACE, OperatorProcess
-from tests.support.plane import Plane, eventually
+from tests.support.plane import ROOT, Plane, eventually
 
 Trouble = Callable[..., None]
 
@@ -37,14 +39,54 @@ def runbook(url: str, secret: str) -> list[dict[str, Any]]:
     return [key | {"stringData": {"key": secret}}, book]
 
 
-def test_scale_heals_and_is_undone(
+def smallest(namespace: str, **spec: Any) -> dict[str, Any]:
+    """The smallest policy of the examples, in this namespace."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "examples" / "policy-smallest.yaml").read_text())
+    found["metadata"]["namespace"] = namespace
+    found["spec"] |= spec
+    return found
+
+
+def test_the_smallest_policy_heals_as_it_stands(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
-    installed.apply(deployment(namespace, "worker"), policy(namespace, {"scale": {"replicas": 8}}))
+    installed.apply(deployment(namespace, "api", 2), smallest(namespace))
+    running(installed, namespace, "api", 2)
+    trouble(1, alert="ApiHighErrorRate")
+    eventually(lambda: effects(installed, namespace) == ["patch deployments"], "the restart")
+
+
+def test_the_smallest_policy_tells_people_by_an_event_where_there_is_no_runbook(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    assert installed.all("runbooks") == []
+    installed.apply(deployment(namespace, "api", 2), smallest(namespace, escalateAfter="1s"))
+    running(installed, namespace, "api", 2)
+    trouble(1, alert="ApiHighErrorRate")
+
+    def told() -> list[str]:
+        events = installed.all("events.events.k8s.io", namespace)
+        return [event["note"] for event in events if event.get("reason") == "Escalated"]
+
+    assert "(escalateAfter of the policy is 1 s)" in eventually(told, "an Event")[0]
+
+
+def test_scale_heals_by_a_query_and_is_undone(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    """The alert ends at once, and the query, which asks for another metric, is what is waited for."""
+    query = {"expr": f'max(trouble{{about="Backlog",namespace="{namespace}"}})', "below": "100"}
+    rung = {"scale": {"replicas": 8}, "timeout": "120s", "verify": {"settle": "1s", "queries": [query]}}
+    installed.apply(deployment(namespace, "worker"), policy(namespace, rung))
     running(installed, namespace, "worker", 3)
+    trouble(500, alert="Backlog")
     trouble(1, deployment="worker")
     running(installed, namespace, "worker", 8)
     trouble(0, deployment="worker")
+    missing = "waiting for: max(trouble"
+    eventually(lambda: missing in status(installed, namespace)["message"], "the query alone to be missing")
+    assert [step["phase"] for step in status(installed, namespace)["steps"]] == ["Acted"]
+    trouble(20, alert="Backlog")
     found = reached(installed, namespace, "Resolved")
     assert outcomes(found) == [("scale", "Passed")]
     eventually(lambda: status(installed, namespace)["owes"] == 0, "the debt to be paid")

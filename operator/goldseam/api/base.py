@@ -129,7 +129,7 @@ Duration = Annotated[AnyDuration, Between("0s", "168h")]
 """A length of time such as `90s`, `5m`, `1h30m`; at most seven days."""
 
 
-_TIME_WORDS = "must be a time such as 2025-11-24T08:00:00Z"
+_TIME_WORDS = "must be a time such as 2025-11-24T08:00:00Z (a date-time)"
 _RFC3339 = re.compile(
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[-+][0-9]{2}:[0-9]{2})$"
 )

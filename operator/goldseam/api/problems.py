@@ -116,7 +116,7 @@ def _must(what: str) -> Callable[[Mapping[str, Any], Any], str]:
 def _size(most: str, unit: str) -> Callable[[Mapping[str, Any], Any], str]:
     def say(context: Mapping[str, Any], value: Any) -> str:
         if most == "least" and context["min_length"] == 1:
-            return "must not be empty"
+            return "must not be empty; at least 1 is needed"
         bound = context["min_length" if most == "least" else "max_length"]
         return f"must have at {most} {bound} {unit}, not {len(value)}"
 
@@ -130,21 +130,21 @@ def _one_of(context: Mapping[str, Any], value: Any) -> str:
 
 _WORDS: Mapping[str, Callable[[Mapping[str, Any], Any], str]] = {
     "missing": lambda _, __: "is required",
-    "extra_forbidden": lambda _, __: "is not a field that Goldseam knows; check its name and its indentation",
+    "extra_forbidden": lambda _, __: "is an unknown field; check its name and its indentation",
     "greater_than_equal": _must("at least {ge}"),
     "less_than_equal": _must("at most {le}"),
     "literal_error": _one_of,
-    "int_type": _must("a whole number"),
-    "int_from_float": _must("a whole number"),
-    "bool_type": _must("true or false"),
-    "string_type": _must("a text (in quotes)"),
+    "int_type": _must("an integer (a whole number, without quotes)"),
+    "int_from_float": _must("an integer (a whole number, without quotes)"),
+    "bool_type": _must("a boolean (true or false, without quotes)"),
+    "string_type": _must("a string (a text in quotes)"),
     "list_type": _must("a list"),
     "dict_type": _must("a map"),
     "model_type": _must("an object with fields"),
     "model_attributes_type": _must("an object with fields"),
-    "datetime_type": _must("a time such as 2025-11-24T08:00:00Z"),
-    "datetime_parsing": _must("a time such as 2025-11-24T08:00:00Z"),
-    "datetime_from_date_parsing": _must("a time such as 2025-11-24T08:00:00Z"),
+    "datetime_type": _must("a time such as 2025-11-24T08:00:00Z (a date-time)"),
+    "datetime_parsing": _must("a time such as 2025-11-24T08:00:00Z (a date-time)"),
+    "datetime_from_date_parsing": _must("a time such as 2025-11-24T08:00:00Z (a date-time)"),
     "string_too_short": _size("least", "characters"),
     "string_too_long": _size("most", "characters"),
     "too_short": _size("least", "entries"),

@@ -162,7 +162,7 @@ class RunbookSpec(Model):
         *(
             Rule(
                 "",  # lists of type map
-                f"{field}: two entries have the same name; give each its own",
+                f"{field}: duplicate: two entries have the same name; give each its own",
                 lambda s, field=field: unique([entry.name for entry in getattr(s, field)]),  # type: ignore[misc]
             )
             for field in ("contacts", "systems", "thresholds")

@@ -72,13 +72,13 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "Silenced",
-        "People silenced the alert in Alertmanager, or another alert inhibits it.",
+        "People silenced the alert in Alertmanager, or another alert inhibits it; from the release on that reads it.",
         "End the silence there to let Goldseam act.",
         "silenced",
     ),
     Entry(
         "SilenceUnknown",
-        "Alertmanager is configured and could not be asked for silences.",
+        "Alertmanager is configured and could not be asked for silences; from the release on that reads it.",
         "The message has the error. Nothing is done until it answers.",
         "silenced",
     ),
