@@ -154,6 +154,12 @@ def test_what_is_refused_before_its_first_write_is_passed_over_and_not_owed() ->
     assert decided(open_step(guardrails=PROTECTED, pauses=(PAUSE,))).kind == "hold", "the first that holds decides"
 
 
+def test_of_several_refusals_the_first_is_told() -> None:
+    found = decided(open_step(guardrails=PROTECTED, plan=Refusal("HpaOwns", "an HPA owns it")))
+    assert "is protected by the Guardrails" in found.message
+    assert "is protected by the Guardrails" in found.status.steps[0].message
+
+
 def test_a_plan_that_is_refused_now_takes_the_step_with_it() -> None:
     assert outcome(decided(open_step(plan=Refusal("HpaOwns", "an HPA owns it")))) == "NotTaken"
 
@@ -187,12 +193,23 @@ def test_a_write_that_is_not_known_to_be_made_was_not_taken_back() -> None:
     assert verify.taken_over(open_step(), NOW) is None
 
 
+def test_a_pod_that_takes_its_time_to_go_was_not_taken_back() -> None:
+    pod = TARGET.model_copy(update={"kind": "Pod", "name": "api-1", "uid": "uid-api-1"})
+    going = {"metadata": {"namespace": "shop", "name": "api-1", "uid": "uid-api-1", "deletionTimestamp": "soon"}}
+    s = acted(workload(replicas=8))
+    (step,) = s.status.steps
+    step = step.model_copy(update={"writes": [Write(verb="Evict", object=pod, state="Done")]})
+    touched = {place("Pod", "shop", "api-1"): going}
+    s = replace(s, world=World(target=workload(), touched=touched))
+    assert verify.taken_over(replace(s, status=s.status.model_copy(update={"steps": [step]})), NOW) is None
+
+
 def test_a_debt_that_was_lost_hands_over_with_the_newest_reason() -> None:
-    lost = [debt(state="Lost", message=m) for m in ("the first", "the second")]
+    lost = [debt(state="Lost", message=m) for m in ("the first", "the second", "the third")]
     s = replace(situation(), status=situation().status.model_copy(update={"phase": "Fixing", "obligations": lost}))
     found = verify.taken_over(s, NOW)
     assert found is not None
-    assert found.message == "the second"
+    assert found.message == "the third"
     for phase in ("Resolved", "Escalated", "Abandoned"):
         over = replace(s, status=s.status.model_copy(update={"phase": phase}))
         assert verify.taken_over(over, NOW) is None
