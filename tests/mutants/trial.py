@@ -125,7 +125,13 @@ def _silently(arguments: Sequence[str], plugins: list[object] | None = None) -> 
 
 
 def noticed(fault: Fault, tests: Sequence[str]) -> bool:
-    """Whether one of the tests fails with the fault, in a forked process that has not read the module yet."""
+    """Whether one of the tests fails with the fault. First those of the units, for the others take long to be read."""
+    near = [test for test in tests if test.startswith("tests/unit/")]
+    return any(_fails(fault, part) for part in (near, [test for test in tests if test not in near]) if part)
+
+
+def _fails(fault: Fault, tests: Sequence[str]) -> bool:
+    """In a forked process that has not read the module yet."""
     child = os.fork()
     if not child:
         os.setpgid(0, 0)

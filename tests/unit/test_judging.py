@@ -1,0 +1,152 @@
+"""Whether what was done has helped: what is waited for, what is missing, and when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from goldseam.api.incident import Step
+from goldseam.engine import verify
+from goldseam.engine.proposal import Effect
+from goldseam.engine.situation import Decision, QueryAnswer, Situation
+from goldseam.engine.verdict import Reading
+from tests.unit.test_guards import NOW, situation, spec
+from tests.unit.test_obligations import debt
+from tests.unit.test_open_steps import WRITE, open_step
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+ACTED = NOW - 2 * MINUTE
+GONE = Reading("Cleared", True, "the alert is gone", ACTED + MINUTE)
+FIRING = Reading("Firing", True, "the alert is firing", NOW)
+DONE, ROLLING = Effect(True, "3 of 3 pods ready"), Effect(False, "2 of 3 pods ready")
+HOLDS, BROKEN = QueryAnswer("Holds", "it is low"), QueryAnswer("Broken", "it is 7, not below 5")
+QUERIES = {"queries": [{"expr": "errors", "below": "5", "for": "30s"}]}
+
+
+def done(rung: dict[str, Any] | None = None, **fields: Any) -> Situation:
+    """A rung that was carried out two minutes ago."""
+    step = {"id": "1-restart", "rung": 0, "action": "restart", "phase": "Acted", "intent_at": ACTED, "acted_at": ACTED}
+    step |= fields.pop("step", {})
+    base = situation(**({"spec": spec(ladder=[{"restart": {}} | (rung or {})]), "reading": GONE} | fields))
+    update = {"steps": [Step(**step)], "phase": "Fixing", "obligations": [debt()]}
+    return replace(base, status=base.status.model_copy(update=update))
+
+
+def judged(s: Situation) -> Decision:
+    found = verify.judged(s, NOW)
+    assert found is not None
+    return found
+
+
+def test_only_a_step_that_was_carried_out_is_judged() -> None:
+    assert verify.judged(situation(), NOW) is None
+    assert verify.judged(open_step(acted_at=ACTED), NOW) is None
+
+
+def test_what_helped_says_what_is_well_again_and_since_when_it_is() -> None:
+    found = judged(done(effect=DONE))
+    assert found.message == "restart helped: the alert is Cleared, the rollout is complete"
+    assert (found.status.phase, found.status.rung, found.status.kpis.fixed_at) == ("Monitoring", 1, NOW)
+    plain = judged(done({"verify": {"rollout": False}}, effect=ROLLING))
+    assert plain.message == "restart helped: the alert is Cleared"
+
+
+def test_the_first_moment_that_it_was_well_is_kept() -> None:
+    s = done(effect=DONE)
+    kpis = s.status.kpis.model_copy(update={"fixed_at": ACTED})
+    assert judged(replace(s, status=s.status.model_copy(update={"kpis": kpis}))).status.kpis.fixed_at == ACTED
+
+
+@pytest.mark.parametrize(
+    ("reading", "message"),
+    [
+        (FIRING, "the alert is firing"),
+        (replace(GONE, fresh=False), "the alert is gone"),
+        (replace(GONE, evaluated_after=None), "the alert is gone"),
+        (replace(GONE, evaluated_after=ACTED + MINUTE - SECOND), "the alert is gone"),
+    ],
+)
+def test_the_alert_must_be_gone_as_evaluated_after_it_had_settled(reading: Reading, message: str) -> None:
+    found = judged(done(effect=DONE, reading=reading))
+    assert found.reason == "Verifying"
+    assert found.message.endswith(f"the alert to be Cleared after restart ({message})")
+
+
+def test_the_rollout_must_be_complete_and_the_queries_must_hold() -> None:
+    assert "2 of 3 pods ready" in judged(done(effect=ROLLING)).message
+    assert "it is 7" in judged(done({"verify": QUERIES}, effect=DONE, answers=(BROKEN,))).message
+
+
+@pytest.mark.parametrize(("ago", "reason"), [(30 * SECOND, "Passed"), (29 * SECOND, "Verifying")])
+def test_the_queries_must_hold_for_their_time_without_a_break(ago: timedelta, reason: str) -> None:
+    s = done({"verify": QUERIES}, effect=DONE, answers=(HOLDS,), step={"holding_since": NOW - ago})
+    assert judged(s).reason == reason
+    first = judged(done({"verify": QUERIES}, effect=DONE, answers=(HOLDS,)))
+    assert (first.reason, first.status.steps[0].holding_since) == ("Verifying", NOW)
+    broken = judged(replace(s, answers=(HOLDS, BROKEN)))
+    assert broken.status.steps[0].holding_since is None
+
+
+def test_a_rung_has_its_time_and_then_it_has_failed() -> None:
+    early = judged(done({"timeout": "121s"}, effect=DONE, reading=FIRING))
+    assert (early.reason, early.look_again) == ("Verifying", SECOND)
+    late = judged(done({"timeout": "120s"}, effect=DONE, reading=FIRING))
+    assert (late.reason, late.status.steps[0].outcome, late.status.rung) == ("NextRung", "Failed", 1)
+    assert [o.state for o in late.status.obligations] == ["Open"]
+
+
+def test_without_a_timeout_it_has_ten_minutes_or_as_long_as_the_rule_looks_back() -> None:
+    rung = spec().ladder[0]
+    assert verify.timeout(done(), rung) == timedelta(minutes=10)
+    assert verify.timeout(done(reading=replace(FIRING, look_back=timedelta(hours=1))), rung) == timedelta(hours=1)
+    assert verify.timeout(done(), spec(ladder=[{"restart": {}, "timeout": "5m"}]).ladder[0]) == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        {"reading": Reading("Unknown", False, "no answer")},
+        {"reading": replace(FIRING, fresh=False)},
+        {"reading": FIRING, "answers": (QueryAnswer("Unknown", "no data"),)},
+    ],
+)
+def test_on_missing_knowledge_nothing_has_failed(blind: dict[str, Any]) -> None:
+    found = judged(done({"timeout": "120s"}, effect=DONE, **blind))
+    assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "Inconclusive", None)
+
+
+def test_a_rung_with_attempts_left_is_tried_again() -> None:
+    again = judged(done({"timeout": "120s", "attempts": 2}, effect=DONE, reading=FIRING))
+    assert (again.reason, again.status.rung) == ("NextAttempt", 0)
+
+
+@pytest.mark.parametrize(
+    ("action", "effect", "due"),
+    [("drain", ROLLING, True), ("cordon", ROLLING, True), ("drain", DONE, False), ("restart", ROLLING, False)],
+)
+def test_a_node_is_given_back_at_once_when_its_drain_was_not_finished(action: str, effect: Effect, due: bool) -> None:
+    found = judged(done({"timeout": "120s"}, effect=effect, reading=FIRING, step={"action": action, "writes": []}))
+    (owed,) = found.status.obligations
+    assert owed.due_at is None, "a ScaleBack is not the drain's"
+    s = done({"timeout": "120s"}, effect=effect, reading=FIRING, step={"action": action, "writes": [WRITE]})
+    cordoned = s.status.model_copy(update={"obligations": [debt(kind="Uncordon")]})
+    (owed,) = judged(replace(s, status=cordoned)).status.obligations
+    assert (owed.due_at == NOW) is due
+
+
+def waited(ago: timedelta, reading: Reading) -> Decision:
+    wait = spec(ladder=[{"wait": {"duration": "2m"}}])
+    step = {"action": "wait", "intent_at": NOW - ago, "acted_at": NOW - ago}
+    return judged(done(spec=wait, step=step, reading=reading))
+
+
+def test_a_wait_lasts_as_long_as_it_says_unless_the_alert_goes() -> None:
+    early = waited(2 * MINUTE - SECOND, FIRING)
+    assert (early.reason, early.look_again) == ("Waiting", SECOND)
+    assert waited(2 * MINUTE, FIRING).reason == "NextRung"
+    assert waited(2 * MINUTE, Reading("Unknown", False, "no answer")).kind == "hold"
+    assert waited(MINUTE, replace(GONE, evaluated_after=NOW - MINUTE)).reason == "Passed"
