@@ -33,7 +33,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Effect:
-    """One write of the operator's that the API server accepted, outside our own kinds."""
+    """One write of the operator's that the API server accepted: outside our own kinds, or a new incident."""
 
     what: str
     value: str
@@ -152,6 +152,13 @@ def _what(entry: Json) -> str:
     return f"{entry['verb']} {ref['resource']}{'/' + ref['subresource'] if ref.get('subresource') else ''}"
 
 
+def _opened(entry: Json) -> Effect | None:
+    """One incident for each object: its uid stands for it."""
+    if entry["verb"] != "create" or entry["objectRef"]["resource"] != "incidents":
+        return None
+    return Effect(_what(entry), "", entry["requestObject"]["spec"]["target"]["uid"])
+
+
 def _outcomes(incident: Json) -> list[str]:
     steps = incident.get("status", {}).get("steps", [])
     return [f"{step['action']} {step.get('outcome')}" for step in steps]
@@ -205,14 +212,16 @@ class Ladder(Tale):
         return self.direct.items(f"{OURS}/namespaces/{self.namespace}/incidents")
 
     def effects(self) -> list[Effect]:
-        """Writes to its Deployment."""
-        found = [entry for entry in self.writes() if entry["objectRef"].get("namespace") == self.namespace]
-        return [self._effect(entry) for entry in found if entry["objectRef"].get("apiGroup") == "apps"]
+        """Writes to its Deployment, and the incidents that were opened about it."""
+        return [effect for entry in self.writes() if (effect := self._effect(entry))]
 
-    def _effect(self, entry: Json) -> Effect:
-        spec = entry["requestObject"].get("spec", {})
-        uid = entry["requestObject"]["metadata"]["uid"]
-        return Effect(_what(entry), str(spec.get("replicas", "the template")), uid)
+    def _effect(self, entry: Json) -> Effect | None:
+        ref, sent = entry["objectRef"], entry.get("requestObject") or {}
+        if ref.get("namespace") != self.namespace:
+            return None
+        if ref.get("apiGroup") == "apps":
+            return Effect(_what(entry), str(sent["spec"].get("replicas", "the template")), sent["metadata"]["uid"])
+        return _opened(entry)
 
     def state(self) -> Json:
         """The Deployment, its rollouts, and the story of the incident."""
@@ -321,7 +330,7 @@ class Drain(Tale):
         return [incident for incident in found if incident["spec"]["policyRef"]["name"] == self.policy]
 
     def effects(self) -> list[Effect]:
-        """Writes to the node, and evictions."""
+        """Writes to the node, evictions, and the incidents that were opened about the node."""
         return [effect for entry in self.writes() if (effect := self._effect(entry))]
 
     def _effect(self, entry: Json) -> Effect | None:
@@ -330,7 +339,8 @@ class Drain(Tale):
             return Effect(_what(entry), str(sent["spec"]["unschedulable"]), sent["metadata"]["uid"])
         if ref.get("subresource") == "eviction" and ref["namespace"] == self.namespace:
             return Effect(_what(entry), "", sent["deleteOptions"]["preconditions"]["uid"])
-        return None
+        opened = _opened(entry)
+        return opened if opened and sent["spec"]["policyRef"]["name"] == self.policy else None
 
     def state(self) -> Json:
         """The node, where the pods are, and the story of the incident."""
