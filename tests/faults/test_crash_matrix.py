@@ -177,11 +177,10 @@ def reported(say: Say, counted: Counter[str], where: str, doubles: list[str], lo
 
 def accidents(points: list[Point]) -> Iterator[tuple[Point, When]]:
     """Every write before and after; every read once, for nobody but the dead can tell whether it was answered."""
-    for number, point in enumerate(points):
-        if ONLY not in ("", str(point)):
-            continue
-        for when in SIDES[number % 2 :][:1] if point.reading else SIDES:
-            yield point, when
+    turns = itertools.cycle(SIDES)
+    for point in points:
+        if ONLY in ("", str(point)):
+            yield from [(point, next(turns))] if point.reading else [(point, side) for side in SIDES]
 
 
 @TALES
