@@ -17,8 +17,6 @@ from tests.cluster.conftest import (  # noqa: F401
     source,
     trouble,
 )
-from tests.support.direct import Direct
-from tests.support.plane import Plane
 
 COUNTED: Counter[str] = Counter()
 
@@ -27,12 +25,6 @@ COUNTED: Counter[str] = Counter()
 def counted() -> Counter[str]:
     """What is counted over all tests: points, doubles, losses."""
     return COUNTED
-
-
-@pytest.fixture(scope="session")
-def direct(installed: Plane) -> Direct:  # noqa: F811 - a fixture is asked for by its name
-    """The API server as admin."""
-    return Direct(installed)
 
 
 @pytest.hookimpl(trylast=True)

@@ -28,11 +28,12 @@ from tests.support.tales import PATIENCE, Drain, Ladder, Stage, Tale
 
 Say = Callable[[str], None]
 SIDES: tuple[When, ...] = ("before", "after")
-REFERENCES = 4
-"""So many fault-free runs are made at most until two in a row are alike."""
+REFERENCES = 10
+"""So many fault-free runs are made at most until two are alike: on a busy machine an answer comes a moment later, and
+one more is asked for."""
 TRIES = 3
-ONLY = os.environ.get("ONLY_POINT", "")
-"""To look at one point again: `ONLY_POINT="PATCH nodes 1"`."""
+ONLY = os.environ.get("ONLY", "")
+"""To look at one point again, or at one change: `ONLY="PATCH nodes 1"`."""
 AHEAD = ThreadPoolExecutor(1)
 REFERENCE: dict[str, Run] = {}
 ROTATION: tuple[When, ...] = ("before", "before", "before", "before", "after", "after", "after", "after")
@@ -41,6 +42,11 @@ TALES = pytest.mark.parametrize("tale", [Ladder, Drain], ids=["ladder", "drain"]
 NUMBERS = itertools.count(1)
 
 pytestmark = pytest.mark.timeout(3600)
+
+
+@pytest.fixture(scope="module")
+def direct(installed: Plane) -> Direct:
+    return Direct(installed)
 
 
 @pytest.fixture(scope="module")
@@ -97,25 +103,20 @@ class Theatre:
         self._next: Future[Tale] | None = None
 
     def reference(self) -> Run:
-        """The second one of two fault-free runs, one after the other, that had the same points."""
+        """The first fault-free run that had the same points and the same end as one before it."""
         if self._kind.name not in REFERENCE:
             REFERENCE[self._kind.name] = self._alike()
         return REFERENCE[self._kind.name]
 
     def _alike(self) -> Run:
-        last = self._play(None, "before", "")
-        for _ in range(REFERENCES - 1):
+        runs: list[Run] = []
+        for _ in range(REFERENCES):
             run = self._play(None, "before", "")
             assert not run.problems, run.problems
-            if set(run.points) == set(last.points) and run.state == last.state:
-                self.say(
-                    f"\n{self._kind.name}: {len(run.points)} points; without a fault: {list(run.counted)} {run.state}"
-                )
+            if any(set(run.points) == set(other.points) and run.state == other.state for other in runs):
+                self.say(f"\n{self._kind.name}: {len(run.points)} points, {dict(run.counted)}, {run.state}")
                 return run
-            self.say(
-                f"\n{self._kind.name}: two runs differed: {set(map(str, run.points)) ^ set(map(str, last.points))}"
-            )
-            last = run
+            runs.append(run)
         raise AssertionError(f"no two of {REFERENCES} fault-free runs were alike")
 
     def killed_at(self, point: Point, when: When, change: str = "") -> Run:
@@ -176,11 +177,10 @@ def reported(say: Say, counted: Counter[str], where: str, doubles: list[str], lo
 
 def accidents(points: list[Point]) -> Iterator[tuple[Point, When]]:
     """Every write before and after; every read once, for nobody but the dead can tell whether it was answered."""
-    for number, point in enumerate(points):
-        if ONLY and str(point) != ONLY:
-            continue
-        for when in SIDES[number % 2 :][:1] if point.reading else SIDES:
-            yield point, when
+    turns = itertools.cycle(SIDES)
+    for point in points:
+        if ONLY in ("", str(point)):
+            yield from [(point, next(turns))] if point.reading else [(point, side) for side in SIDES]
 
 
 @TALES
@@ -209,7 +209,7 @@ def test_killed_while_the_world_changes_it_does_nothing_twice_and_pays_or_explai
     wrong: list[str] = []
     rotation = zip(reference.points, itertools.cycle(ROTATION), itertools.cycle(CHANGES), strict=False)
     for point, when, change in rotation:
-        if ONLY and str(point) != ONLY:
+        if ONLY not in ("", str(point), change):
             continue
         if change == "alert resolved" and reference.points.index(point) <= opened:
             change = "policy paused"  # without an incident nothing would ever come of it

@@ -33,7 +33,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Effect:
-    """One write of the operator's that the API server accepted, outside our own kinds."""
+    """One write of the operator's that the API server accepted: outside our own kinds, or a new incident."""
 
     what: str
     value: str
@@ -56,6 +56,8 @@ class Tale:
         self.namespace = f"{self.name}-{number}"
         self._offset = (stage.plane.home / "log" / "audit.json").stat().st_size
         self.labels: dict[str, str] = {}
+        self.target = ""
+        """The uid of the target, where it was replaced."""
 
     def prepare(self) -> None:
         """Make what the alert is about, and let it fire: nobody listens yet."""
@@ -120,7 +122,8 @@ class Tale:
 
     def stand(self) -> bool:
         """Whether it will not go on by itself: healed, ended, or on a hold that people have to end."""
-        found = [incident.get("status", {}) for incident in self.incidents()]
+        about = [i for i in self.incidents() if self.target in ("", i["spec"]["target"]["uid"])]
+        found = [incident.get("status", {}) for incident in about]
         waits = [hold["reason"] for status in found for hold in status.get("holds", []) if hold.get("lookAgainAt")]
         over = any(status.get("phase") in ENDED for status in found)
         return self.healed() or over or any(reason in ("Paused", "Cooldown") for reason in waits)
@@ -147,6 +150,13 @@ class Tale:
 def _what(entry: Json) -> str:
     ref = entry["objectRef"]
     return f"{entry['verb']} {ref['resource']}{'/' + ref['subresource'] if ref.get('subresource') else ''}"
+
+
+def _opened(entry: Json) -> Effect | None:
+    """One incident for each object: its uid stands for it."""
+    if entry["verb"] != "create" or entry["objectRef"]["resource"] != "incidents":
+        return None
+    return Effect(_what(entry), "", entry["requestObject"]["spec"]["target"]["uid"])
 
 
 def _outcomes(incident: Json) -> list[str]:
@@ -188,27 +198,30 @@ class Ladder(Tale):
 
     def begin(self) -> None:
         """Two rungs; the first one's time is long enough for a restart of the operator."""
-        rungs = ({"scale": {"replicas": 8}, "timeout": "5s"} | SETTLE, {"restart": {}, "timeout": "60s"} | SETTLE)
+        rungs = ({"scale": {"replicas": 8}, "timeout": "5s"} | SETTLE, {"restart": {}, "timeout": "30s"} | SETTLE)
         body = policy(self.namespace, *rungs, alert={"name": self.alert}, **QUICK)
         self.direct.must("POST", f"{OURS}/namespaces/{self.namespace}/remediationpolicies", body)
 
     def healed(self) -> bool:
         """The restart was begun."""
-        return bool(self._live().get("spec", {}).get("template", {}).get("metadata", {}).get("annotations"))
+        template = self._live().get("spec", {}).get("template", {})
+        return bool(template.get("metadata", {}).get("annotations"))
 
     def incidents(self) -> list[Json]:
         """Those of its namespace."""
         return self.direct.items(f"{OURS}/namespaces/{self.namespace}/incidents")
 
     def effects(self) -> list[Effect]:
-        """Writes to its Deployment."""
-        found = [entry for entry in self.writes() if entry["objectRef"].get("namespace") == self.namespace]
-        return [self._effect(entry) for entry in found if entry["objectRef"].get("apiGroup") == "apps"]
+        """Writes to its Deployment, and the incidents that were opened about it."""
+        return [effect for entry in self.writes() if (effect := self._effect(entry))]
 
-    def _effect(self, entry: Json) -> Effect:
-        spec = entry["requestObject"].get("spec", {})
-        uid = entry["requestObject"]["metadata"]["uid"]
-        return Effect(_what(entry), str(spec.get("replicas", "the template")), uid)
+    def _effect(self, entry: Json) -> Effect | None:
+        ref, sent = entry["objectRef"], entry.get("requestObject") or {}
+        if ref.get("namespace") != self.namespace:
+            return None
+        if ref.get("apiGroup") == "apps":
+            return Effect(_what(entry), str(sent["spec"].get("replicas", "the template")), sent["metadata"]["uid"])
+        return _opened(entry)
 
     def state(self) -> Json:
         """The Deployment, its rollouts, and the story of the incident."""
@@ -226,8 +239,10 @@ class Ladder(Tale):
         live = self._live()
         scaled = [effect for effect in self.effects() if effect.what == "patch deployments/scale"]
         mine = [effect.value for effect in scaled if effect.uid == live["metadata"]["uid"]]
-        replicas = str(live["spec"]["replicas"])
-        return [f"{replicas} replicas, and not {self.before}"] if replicas in mine and replicas != "4" else []
+        replicas = live["spec"]["replicas"]
+        return (
+            [f"{replicas} replicas, and not {self.before}"] if str(replicas) in mine and replicas != self.before else []
+        )
 
     def pause(self) -> None:
         """In its namespace."""
@@ -235,9 +250,9 @@ class Ladder(Tale):
 
     def revert(self) -> None:
         """Back to what it was; where that is so, another number."""
-        now = self._live()["spec"]["replicas"]
-        wanted = self.before if now != self.before else self.before + 1
-        self.direct.must("PATCH", self._path, {"spec": {"replicas": wanted}})
+        if self._live()["spec"]["replicas"] == self.before:
+            self.before += 1
+        self.direct.must("PATCH", self._path, {"spec": {"replicas": self.before}})
 
     def replace(self) -> None:
         """Deleted, and created anew."""
@@ -245,6 +260,7 @@ class Ladder(Tale):
         self.direct.gone(self._path)
         eventually(lambda: self._live().get("metadata", {}).get("uid") != uid, "the Deployment to be gone")
         self._create()
+        self.target = self._live()["metadata"]["uid"]
 
     def leave(self) -> None:
         """The policy ends its incidents; the namespace stays, so that their records do."""
@@ -314,7 +330,7 @@ class Drain(Tale):
         return [incident for incident in found if incident["spec"]["policyRef"]["name"] == self.policy]
 
     def effects(self) -> list[Effect]:
-        """Writes to the node, and evictions."""
+        """Writes to the node, evictions, and the incidents that were opened about the node."""
         return [effect for entry in self.writes() if (effect := self._effect(entry))]
 
     def _effect(self, entry: Json) -> Effect | None:
@@ -323,7 +339,8 @@ class Drain(Tale):
             return Effect(_what(entry), str(sent["spec"]["unschedulable"]), sent["metadata"]["uid"])
         if ref.get("subresource") == "eviction" and ref["namespace"] == self.namespace:
             return Effect(_what(entry), "", sent["deleteOptions"]["preconditions"]["uid"])
-        return None
+        opened = _opened(entry)
+        return opened if opened and sent["spec"]["policyRef"]["name"] == self.policy else None
 
     def state(self) -> Json:
         """The node, where the pods are, and the story of the incident."""
@@ -358,7 +375,7 @@ class Drain(Tale):
         meta = {"name": self.node, "labels": node["metadata"]["labels"]}
         status = {key: node["status"][key] for key in ("capacity", "allocatable", "nodeInfo", "addresses")}
         body = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": status}
-        self.direct.must("POST", "/api/v1/nodes", body)
+        self.target = self.direct.must("POST", "/api/v1/nodes", body)["metadata"]["uid"]
 
     def leave(self) -> None:
         """The policy ends its incidents; the node is free again."""
