@@ -213,7 +213,8 @@ class ToyCluster:
         shown = copy.deepcopy(obj)
         owners = self._owners.get(obj["metadata"]["uid"], {})
         shown["metadata"]["managedFields"] = [
-            {"manager": manager, "operation": "Update", "fieldsV1": _fields(path)} for path, manager in owners.items()
+            {"manager": manager, "operation": "Update", "fieldsV1": _fields(path), "time": self.now()}
+            for path, manager in owners.items()
         ]
         return shown
 
