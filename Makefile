@@ -8,7 +8,7 @@ UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-
 PARALLEL := $(if $(E2E_KUBECONFIG),,-n 2)
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
-.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz bench coverage check clean
+.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz mutate bench coverage check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,14 +67,17 @@ test: control-plane ## unit, component and cluster tests
 test-fast: venv ## unit and component tests only (seconds)
 	$(PY) -m pytest tests/unit tests/component
 
-faults: control-plane ## the proofs by crashing, and by what else fails: on a toy cluster, and on a real one
-	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
+faults: control-plane ## the proofs by crashing, and by what else fails: a sample of them, then all (half an hour)
+	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
 	$(PY) -m pytest tests/faults
 
 fuzz: venv ## random lives of an incident, for some minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py
 
-bench: control-plane ## measure: make bench NAME=idle|latency
+mutate: venv ## put faults into the core that tests must notice: a fixed sample of 60, minutes; or all of MODULE=engine/verdict.py
+	@$(PY) -m tests.mutants $(if $(MODULE),$(addprefix --module ,$(MODULE)),--sample 60)
+
+bench: control-plane ## measure: make bench NAME=idle|latency|policies
 	@$(PY) -m benchmarks.$(NAME)
 
 coverage: venv ## branch coverage of the core

@@ -71,8 +71,8 @@ def unclaimed(access: Access, label: str, names: Iterable[str]) -> None:
             theirs.append(name)
     if theirs:
         raise ForeignClusterError(
-            f"{', '.join(theirs)} exists already and is not the demo's (no label {label}). The demo makes, and in the"
-            " end removes, objects of these names; nothing was touched. Play on a cluster without them."
+            f"{', '.join(theirs)} exists already without our label {label}. Objects of these names are made, and in the"
+            " end removed; nothing was touched. Use a cluster without them."
         )
 
 
@@ -90,7 +90,7 @@ def own_cluster(kubeconfig: str, home: str, known: str) -> None:
     if not (context.startswith("kind-") or (known and known == server)):
         raise ForeignClusterError(
             f"{server} (context {context}) is not a cluster that the demo made. It installs Goldseam in mode Act and"
-            f" breaks things on purpose. If you mean it: --i-know-this-cluster={server}"
+            f" breaks things on purpose. If you mean it: --i-know-this-cluster={server} (make demo E2E_SERVER={server})"
         )
 
 

@@ -83,6 +83,11 @@ def ready_nodes(items: Iterable[Json]) -> dict[str, bool]:
     }
 
 
+def all_of_kwok(items: Iterable[Json]) -> bool:
+    """Whether KWOK plays every node, so that one can be told to fail."""
+    return all(node["metadata"].get("labels", {}).get("type") == "kwok" for node in items)
+
+
 def export(model: LoadModel) -> ThreadingHTTPServer:
     """Serve the metrics on a free port of loopback, in a thread."""
 

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from access import Access, ForeignClusterError, own_cluster, service_account, unclaimed
-from load_model import LoadModel, export, ready_nodes, ready_replicas
+import on_kind
+from access import Access, own_cluster, service_account, unclaimed
+from load_model import LoadModel, all_of_kwok, export, ready_nodes, ready_replicas
 from receiver import Receiver
-from scenes import scenes
+from scenes import NODE_FAILURE, scenes
 from view import View
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +30,7 @@ LONGEST = 150.0
 RUNBOOK_LINE = "Service unavailable for >30 minutes"
 MARK = "goldseam.dev/demo=true"
 NAMES = (
-    *("namespace/goldseam-system", "namespace/aurum-dev"),
+    *("namespace/goldseam-system", "namespace/aurum-dev", "crd/incidents.goldseam.dev"),
     *("alertsource/default", "runbook/default", "guardrails/cluster", "crempol/node-failure"),
 )
 OVERLAY = ROOT / "deploy" / "kustomize" / "overlays" / "all"
@@ -43,6 +44,8 @@ class Play:
         self.model, self.secret = LoadModel(), secrets.token_hex(16)
         self.receiver = Receiver(self.secret)
         self.scenes = scenes(self.told)
+        if not all_of_kwok(access.get("nodes")["items"]):
+            self.scenes = [scene for scene in self.scenes if scene.folder != NODE_FAILURE]
         self.view = View(self.scenes, record=record is not None)
         self.node = ""
         self._ticked = time.monotonic()
@@ -51,13 +54,25 @@ class Play:
         """Whether the on-call engineer has got the message that quotes the runbook."""
         return any(RUNBOOK_LINE in message["text"] for message in self.receiver.messages)
 
-    def install(self) -> None:
-        """Goldseam, the services, the rules; but nothing over what somebody else made."""
+    @contextmanager
+    def stage(self) -> Iterator[None]:
+        """Everything installed, over nothing that somebody else made, and removed again however the play ends."""
         unclaimed(self.access, MARK, NAMES)
+        try:
+            self.install()
+            yield
+        finally:
+            try:
+                self.close()
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                self.view.say(f"Not everything that the demo made could be removed: {error}")
+
+    def install(self) -> None:
+        """Goldseam, the services, the rules."""
+        ours = ("crd", "-l", "app.kubernetes.io/part-of=goldseam")
         self.access.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        self.access.kubectl(
-            "wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=goldseam"
-        )
+        self.access.kubectl("label", *ours, MARK)
+        self.access.kubectl("wait", "--for=condition=Established", "--timeout=60s", *ours)
         self.access.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(OVERLAY))
         self.access.kubectl("label", "namespace", "goldseam-system", MARK)
         self.access.kubectl("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
@@ -107,7 +122,7 @@ class Play:
 
     def perform(self) -> bool:
         """Break things, and watch. Returns whether every scene ended as it must."""
-        _until(self._steady, 60, "the services to be up")
+        _until(self._steady, 180, "the services to be up")  # a real kubelet pulls images first
         self._break()
         deadline = time.monotonic() + LONGEST
         with self.view:
@@ -154,8 +169,9 @@ class Play:
         self.model.start_burst()
         self.model.poison_api()
         self.model.database_broken = True
-        self.node = self._busiest_node()
-        self.access.kubectl("label", "node", self.node, "sim.kwok/notready=true", "--overwrite")
+        if any(scene.folder == NODE_FAILURE for scene in self.scenes):
+            self.node = self._busiest_node()
+            self.access.kubectl("label", "node", self.node, "sim.kwok/notready=true", "--overwrite")
 
     def _busiest_node(self) -> str:
         pods = self.access.get("pods", "-n", "aurum-dev", "-l", "app.kubernetes.io/name=aurum-gateway")["items"]
@@ -164,7 +180,7 @@ class Play:
 
     def _repair_node(self) -> None:
         """Somebody repairs the node once it is empty."""
-        steps = self.scenes[3].status.get("steps", [])
+        steps = next((s.status.get("steps", []) for s in self.scenes if s.folder == NODE_FAILURE), [])
         if self.node and any(step.get("phase") == "Acted" for step in steps):
             where = f"spec.nodeName={self.node}"
             if not self.access.get("pods", "-n", "aurum-dev", "--field-selector", where)["items"]:
@@ -172,13 +188,11 @@ class Play:
                 self.node = ""
 
     def close(self) -> None:
-        """Remove what was made, by its label, and Goldseam."""
-        self.access.kubectl(
-            "delete", "crempol,alertsource,runbook,guardrails", "-l", MARK, "--ignore-not-found", "--wait=false"
-        )
-        self.access.kubectl("delete", "secret", "-n", "goldseam-system", "-l", MARK, "--ignore-not-found")
-        self.access.kubectl("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
-        self.access.kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait=false")
+        """Remove Goldseam with its kinds, and the namespaces by their label."""
+        try:
+            self.access.kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait=false")
+        finally:
+            self.access.kubectl("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
 
 
 def _is_armed(policy: dict[str, object]) -> bool:
@@ -210,10 +224,12 @@ def play(asked: argparse.Namespace) -> int:
     own_cluster(kubeconfig, os.environ.get("GOLDSEAM_LOCAL_DIR", ""), asked.i_know_this_cluster)
     home = Path(os.environ["GOLDSEAM_LOCAL_DIR"])
     performance = Play(Access(kubeconfig), home, asked.record)
-    performance.view.say(f"Installing Goldseam, four services and their alert rules (logs: {home}/log).")
-    performance.install()
+    performance.view.say(f"Installing Goldseam, the services and their alert rules (logs: {home}/log).")
+    if not any(scene.folder == NODE_FAILURE for scene in performance.scenes):
+        performance.view.say("The scene of the node failure is left out: only nodes that KWOK plays fail on demand.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
-    with performance.operator():
+    with performance.stage(), performance.operator():
         good = performance.perform()
         performance.view.summary()
         _letters(performance)
@@ -223,7 +239,6 @@ def play(asked: argparse.Namespace) -> int:
             performance.view.save(asked.record)
         if os.environ.get("KEEP"):
             _keep(performance, home)
-    performance.close()
     return 0 if good else 1
 
 
@@ -245,7 +260,6 @@ It keeps running until you press Ctrl-C. In another terminal:
 Prometheus: {os.environ["PROMETHEUS_URL"]}/alerts""",
         flush=True,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while True:
             performance.step()
@@ -260,52 +274,42 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--record", type=Path, help="save what is shown as an SVG")
     parser.add_argument(
         "--i-know-this-cluster",
-        default="",
+        default=os.environ.get("E2E_SERVER", ""),
         metavar="SERVER",
-        help="play on this cluster, though it is not the demo's own",
+        help="play on this cluster, though it is not the demo's own; default: $E2E_SERVER",
     )
     return parser.parse_args()
 
 
 def main() -> int:
-    """Play on a control plane of our own, or on kind (CLUSTER=kind)."""
-    asked = arguments()
-    if os.environ.get("CLUSTER") == "kind" and not os.environ.get("E2E_KUBECONFIG"):
-        return _on_kind()
-    if "GOLDSEAM_LOCAL_DIR" not in os.environ:
-        launcher = str(ROOT / "deploy" / "local" / "cluster")
-        os.execv(launcher, [launcher, "run", "--nodes", "6", "--", sys.executable, *sys.argv])
+    """Play, and say in one line what was in the way."""
     try:
-        return play(asked)
-    except (ForeignClusterError, RuntimeError, TimeoutError) as error:
+        return _played(arguments())
+    except on_kind.NoKindError as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return 2
+    except (RuntimeError, TimeoutError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
-def _on_kind() -> int:
-    """kind brings real kubelets; Prometheus still runs beside it, from our own build."""
-    for program in ("docker", "kind"):
-        if shutil.which(program) is None:
-            sys.stderr.write(
-                f"demo: CLUSTER=kind needs {program}, which is not on the PATH. `make demo` needs neither.\n"
-            )
-            return 2
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        sys.stderr.write(
-            "demo: CLUSTER=kind needs a running Docker, and `docker info` fails. `make demo` needs none.\n"
-        )
-        return 2
-    kubeconfig = ROOT / ".run" / "kind.kubeconfig"
-    kubeconfig.parent.mkdir(exist_ok=True)
-    create = ["kind", "create", "cluster", "--name", "goldseam-demo", "--kubeconfig", str(kubeconfig), "--wait", "120s"]
-    subprocess.run(create, check=True)
-    try:
-        os.environ["E2E_KUBECONFIG"] = str(kubeconfig)
-        return main()
-    finally:
-        subprocess.run(
-            ["kind", "delete", "cluster", "--name", "goldseam-demo", "--kubeconfig", str(kubeconfig)], check=False
-        )
+def _played(asked: argparse.Namespace) -> int:
+    """On kind (CLUSTER=kind), on a cluster that is lent (E2E_KUBECONFIG), or on a control plane of our own."""
+    lent = os.environ.get("E2E_KUBECONFIG")
+    if os.environ.get("CLUSTER") == "kind" and not lent:
+        return on_kind.play(ROOT / ".run" / "kind.kubeconfig", _launched(nodes=1))
+    if "GOLDSEAM_LOCAL_DIR" not in os.environ:
+        command = _launched(nodes=1 if lent else 6)
+        os.execv(command[0], command)
+    return play(asked)
+
+
+def _launched(nodes: int) -> list[str]:
+    """This program in a control plane of its own; with a cluster of somebody else's, only its Prometheus is used."""
+    launcher = str(ROOT / "deploy" / "local" / "cluster")
+    return [launcher, "run", "--nodes", str(nodes), "--", sys.executable, *sys.argv]
 
 
 if __name__ == "__main__":

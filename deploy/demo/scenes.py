@@ -11,6 +11,9 @@ from typing import Any
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent
+NODE_FAILURE = "4-node-failure"
+Rung = tuple[str, str]
+"""An action, and its outcome."""
 
 
 @dataclass
@@ -54,8 +57,7 @@ class Scene:
     @property
     def rungs(self) -> str:
         """What was tried, and what it came to."""
-        steps = [step for step in self.status.get("steps", []) if step.get("purpose") != "Undo"]
-        return ", ".join(f"{step['action']} ({step.get('outcome') or '…'})" for step in steps)
+        return ", ".join(f"{action} ({outcome or '…'})" for action, outcome in tried(self.status))
 
     def seconds_to(self, key: str) -> str:
         """From the alert's `activeAt` to one of the incident's times."""
@@ -68,27 +70,39 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def healed_by(action: str) -> Callable[[Json], str]:
-    """Over when it is resolved, nothing is owed, and this action was the one that helped."""
+def tried(status: Json) -> list[Rung]:
+    """The rungs in the order in which they were tried; the outcome is empty while it is not known."""
+    steps = [step for step in status.get("steps", []) if step.get("purpose") != "Undo"]
+    return [(step["action"], step.get("outcome") or "") for step in steps]
+
+
+def healed_by(*rungs: Rung) -> Callable[[Json], str]:
+    """Over when it is resolved by exactly these rungs, and what they changed was put back."""
 
     def ends(status: Json) -> str:
         if status.get("phase") in ("Escalated", "Abandoned"):
             return f"ended as {status['phase']}: {status.get('message', '')}"
         if status.get("phase") != "Resolved" or status.get("owes"):
             return ""
-        passed = [step["action"] for step in status.get("steps", []) if step.get("outcome") == "Passed"]
-        return "healed" if passed == [action] else f"healed by {passed}, not by {action}"
+        if tried(status) != list(rungs):
+            return f"resolved by {tried(status)}, not by {list(rungs)}"
+        kept = [debt for debt in status.get("obligations", []) if debt["state"] != "Paid"]
+        if kept or not status.get("obligations"):
+            return f"not put back: {[debt.get('message', '') for debt in kept] or 'nothing was ever owed'}"
+        return "healed"
 
     return ends
 
 
-def handed_over(told: Callable[[], bool]) -> Callable[[Json], str]:
-    """Over when it is escalated and the message with the runbook's line has arrived."""
+def handed_over(told: Callable[[], bool], *rungs: Rung) -> Callable[[Json], str]:
+    """Over when it is escalated after exactly these rungs, and the message with the runbook's line has arrived."""
 
     def ends(status: Json) -> str:
-        if status.get("phase") == "Resolved":
-            return "was resolved, though nothing can fix it"
-        return "handed over" if status.get("phase") == "Escalated" and told() else ""
+        if status.get("phase") in ("Resolved", "Abandoned"):
+            return f"ended as {status['phase']}, though nothing can fix it"
+        if status.get("phase") != "Escalated" or not told():
+            return ""
+        return "handed over" if tried(status) == list(rungs) else f"handed over after {tried(status)}"
 
     return ends
 
@@ -99,14 +113,18 @@ def scenes(told: Callable[[], bool]) -> list[Scene]:
     return [
         Scene(
             "1-worker-backlog", "Worker backlog", "AurumScenarioWorkerBacklog", "worker-backlog", dev,
-            healed_by("scale"), "healed",
+            healed_by(("scale", "Passed")), "healed",
         ),
         Scene(
-            "2-api-errors", "API errors", "AurumApiHighErrorRate", "api-errors", dev, healed_by("restart"), "healed"
+            "2-api-errors", "API errors", "AurumApiHighErrorRate", "api-errors", dev,
+            healed_by(("scale", "Failed"), ("restart", "Passed")), "healed",
         ),
         Scene(
             "3-database", "A fault nothing fixes", "AurumDatabaseConnectionErrors", "database-connections", dev,
-            handed_over(told), "handed over",
+            handed_over(told, ("wait", "Failed"), ("restart", "Refused")), "handed over",
         ),
-        Scene("4-node-failure", "Node failure", "NodeNotReady", "node-failure", system, healed_by("drain"), "healed"),
+        Scene(
+            NODE_FAILURE, "Node failure", "NodeNotReady", "node-failure", system,
+            healed_by(("drain", "Passed")), "healed",
+        ),
     ]  # fmt: skip

@@ -12,8 +12,8 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from goldseam.adapters.recorder import recorder
 from goldseam.adapters.webhook import WebhookNotifier
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.cli import command
-from goldseam.handlers.watching import Watching, registry
+from goldseam.handlers.watching import Watching
 from goldseam.ports import AlertServer, Metrics
 from goldseam.services.inbox import Inbox
 from goldseam.services.leadership import Leadership
@@ -42,6 +42,8 @@ from goldseam.settings import Settings, SettingsProblem, load
 log = structlog.get_logger("goldseam")
 
 STOP_KOPF = 5.0
+SILENT = 30.0
+"""Seconds without any answer of the API server after which we are not ready: the lease alone is asked for each 2 s."""
 
 
 def _source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
@@ -76,25 +78,18 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     inbox = Inbox()
-    watching = Watching(registry(inbox.put, lambda: _login(settings)), end)
+    watching = Watching(inbox.put, lambda: _login(settings), end, settings.watch_seconds)
     kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
-    async with connect(kubeconfig, f"goldseam/{version('goldseam')}") as cluster:
+    agent, rate = f"goldseam/{version('goldseam')}", settings.requests_per_second
+    async with connect(kubeconfig, agent, per_second=rate) as cluster:
         clock, identity = SystemClock(), f"{socket.gethostname()}_{uuid.uuid4()}"
         outside = _outside(cluster, settings, clock)
         leadership = Leadership(cluster, clock, settings.namespace, identity, told=clock.told)
         operator = Operator(outside, inbox, settings.namespace, leadership)
 
-        def ready() -> tuple[bool, str]:
-            if not watching.ready:
-                return False, "the watches have not begun"
-            return operator.ready
-
-        def live() -> tuple[bool, str]:
-            if reasons or (operator.loaded and not operator.alive):
-                return False, "; ".join(reasons) or "the main loop has not turned lately"
-            return True, "ok"
-
-        async with serve(settings.listen_host, settings.listen_port, live=live, ready=ready):
+        health = _Health(watching, cluster, operator, reasons)
+        async with serve(settings.listen_host, settings.listen_port, live=health.live, ready=health.ready):
+            guarding = asyncio.create_task(health.guard(end))
             working = asyncio.create_task(operator.run())
             working.add_done_callback(lambda task: end(f"the operator's loop has ended: {_why(task)}"))
             watching.start()
@@ -103,9 +98,41 @@ async def run(settings: Settings) -> int:
             log.info("stopping", reasons=reasons)
             await operator.stop()
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            guarding.cancel()
+            await asyncio.gather(working, guarding, return_exceptions=True)
             await asyncio.to_thread(watching.stop, STOP_KOPF)
     return 1 if any(reason for reason in reasons if "cancelled" not in reason) else 0
+
+
+@dataclass(frozen=True)
+class _Health:
+    """What the probes are told; it follows the work, not merely the process."""
+
+    watching: Watching
+    cluster: KubeCluster
+    operator: Operator
+    ended: list[str]
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it can do its part, and a word on it."""
+        if self.cluster.silent_for > SILENT:
+            return False, f"the API server has not answered for {int(self.cluster.silent_for)} s"
+        return self.operator.ready if self.watching.ready[0] else self.watching.ready
+
+    def live(self) -> tuple[bool, str]:
+        """Whether it must not be started again, and a word on it."""
+        if self.ended or (self.operator.loaded and not self.operator.alive):
+            return False, "; ".join(self.ended) or "the main loop has not turned lately"
+        return True, "ok"
+
+    async def guard(self, end: Callable[[str], None]) -> None:
+        """End the process when a watch is dead though the API server answers us: it would never see anything again."""
+        while True:
+            await asyncio.sleep(1)
+            if self.watching.freshness.dead and self.cluster.silent_for < SILENT:
+                log.error("watch_dead", problem=self.watching.freshness.dead)
+                end(self.watching.freshness.dead)
+                return
 
 
 def _why(task: asyncio.Task[None]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +15,19 @@ from goldseam.engine.alerts import RulesAnswer as RulesAnswer
 from goldseam.engine.alerts import Samples as Samples
 
 Json = dict[str, Any]
+
+URGENT: ContextVar[bool] = ContextVar("urgent", default=False)
+"""Whether what is asked of the cluster now goes before the rest: the lease, and what is owed."""
+
+
+@contextmanager
+def urgently() -> Iterator[None]:
+    """What is asked of the cluster inside goes before the rest."""
+    before = URGENT.set(True)
+    try:
+        yield
+    finally:
+        URGENT.reset(before)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     """How much is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json`: one object a line. `console`: for people."""
+    watch_seconds: Annotated[float, Field(ge=1, le=290)] = 120.0
+    """Each watch is opened anew after so many seconds at most. One that could not be for twice as long makes the
+    process unready, and one that could not be for five times as long ends it, so that it is started again."""
+    requests_per_second: Annotated[float, Field(ge=1, le=1_000)] = 100.0
+    """How many requests to the API server are sent in a second, over any longer time; twice as many at once. What is
+    owed, and the lease, go before the rest."""
     record_dir: Path | None = None
     """Where every decision that changes something is recorded as JSON, with all that it was made from: for tests and
     reports. Default: nowhere. The files hold what the API server says of workloads, nodes and pods."""

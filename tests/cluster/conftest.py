@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from access import own_cluster
+from access import Access, own_cluster, unclaimed
 from tests.support import exporter as exporters
 from tests.support.operator_process import OperatorProcess, running, service_account
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
 
 Json = dict[str, Any]
+MARK = "goldseam.dev/test=true"
+OVERLAY = str(ROOT / "deploy" / "kustomize" / "overlays" / "all")
 
 
 @pytest.fixture(scope="session")
@@ -24,16 +26,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """The control plane. Its directory stays after the run, with logs and the audit log."""
     with control_plane(tmp_path_factory.mktemp("plane"), nodes=4) as plane:
         elsewhere = os.environ.get("E2E_KUBECONFIG")
-        if elsewhere:  # its Prometheus and Alertmanager still serve us
-            own_cluster(elsewhere, "", os.environ.get("E2E_SERVER", ""))
-            plane = Plane(plane.home, plane.env | {"KUBECONFIG": elsewhere}, ours=False)
-        yield plane
+        if not elsewhere:
+            yield plane
+            return
+        own_cluster(elsewhere, "", os.environ.get("E2E_SERVER", ""))
+        # Every test removes all objects of our kinds: on a cluster that is lent, there must be none of anybody else's.
+        unclaimed(Access(elsewhere), MARK, ("namespace/goldseam-system", "crd/incidents.goldseam.dev"))
+        lent = Plane(plane.home, plane.env | {"KUBECONFIG": elsewhere}, ours=False)  # with our own Prometheus
+        yield lent
+        try:
+            lent.must("delete", "-k", OVERLAY, "--ignore-not-found", "--wait=false")
+        finally:
+            lent.must("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture(scope="session")
 def crds(cluster: Plane) -> Plane:
     """The control plane with our kinds."""
     cluster.must("apply", "--server-side", "-k", str(ROOT / "crds"))
+    cluster.must("label", "crd", "-l", "app.kubernetes.io/part-of=goldseam", MARK)
     names = ("incidents", *OURS)
     cluster.must("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{n}.goldseam.dev" for n in names))
     return cluster
@@ -42,9 +53,8 @@ def crds(cluster: Plane) -> Plane:
 @pytest.fixture(scope="session")
 def installed(crds: Plane) -> Plane:
     """The control plane with everything of `deploy/kustomize/overlays/all`, but no pod: the operator is our process."""
-    crds.must(
-        "apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "deploy" / "kustomize" / "overlays" / "all")
-    )
+    crds.must("apply", "--server-side", "--force-conflicts", "-k", OVERLAY)
+    crds.must("label", "namespace", "goldseam-system", MARK)
     crds.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
     eventually(lambda: protected(crds), "the admission policies to be in force")
     return crds
@@ -85,7 +95,7 @@ def namespace(installed: Plane) -> Iterator[str]:
     """A fresh namespace; whatever of ours is cluster-scoped is removed after the test."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     installed.must("create", "namespace", name)
-    installed.must("label", "namespace", name, "goldseam.dev/test=true")
+    installed.must("label", "namespace", name, MARK)
     yield name
     for kind in OURS:
         installed.must("delete", kind, "--all", "-A", "--wait=true", "--ignore-not-found")

@@ -124,21 +124,39 @@ def test_an_answer_to_nothing_and_to_another_plan_says_that_it_does_not_count(
     assert effects(installed, namespace) == []
 
 
-def test_without_the_admission_policy_nobody_is_asked(
-    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+PEOPLE = "goldseam-people"
+GONE = {
+    "no binding": ("delete", "validatingadmissionpolicybinding", PEOPLE),
+    "no policy": ("delete", "validatingadmissionpolicy", PEOPLE),
+    "only an audit": (
+        *("patch", "validatingadmissionpolicybinding", PEOPLE, "--type=merge"),
+        *("-p", '{"spec": {"validationActions": ["Audit"]}}'),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", list(GONE))
+def test_without_an_admission_policy_that_refuses_nobody_is_asked_and_no_answer_counts(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, jane: Person, how: str
 ) -> None:
-    binding = "validatingadmissionpolicybinding/goldseam-people"
-    kept = installed.must("get", binding, "-o", "yaml")
-    installed.must("delete", binding)
-    try:
-        installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE, mode="Propose"))
-        running(installed, namespace, "worker", 3)
-        trouble(1, deployment="worker")
-        assert "install deploy/kustomize/base" in holding(installed, namespace, "ResponsesUnprotected")["message"]
-        assert status(installed, namespace).get("approvals", []) == []
-    finally:
-        installed.must("apply", "--server-side", "--force-conflicts", "-f", "-", input=_bare(kept))
+    installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE, mode="Propose"))
+    running(installed, namespace, "worker", 3)
+    kept = [
+        _bare(installed.must("get", f"validatingadmissionpolicy{of}/{PEOPLE}", "-o", "yaml")) for of in ("", "binding")
+    ]
+    trouble(1, deployment="worker")
     reached(installed, namespace, "AwaitingApproval")
+    installed.must(*GONE[how])
+    try:
+        assert "install deploy/kustomize/base" in holding(installed, namespace, "ResponsesUnprotected")["message"]
+        made = jane.create(response(incident(installed, namespace), "Approve", jane.name))
+        assert made.returncode == 0, made.stderr
+        assert "is not installed" in answered(installed, namespace, "Ignored")[0]
+    finally:
+        for manifest in kept:
+            installed.must("apply", "--server-side", "--force-conflicts", "-f", "-", input=manifest)
+    holding(installed, namespace, "ApprovalNeeded")
+    assert effects(installed, namespace) == [], "what was said meanwhile counts for nothing"
 
 
 def _bare(manifest: str) -> str:
@@ -146,7 +164,7 @@ def _bare(manifest: str) -> str:
 
     obj = yaml.safe_load(manifest)
     obj["metadata"] = {"name": obj["metadata"]["name"], "labels": obj["metadata"].get("labels", {})}
-    return yaml.safe_dump(obj)
+    return yaml.safe_dump({key: value for key, value in obj.items() if key != "status"})
 
 
 def test_undo_by_a_person_ends_the_acting_and_gives_back_when_the_alert_is_gone(

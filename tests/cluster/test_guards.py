@@ -69,7 +69,7 @@ def test_a_rollout_in_progress_is_waited_for(
     slow = deployment(namespace, "worker", minReadySeconds=3600, progressDeadlineSeconds=7200)
     installed.apply(slow, policy(namespace, RESTART))
     running(installed, namespace, "worker", 3)
-    slow["spec"]["template"]["spec"]["containers"][0]["image"] = "example.com/app:2"
+    slow["spec"]["template"]["spec"]["containers"][0]["image"] = "busybox:1.36"
     installed.apply(slow)
     trouble(1, deployment="worker")
     assert "a rollout of the target is in progress" in holding(installed, namespace, "RolloutInProgress")["message"]

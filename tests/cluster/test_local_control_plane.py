@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -13,11 +14,6 @@ from controlplane import processes
 from tests.support.plane import ROOT, Plane, eventually
 
 LAUNCHER = str(ROOT / "deploy" / "local" / "cluster")
-
-
-def left(home: Path) -> list[str]:
-    """What still runs of what was started there."""
-    return [started.name for started in processes.noted(home) if started.alive]
 
 
 def pids(home: Path) -> list[processes.Started]:
@@ -74,10 +70,38 @@ def test_up_stays_until_down_beside_another_one(cluster: Plane, tmp_path: Path) 
     )
     assert nodes.stdout.split() == ["node/node-0"]
     assert subprocess.run([LAUNCHER, "status", "--dir", str(home)], check=False).returncode == 0
+    started = pids(home)
+    assert len(started) == 7
+    assert all(one.alive for one in started)
     subprocess.run([LAUNCHER, "down", "--dir", str(home)], check=True, timeout=60)
-    assert left(home) == []
+    assert [one.name for one in started if one.alive] == []
     assert subprocess.run([LAUNCHER, "status", "--dir", str(home)], check=False).returncode == 1
     assert cluster.must("get", "--raw=/readyz") == "ok", "the other one goes on"
+
+
+def healthy(home: Path, name: str) -> bool:
+    """Whether a component answers now."""
+    port = json.loads((home / "ports.json").read_text())[name]
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(f"https://127.0.0.1:{port}/healthz", timeout=5, context=trusting) as answer:
+        return answer.read() == b"ok"
+
+
+def test_up_again_goes_on_with_the_data_and_returns_once_every_component_answers(tmp_path: Path) -> None:
+    home = tmp_path / "plane"
+    up = [LAUNCHER, "up", "--dir", str(home), "--nodes", "1", "--without-helm"]
+    subprocess.run(up, check=True, timeout=120)
+    try:
+        make = f". {home}/env; kubectl create namespace kept"
+        subprocess.run(["sh", "-c", make], check=True, capture_output=True, timeout=60)
+        subprocess.run(up, check=True, timeout=120)
+        assert [name for name in ("kcm", "scheduler", "kubelet") if not healthy(home, name)] == []
+        kept = f". {home}/env; kubectl get namespace kept -o name"
+        found = subprocess.run(["sh", "-c", kept], check=True, capture_output=True, text=True, timeout=60)
+        assert found.stdout == "namespace/kept\n"
+    finally:
+        subprocess.run([LAUNCHER, "down", "--dir", str(home)], check=True, timeout=60)
 
 
 def test_a_recycled_pid_is_not_ours(tmp_path: Path) -> None:

@@ -91,10 +91,11 @@ def test_new_work_stops_and_debts_are_paid_but_not_when_everything_stops(
 
 
 def test_a_pause_ends_by_itself(installed: Plane, worker: str, operator: OperatorProcess, trouble: Trouble) -> None:
-    soon = SystemClock().now() + timedelta(seconds=8)
-    installed.apply(pause(worker, until=f"{soon:%Y-%m-%dT%H:%M:%SZ}"))
+    installed.apply(pause(worker))
     trouble(1, deployment="worker")
     holding(installed, worker, "Paused")
+    soon = SystemClock().now() + timedelta(seconds=8)
+    installed.apply(pause(worker, until=f"{soon:%Y-%m-%dT%H:%M:%SZ}"))
     free(installed, worker)
     assert SystemClock().now() >= soon
 

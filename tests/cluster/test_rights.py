@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.as_operator import AsOperator
+from tests.support.operator_process import service_account
 from tests.support.plane import Plane, eventually
 
 
@@ -31,6 +32,18 @@ def bound(installed: Plane) -> Iterator[Plane]:
     eventually(lambda: "goldseam.dev" in installed.must(*admin), "the roles to be aggregated")
     yield installed
     installed.kubectl("delete", "rolebinding", "-n", "default", *(f"rights-{role}" for role in roles))
+
+
+def test_the_operators_credentials_are_made_of_a_kubeconfig_as_any_cluster_gives_it(
+    installed: Plane, tmp_path: Path
+) -> None:
+    flags = ("config", "view", "--minify", "--flatten", "--raw", "-o", "yaml")
+    given = tmp_path / "given.yaml"
+    given.write_text(installed.must(*flags).replace("admin", "somebody"))
+    assert "certificate-authority-data" in given.read_text()
+    elsewhere = Plane(installed.home, installed.env | {"KUBECONFIG": str(given)}, ours=False)
+    answer = AsOperator(elsewhere, service_account(elsewhere, tmp_path))("auth", "whoami")
+    assert "system:serviceaccount:goldseam-system:goldseam" in answer.stdout, answer.stderr
 
 
 FORBIDDEN = [

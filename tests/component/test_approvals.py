@@ -94,6 +94,60 @@ async def test_without_an_answer_skip_passes_over_the_rung_and_approves_nothing(
     assert h.live()["metadata"]["generation"] == 1
 
 
+async def test_nobody_is_asked_for_what_the_policy_may_not_do() -> None:
+    h = Harness(policy(SCALE, RESTART, mode="Propose"), deployment(3), "deployments")
+    h.cluster.denied.add("deployments/scale")
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    assert [(s.action, s.outcome) for s in h.status.steps] == [("scale", "Refused")]
+    assert "install the component scale" in h.status.steps[0].message
+    assert [(a.step, a.state) for a in h.status.approvals] == [("2-restart", "Waiting")]
+
+
+async def test_a_right_that_is_given_is_seen_at_once() -> None:
+    h = await paused_without_rights()
+    h.cluster.denied.clear()
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(20)
+    assert replicas(h) == 8
+
+
+async def test_what_the_policy_may_not_do_is_listed_beside_what_else_holds() -> None:
+    h = await paused_without_rights()
+    assert [hold.reason for hold in h.status.holds] == ["Paused", "PermissionMissing"]
+
+
+async def paused_without_rights() -> Harness:
+    h = Harness(policy(SCALE), deployment(3), "deployments")
+    h.cluster.denied.add("deployments/scale")
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    return h
+
+
+async def test_while_something_holds_a_yes_to_the_rights_is_remembered_for_a_while() -> None:
+    h = Harness(policy(SCALE), deployment(3), "deployments")
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    await h.start()
+    await h.open()
+    really, asked_for = h.cluster.allowed, list[str]()
+
+    async def counted(access: Any) -> bool:
+        asked_for.append(access.resource)
+        return await really(access)
+
+    h.cluster.allowed = counted  # type: ignore[method-assign]
+    await h.settle(50)
+    assert len(asked_for) == 1
+    h.cluster.denied.add("deployments/scale")
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(5)
+    assert replicas(h) == 3, "before an act it is asked anew"
+
+
 async def test_only_the_rungs_that_the_policy_lists_need_approval_in_mode_act() -> None:
     h = await asked(SCALE, RESTART, mode="Act", approval={"rungs": ["restart"]})
     await h.settle(75)
@@ -136,14 +190,110 @@ async def test_a_delegate_that_the_guardrails_list_may_approve_and_is_recorded_a
     assert question(h).by == bot
 
 
-async def test_without_the_admission_policy_nobody_is_asked_and_no_answer_counts() -> None:
+def weaken(h: Harness, how: str, name: str) -> None:
+    """Take away what makes an admission policy refuse."""
+    kind = "validatingadmissionpolicies" if how == "no policy" else "validatingadmissionpolicybindings"
+    changed = {"only an audit": {"validationActions": ["Audit"]}, "of another policy": {"policyName": "another"}}
+    if how in changed:
+        h.cluster.edit(kind, "", name, {"spec": changed[how]})
+    else:
+        h.cluster.remove(kind, "", name)
+
+
+WEAKENED = pytest.mark.parametrize("how", ["no policy", "no binding", "only an audit", "of another policy"])
+
+
+@WEAKENED
+async def test_without_an_admission_policy_that_refuses_nobody_is_asked_and_no_answer_counts(how: str) -> None:
     h = Harness(policy(SCALE, mode="Propose"), deployment(3), "deployments")
-    h.cluster.remove("validatingadmissionpolicybindings", "", "goldseam-people")
+    weaken(h, how, "goldseam-people")
     await h.start()
     await h.open()
     await h.settle(10)
     assert h.status.approvals == []
     assert [hold.reason for hold in h.status.holds] == ["ResponsesUnprotected"]
+
+
+@WEAKENED
+async def test_an_answer_does_not_count_from_the_moment_that_the_admission_policy_refuses_nothing(how: str) -> None:
+    h = await asked()
+    say(h, "Acknowledge", "before")
+    await h.settle(5)
+    weaken(h, how, "goldseam-people")
+    say(h, "Approve")
+    await h.settle(10)
+    assert (answer_to(h, "before")[0], answer_to(h)[0]) == ("Counted", "Ignored")
+    assert replicas(h) == 3
+
+
+@WEAKENED
+async def test_nothing_is_done_from_the_moment_that_incidents_are_not_protected(how: str) -> None:
+    h = await asked(SCALE, RESTART, mode="Act")
+    assert replicas(h) == 8
+    weaken(h, how, "goldseam-incidents")
+    await h.settle(80)
+    assert [hold.reason for hold in h.status.holds] == ["IncidentsUnprotected"]
+    assert [s.action for s in h.status.steps] == ["scale"]
+
+
+async def test_a_word_that_was_ignored_stays_ignored_though_what_it_lacked_is_there_later() -> None:
+    h = await asked()
+    binding = h.cluster.objects["validatingadmissionpolicybindings", "", "goldseam-people"]
+    h.cluster.remove("validatingadmissionpolicybindings", "", "goldseam-people")
+    say(h, "Approve")
+    await h.settle(10)
+    assert answer_to(h)[0] == "Ignored"
+    h.cluster.add("validatingadmissionpolicybindings", binding)
+    await h.settle(60)
+    assert replicas(h) == 3
+    assert question(h).state == "Waiting"
+    assert answer_to(h)[0] == "Ignored"
+
+
+async def test_however_many_speak_each_is_heard_once_and_then_it_is_quiet() -> None:
+    h = await asked()
+    for number in range(20):
+        say(h, "Acknowledge", f"word-{number:02}", reason=f"no. {number}")
+    await h.settle(30)
+    heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+    assert heard == [f"jane has seen it: no. {number}" for number in range(20)]
+    assert {answer_to(h, f"word-{number:02}")[0] for number in range(20)} == {"Counted"}
+    written = len(h.cluster.writes)
+    await h.settle(20)
+    assert len(h.cluster.writes) == written
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_word_is_neither_lost_nor_heard_twice_though_the_operator_is_killed_at_any_write(after: bool) -> None:
+    points = 0
+    for point in range(1, 60):
+        h = await asked()
+        for number in range(20):
+            say(h, "Acknowledge", f"word-{number:02}", reason=f"no. {number}")
+        say(h, "Approve", "yes")
+        h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + point, after
+        if not await h.settle_through_crashes(30):
+            break
+        points += 1
+        heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+        assert sorted(heard) == sorted(f"jane has seen it: no. {n}" for n in range(20)), f"killed at write {point}"
+        assert (replicas(h), answer_to(h, "yes")[0]) == (8, "Counted"), f"killed at write {point}"
+        assert [s.action for s in h.status.steps] == ["scale"], f"killed at write {point}"
+    assert points >= 22
+
+
+async def test_a_word_whose_author_cannot_be_answered_is_heard_once_all_the_same() -> None:
+    h = await asked(mode="Act")
+    for number in range(20):
+        say(h, "Acknowledge", f"word-{number:02}", reason=f"no. {number}")
+        h.cluster.refused.add(f"responses/shop/word-{number:02}/status")
+    await h.settle(60)
+    heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+    assert len(heard) == len(set(heard))
+    h.cluster.refused.clear()
+    await h.settle(60)
+    heard = [entry.message for entry in h.status.timeline if entry.kind == "Acknowledged"]
+    assert sorted(heard) == sorted(f"jane has seen it: no. {n}" for n in range(20))
 
 
 async def test_an_answer_after_the_time_is_up_does_not_count() -> None:

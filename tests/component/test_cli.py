@@ -124,6 +124,33 @@ async def test_explain_names_every_guard_in_order_and_what_to_do_about_those_tha
     assert "What to do: Set it to false where the policy is kept." in t.text
 
 
+async def test_explain_never_calls_a_guard_ok_that_was_not_asked() -> None:
+    h = await begun(suspend=True)
+    h.cluster.unreadable.add("horizontalpodautoscalers")
+    await h.settle(10)
+    t = Terminal(h)
+    await explain.explain(t.session, name_of(h))
+    unasked = [line.split()[1] for line in t.lines if line.startswith("  -      ") and "not asked: " in line]
+    assert unasked == ["ceiling", "node_caps", "owner", "headroom", "permission", "approval"]
+
+
+async def test_explain_in_mode_observe_asks_for_no_rights_and_no_approval() -> None:
+    h = await begun(mode="Observe", suspend=True)
+    t = Terminal(h)
+    await explain.explain(t.session, name_of(h))
+    assert [line.split()[1] for line in t.lines if "not asked: " in line] == ["permission", "approval"]
+
+
+async def test_explain_shows_a_missing_right_beside_what_else_holds() -> None:
+    h = await begun(suspend=True)
+    h.cluster.denied.add("deployments/scale")
+    h.clock.advance(61)
+    await h.settle(10)
+    t = Terminal(h)
+    await explain.explain(t.session, name_of(h))
+    assert "  NO     permission  PermissionMissing: " in t.text
+
+
 async def test_explain_of_a_policy_reads_its_conditions() -> None:
     h = await begun()
     conditions = [

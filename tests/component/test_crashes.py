@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.harness import Harness, deployment, policy
+from tests.support.toycluster import Killed
 
 LADDER = ({"scale": {"replicas": 8}}, {"restart": {}})
 WRITES_MAX = 60
@@ -47,3 +48,51 @@ async def test_no_write_takes_effect_twice_and_every_debt_is_paid(after: bool) -
         assert h.status.phase == "Resolved", f"killed at write {point}"
         assert h.status.owes == 0
     assert points >= 10
+
+
+async def killed_before_the_write() -> Harness:
+    """The intent to scale is written down, and the operator dies before it is carried out."""
+    for point in range(1, WRITES_MAX):
+        h = Harness(policy(*LADDER), deployment(3), "deployments")
+        await h.start()
+        await h.open()
+        h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + point, False
+        try:
+            await h.settle(20)
+        except Killed:
+            step = h.status.open_step()
+            if step is not None and step.phase == "Intended" and not effects(h):
+                h.cluster.kill_at = None
+                return h
+    raise AssertionError("never killed between intent and write")
+
+
+@pytest.mark.parametrize("why", ["blind", "paused", "away"])
+async def test_an_intent_that_could_not_be_carried_out_in_time_has_not_failed(why: str) -> None:
+    h = await killed_before_the_write()
+    h.knows = why != "blind"
+    if why == "paused":
+        h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    if why == "away":
+        h.clock.advance(300)
+    else:
+        await h.start()
+        await h.settle(300)
+        assert [(s.action, s.phase) for s in h.status.steps] == [("scale", "Intended")], "held, not failed"
+    h.knows = True
+    for name in [p["metadata"]["name"] for p in h.cluster.all("pauses")]:
+        h.cluster.remove("pauses", "shop", name)
+    await h.start()
+    await h.settle(30)
+    assert effects(h) == ["deployments/shop/api/scale"]
+    assert [(s.action, s.phase) for s in h.status.steps] == [("scale", "Acted")], "and it has its whole time to help"
+
+
+async def test_an_intent_whose_write_gets_no_answer_fails_when_its_time_is_over() -> None:
+    h = Harness(policy(*LADDER), deployment(3), "deployments")
+    await h.start()
+    await h.open()
+    h.cluster.mute.add("deployments/shop/api/scale")
+    await h.settle(75)
+    assert [(s.action, s.outcome) for s in h.status.steps] == [("scale", "Failed"), ("restart", None)]
+    assert [o.state for o in h.status.obligations] == ["Void"]

@@ -118,3 +118,36 @@ async def test_many_reopenings_never_outgrow_what_an_incident_can_hold() -> None
         await cleared_for(h, 60)
     assert len(h.status.obligations) <= 16
     assert h.live()["spec"]["replicas"] == 3 or h.status.owes
+
+
+async def test_an_alert_that_is_back_while_half_is_put_back_gets_the_next_rung() -> None:
+    h = Harness(policy(SCALE, RESTART), deployment(1), "deployments")
+    await h.start()
+    await h.open()
+    await h.settle(20)
+    h.alert_state = "Cleared"
+    await h.settle(120, until=lambda _: h.live()["spec"]["replicas"] == 4)
+    h.alert_state = "Firing"
+    await h.settle(20)
+    assert h.status.reopened == 1
+    assert steps(h) == [("scale", 1, "Passed"), ("restart", 1, None)]
+    h.alert_state = "Cleared"
+    await h.settle(300)
+    assert h.live()["spec"]["replicas"] == 1
+    assert h.status.owes == 0
+
+
+async def test_what_people_want_undone_stays_due_and_in_their_hands_when_the_alert_is_back() -> None:
+    h = await opened(SCALE, RESTART)
+    await h.settle(20)
+    await cleared_for(h, 20)
+    assert h.status.phase == "Resolved"
+    inc = next(h.cluster.all("incidents"))["metadata"]
+    about = {"incidentRef": {"name": inc["name"], "uid": inc["uid"]}, "decision": "Undo", "by": "jane"}
+    h.cluster.add("responses", {"metadata": {"name": "w", "namespace": "shop"}, "spec": about})
+    await h.settle(20)
+    assert h.status.phase == "Escalated"
+    assert steps(h) == [("scale", 1, "Passed")]
+    h.alert_state = "Cleared"
+    await h.settle(12)
+    assert h.live()["spec"]["replicas"] == 3

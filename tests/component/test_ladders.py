@@ -226,6 +226,16 @@ async def test_revert_false_leaves_what_was_done() -> None:
     assert [o.state for o in h.status.obligations] == ["Void"]
 
 
+async def test_revert_false_leaves_what_was_done_also_when_the_policy_is_deleted() -> None:
+    h = await opened(SCALE, resolve={"after": "5s", "revert": False})
+    await h.settle(20)
+    h.cluster.remove("remediationpolicies", "shop", "api")
+    h.alert_state = "Cleared"
+    await h.settle(120)
+    assert (h.status.phase, h.live()["spec"]["replicas"]) == ("Abandoned", 8)
+    assert [o.state for o in h.status.obligations] == ["Void"]
+
+
 async def test_a_debt_is_not_paid_while_the_alert_may_be_back() -> None:
     h = await opened(SCALE)
     await h.settle(20)
@@ -248,6 +258,77 @@ async def test_what_a_person_has_set_meanwhile_is_left_alone() -> None:
     assert h.live()["spec"]["replicas"] == 12
     assert [o.state for o in h.status.obligations] == ["Lost"]
     assert "kubectl-scale" in h.status.obligations[0].message
+
+
+async def test_a_value_that_a_person_has_set_is_theirs_while_goldseam_asks_for_the_next_rung() -> None:
+    h = await opened(SCALE, RESTART, approval={"rungs": ["restart"]})
+    await h.settle(90)
+    assert h.status.phase == "AwaitingApproval"
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"replicas": 20}}, "kubectl-scale")
+    await h.settle(20)
+    assert (h.status.phase, h.status.handed_over) == ("Escalated", True)
+    assert thresholds(h)[-1] == ("takenOver", "")
+    assert [o.state for o in h.status.obligations] == ["Lost"]
+
+
+async def test_a_value_that_somebody_else_has_applied_too_is_theirs() -> None:
+    h = await opened(SCALE)
+    await h.settle(20)
+    h.alert_state = "Cleared"
+    await h.settle(15)
+    h.cluster.share("deployments", "shop", "api", "spec.replicas", "argocd-controller")
+    await h.settle(60)
+    assert h.live()["spec"]["replicas"] == 8
+    assert [o.state for o in h.status.obligations] == ["Lost"]
+    assert "argocd-controller" in h.status.obligations[0].message
+
+
+async def test_people_are_told_when_what_is_owed_cannot_be_put_back_for_lack_of_knowledge() -> None:
+    for gone in (False, True):
+        h = await opened(SCALE, unknownTimeout="5m")
+        await h.settle(20)
+        if gone:
+            h.cluster.remove("remediationpolicies", "shop", "api")
+        else:
+            h.alert_state = "Cleared"
+            await h.settle(15)
+        h.knows = False
+        await h.settle(280)
+        assert thresholds(h) == []
+        await h.settle(60)
+        assert (h.status.phase, h.status.owes) == ("Abandoned" if gone else "Resolved", 1)
+        assert thresholds(h) == [("owedTooLong", "")]
+        assert "what is owed could not be put back for 5 min" in h.status.escalations[0].message
+        await h.settle(600)
+        assert len(h.status.escalations) == 1
+
+
+AUTOSCALER = {
+    "metadata": {"name": "api", "namespace": "shop"},
+    "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "api"}, "minReplicas": 3, "maxReplicas": 20},
+}
+
+
+async def test_a_question_that_is_asked_anew_is_told_anew() -> None:
+    h = await opened(SCALE, approval={"rungs": ["scale"], "timeout": "10m"})
+    await h.settle(5)
+    h.cluster.add("horizontalpodautoscalers", AUTOSCALER)
+    await h.settle(30)
+    assert [a.state for a in h.status.approvals] == ["Replaced", "Waiting"]
+    told = [note for note in h.people.events.values() if "may Goldseam" in note]
+    assert ["scale Deployment" in told[0], "raise the floor" in told[1]] == [True, True]
+
+
+async def test_questions_asked_anew_never_use_up_what_people_can_be_told() -> None:
+    h = await opened(SCALE, approval={"rungs": ["scale"], "timeout": "4h"}, escalateAfter="2h")
+    for _ in range(25):
+        h.cluster.add("horizontalpodautoscalers", AUTOSCALER)
+        await h.settle(20)
+        h.cluster.remove("horizontalpodautoscalers", "shop", "api")
+        await h.settle(20)
+    assert len([note for note in h.people.events.values() if "may Goldseam" in note]) == 50
+    await h.settle(7200)
+    assert [e.threshold for e in h.status.escalations][1:] == ["escalateAfter"]
 
 
 async def test_a_second_scale_inherits_what_was_there_before_the_first() -> None:

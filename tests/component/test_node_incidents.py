@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.situation import Other
 from goldseam.services.sweep import sweep
 from tests.support.harness import NAMESPACE, Harness
 
@@ -81,6 +84,23 @@ async def test_an_eviction_that_a_budget_holds_back_is_tried_again() -> None:
     h.cluster.budget = 10
     await h.settle(10)
     assert left(h) == {"daemon"}
+
+
+async def test_another_incidents_work_on_the_node_holds_the_evictions_that_are_left() -> None:
+    h = await opened({"drain": {}}, budget=2)
+    await h.settle(5)
+    assert len(left(h)) == 3
+    uid = h.live()["metadata"]["uid"]
+    key = PolicyKey("ClusterRemediationPolicy", "", "a-other")
+    rival = Other("o", "o", h.clock.now(), uid, key, None, claims=True, busy=True, labels={}, active=True)
+    h.looker.gatherer._others = lambda _: (rival,)
+    h.cluster.budget = 1_000
+    await h.settle(20)
+    assert len(left(h)) == 3
+    assert h.status.holds[0].message == "Incident o is acting on the target"
+    h.looker.gatherer._others = lambda _: (replace(rival, busy=False),)
+    await h.settle(20)
+    assert left(h) == {"daemon"}, "a policy that comes first waits for what is under way"
 
 
 async def test_a_drain_that_cannot_end_gives_the_node_back_at_once() -> None:

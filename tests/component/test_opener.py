@@ -27,7 +27,7 @@ class Stage:
         self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         self.policy = self.cluster.add("remediationpolicies", policy({"restart": {}}, **{"target": {}, **spec}))
         self.target = self.cluster.add("deployments", deployment())
-        self.book, self.catalogue = IncidentBook(), Catalogue()
+        self.book, self.catalogue = IncidentBook(NAMESPACE), Catalogue()
         self.problems: dict[PolicyKey, str] = {}
         self.woken: list[str] = []
         self.alerts: list[ActiveAlert] = []
@@ -191,3 +191,15 @@ async def test_what_another_policy_of_the_same_name_left_resolved_does_not_stand
     stage.end(first, {"phase": "Resolved", "policySnapshot": {"spec": stage.policy["spec"]}})
     stage.policy["metadata"]["uid"] = "another"
     assert len(await stage.turn()) == 2
+
+
+async def test_an_alert_that_is_back_after_the_flap_window_opens_the_next_incident_though_something_is_owed() -> None:
+    stage = Stage(flapWindow="60s")
+    stage.fire(deployment="api")
+    (first,) = await stage.turn()
+    resolved = {"kpis": {"resolvedAt": "2026-11-23T12:00:10Z"}, "owes": 1}
+    stage.end(first, {"phase": "Resolved", "policySnapshot": {"spec": stage.policy["spec"]}, **resolved})
+    assert len(await stage.turn()) == 1
+    stage.clock.advance(70)
+    both = await stage.turn()
+    assert [i["spec"].get("predecessor") for i in both] == ["", first["metadata"]["uid"]]

@@ -24,9 +24,8 @@ from tests.support.objects_on_cluster import (
 )
 from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account, standing_by
 from tests.support.operator_process import running as running_operator
-from tests.support.outage import Outage, outage
 from tests.support.plane import Plane, eventually
-from tests.support.proxy import Seen, Strike
+from tests.support.proxy import FaultProxy, Seen, Strike, fault_proxy
 
 Trouble = Callable[..., None]
 LADDER = {"scale": {"replicas": 5}, "timeout": "120s"}
@@ -34,8 +33,8 @@ UP_AND_BACK = ["patch deployments/scale"] * 2
 
 
 @pytest.fixture
-def proxy(installed: Plane) -> Iterator[Outage]:
-    with outage(installed) as between:
+def proxy(installed: Plane) -> Iterator[FaultProxy]:
+    with fault_proxy(installed) as between:
         yield between
 
 
@@ -62,7 +61,7 @@ def test_another_takes_over_a_leader_that_goes_while_its_act_is_on_the_way(
     installed: Plane,
     worker: str,
     source: str,
-    proxy: Outage,
+    proxy: FaultProxy,
     trouble: Trouble,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -109,19 +108,19 @@ def leading(kubeconfig: Path, log: Path, first: OperatorProcess | None) -> Itera
 
 @pytest.mark.parametrize("long", [False, True])
 def test_after_the_api_server_was_away_nothing_is_done_on_what_was_read_before(
-    long: bool, installed: Plane, worker: str, source: str, proxy: Outage, trouble: Trouble, tmp_path: Path
+    long: bool, installed: Plane, worker: str, source: str, proxy: FaultProxy, trouble: Trouble, tmp_path: Path
 ) -> None:
     """It goes when the intent is written, the last moment before the act; before it is back, somebody pauses."""
     account = service_account(installed, tmp_path, proxy.url)
     with running_operator(account, tmp_path / "first.log") as first:
-        strike = Strike(an_intent, "after", proxy.down)
+        strike = Strike(an_intent, "after", proxy.leave)
         proxy.strike = strike
         trouble(1, deployment="worker")
         assert strike.done.wait(60)
         installed.apply(pause(worker))
         if long:
             assert first.process.wait(60) == 1, "its lease could not be renewed"
-        proxy.up()
+        proxy.come_back()
         with leading(account, tmp_path / "second.log", None if long else first):
             holding(installed, worker, "Paused")
             assert [step["phase"] for step in status(installed, worker)["steps"]] == ["Intended"]

@@ -16,8 +16,8 @@ from tests.support.figures import show
 from tests.support.objects_on_cluster import deployment, effects, policy, running
 from tests.support.operator_process import NAMESPACE, OperatorProcess, release, service_account
 from tests.support.operator_process import running as running_operator
-from tests.support.outage import Outage, outage
 from tests.support.plane import Plane, eventually
+from tests.support.proxy import FaultProxy, fault_proxy
 
 Trouble = Callable[..., None]
 
@@ -43,27 +43,17 @@ class Tokens:
 
     def revoke(self, name: str, token: str) -> None:
         """Take away what the token is bound to, and wait until the API server refuses it."""
+        config = json.loads(service_account(self.plane, self.file.parent).read_text())
+        config["users"][0]["user"] = {"token": token}
+        file = self.file.with_name("revoked.kubeconfig")
+        file.write_text(json.dumps(config))
         self.plane.must("delete", "secret", name, "-n", NAMESPACE)
 
         def refused() -> bool:
-            kubectl = ("--kubeconfig", "/dev/null", "--server", self._server, "--certificate-authority", self._ca)
-            done = self.plane.kubectl(*kubectl, "--token", token, "get", "lease", "goldseam", "-n", NAMESPACE)
+            done = self.plane.kubectl("--kubeconfig", str(file), "get", "lease", "goldseam", "-n", NAMESPACE)
             return "Unauthorized" in done.stderr or "must be logged in" in done.stderr
 
         eventually(refused, "the token to be refused")
-
-    @property
-    def _server(self) -> str:
-        return str(self._cluster["server"])
-
-    @property
-    def _ca(self) -> str:
-        return str(self._cluster["certificate-authority"])
-
-    @property
-    def _cluster(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(Path(self.plane.kubeconfig).read_text())["clusters"][0]["cluster"]
-        return found
 
 
 @pytest.fixture
@@ -73,9 +63,11 @@ def tokens(installed: Plane, tmp_path: Path) -> Tokens:
 
 def account(tokens: Tokens, home: Path, server: str = "") -> Path:
     """The operator's kubeconfig, with its token in a file."""
+    home = home / "account"
+    home.mkdir()
     file = service_account(tokens.plane, home, server)
     config = json.loads(file.read_text())
-    config["users"] = [{"name": "admin", "user": {"tokenFile": str(tokens.file)}}]
+    config["users"][0]["user"] = {"tokenFile": str(tokens.file)}
     file.write_text(json.dumps(config))
     return file
 
@@ -113,8 +105,8 @@ def started(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
 
 
 @pytest.fixture
-def proxy(installed: Plane) -> Iterator[Outage]:
-    with outage(installed) as between:
+def proxy(installed: Plane) -> Iterator[FaultProxy]:
+    with fault_proxy(installed) as between:
         yield between
 
 
@@ -124,7 +116,7 @@ def test_with_a_token_that_was_revoked_nothing_is_done_and_it_neither_hangs_nor_
     source: str,
     operator_kubeconfig: Path,
     tokens: Tokens,
-    proxy: Outage,
+    proxy: FaultProxy,
     trouble: Trouble,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -137,19 +129,19 @@ def test_with_a_token_that_was_revoked_nothing_is_done_and_it_neither_hangs_nor_
     with started(kubeconfig, tmp_path / "first.log") as first:
         eventually(first.ready, "the operator to be ready")
         tokens.revoke(bound, token)
-        before, begun = proxy.requests, time.monotonic()
+        before, begun = len(proxy.requests), time.monotonic()
         trouble(1, deployment="worker")
         assert first.process.wait(60) == 1, "its lease is lost: it ends, which the kubelet sees"
-        spent = proxy.requests - before
+        spent = len(proxy.requests) - before
         show(
             capsys,
             f"requests per minute of a leader whose token was revoked: {60 * spent / (time.monotonic() - begun):.0f}",
         )
         assert spent < 100
     with started(kubeconfig, tmp_path / "second.log") as second:
-        before, begun = proxy.requests, time.monotonic()
+        before, begun = len(proxy.requests), time.monotonic()
         eventually(lambda: refused(second) >= 5, "it to have tried for a while")
-        spent = proxy.requests - before
+        spent = len(proxy.requests) - before
         show(capsys, f"requests per minute of one that is started so: {60 * spent / (time.monotonic() - begun):.0f}")
         assert spent < 100
         assert not second.ready(), "the kubelet and people see it"

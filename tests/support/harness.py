@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -92,7 +93,9 @@ class Harness:
         self.target = self.cluster.add(plural, target)
         self.plural = plural
         for name in ("goldseam-incidents", "goldseam-people"):
-            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}})
+            binding = {"policyName": name, "validationActions": ["Deny"]}
+            self.cluster.add("validatingadmissionpolicies", {"metadata": {"name": name}})
+            self.cluster.add("validatingadmissionpolicybindings", {"metadata": {"name": name}, "spec": binding})
         self.runbook = runbook
         self.reading = Reading("Firing", True, "the alert is firing", START)
         self.alert_state = "Firing"
@@ -102,7 +105,7 @@ class Harness:
 
     def _boot(self) -> None:
         """A new process: nothing is remembered but what the cluster holds."""
-        self.book, catalogue = IncidentBook(), Catalogue()
+        self.book, catalogue = IncidentBook(NAMESPACE), Catalogue()
         if self.runbook is not None:
             catalogue.runbooks["default"] = self.runbook
         self.ledger = LedgerBook(self.cluster)
@@ -153,13 +156,13 @@ class Harness:
         self._boot()
         page = await self.cluster.list(INCIDENTS)
         found = [incident for obj in page.items if (incident := view(obj)) is not None]
-        await self.ledger.load(spent(iter(found)), self.clock.now())
+        await self.ledger.load(spent(found, NAMESPACE), self.clock.now())
         await self.fleet.load()
         for incident in found:
             self.book.put(incident)
 
-    async def open(self) -> None:
-        """Open the incident, as the opener does."""
+    async def open(self, predecessor: str = "") -> None:
+        """Open an incident of `self.policy`, as the opener does."""
         policy = live_policy(self.policy["kind"], self.policy)
         labels = {
             "alertname": "Trouble",
@@ -167,7 +170,7 @@ class Harness:
             "severity": "critical",
         }
         alert = ActiveAlert(labels, {}, "firing", self.clock.now())
-        spec = incident_spec(policy, reference(self.target), alert, "")
+        spec = incident_spec(policy, reference(self.target), alert, predecessor)
         namespace = spec.target.namespace or NAMESPACE
         incident = view(await self.cluster.create(INCIDENTS, namespace, manifest(spec, namespace)))
         assert incident is not None
@@ -206,6 +209,26 @@ class Harness:
                 return
             self.clock.advance(max(min(again.total_seconds(), 5.0), 0.05))
         raise AssertionError("it does not come to rest")
+
+    def statuses(self) -> list[IncidentStatus]:
+        """The status of every incident, in the order in which they were opened."""
+        return [IncidentStatus.model_validate(obj["status"]) for obj in self.cluster.all("incidents")]
+
+    async def settle_all(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """As `settle`, with every incident."""
+        end = self.clock.moment + timedelta(seconds=seconds)
+        while self.clock.moment < end and not until():
+            self.controllers()
+            if not self.fleet.quiet:
+                await self.fleet.assess()
+            waits = [5.0]
+            for obj in list(self.cluster.all("incidents")):
+                try:
+                    again = await self.looker.look(obj["metadata"]["uid"])
+                    waits.append(again.total_seconds() if again is not None else 5.0)
+                except GoldseamError as error:
+                    waits.append(0.0 if isinstance(error, Conflict) else 5.0)
+            self.clock.advance(max(min(waits), 0.1))
 
     async def settle_through_crashes(self, seconds: float) -> bool:
         """As `settle`, starting the operator anew when it was killed. Returns whether it was."""

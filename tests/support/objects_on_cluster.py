@@ -8,12 +8,13 @@ from tests.support.plane import Plane, eventually
 
 Json = dict[str, Any]
 QUICK = {"settle": "1s"}
+TINY = {"requests": {"cpu": "10m"}}
 
 
 def deployment(namespace: str, name: str, replicas: int = 3, *, annotations: Json | None = None, **spec: Any) -> Json:
-    """A Deployment whose pods KWOK starts."""
+    """A Deployment whose pods KWOK starts, or a real kubelet."""
     labels = {"app": name}
-    container = {"name": "app", "image": "example.com/app:1", "resources": {"requests": {"cpu": "10m"}}}
+    container = {"name": "app", "image": "busybox:1.37", "command": ["sleep", "infinity"], "resources": TINY}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.plane import Plane, eventually, python
+from tests.support.proxy import authority_of
 
 NAMESPACE = "goldseam-system"
+WAITING = "import sys; from goldseam.__main__ import main; sys.stdin.readline() and sys.exit(main(['run']))"
 
 
 class OperatorProcess:
@@ -27,11 +29,13 @@ class OperatorProcess:
         kubeconfig: Path,
         log: Path,
         *,
+        waits: bool = False,
         env: Mapping[str, str] | None = None,
         stdout: int | None = None,
         **settings: str,
     ) -> None:
-        """`env` is added to ours; `stdout` is a file descriptor for what would go to `log`."""
+        """With `waits` it loads its code, and nothing else until `begin` is called. `env` is added to ours; `stdout` is
+        a file descriptor for what would go to `log`."""
         self.log, self.port, self._kubeconfig = log, _free_port(), kubeconfig
         ours = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
         ours |= {
@@ -43,10 +47,16 @@ class OperatorProcess:
         }
         ours |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
         ours |= env or {}
+        command = [python(), "-c", WAITING] if waits else [python(), "-m", "goldseam", "run"]
+        stdin = subprocess.PIPE if waits else None
         with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [python(), "-m", "goldseam", "run"], env=ours, stdout=stdout or out, stderr=out
-            )
+            self.process = subprocess.Popen(command, env=ours, stdin=stdin, stdout=stdout or out, stderr=out)
+
+    def begin(self) -> None:
+        """Let one that waits begin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.close()
 
     def freeze(self) -> None:
         """SIGSTOP: as a machine that hangs for a while."""
@@ -123,17 +133,18 @@ def running(kubeconfig: Path, log: Path, **options: Any) -> Iterator[OperatorPro
 
 
 def service_account(plane: Plane, home: Path, server: str = "") -> Path:
-    """A kubeconfig with the ServiceAccount's token; `server` puts something else before the API server."""
+    """A kubeconfig with the ServiceAccount's token; `server` puts a fault proxy before the API server."""
     token = plane.must("create", "token", "goldseam", "-n", NAMESPACE, "--duration", "3h").strip()
-    admin = json.loads(Path(plane.kubeconfig).read_text())
-    admin["users"] = [{"name": "admin", "user": {"token": token}}]
-    direct = {"name": "direct", "cluster": dict(admin["clusters"][0]["cluster"])}
+    config = json.loads(plane.must("config", "view", "--minify", "--flatten", "-o", "json"))
+    (cluster,), (user,) = config["clusters"], config["users"]
+    direct = {"name": "direct", "cluster": dict(cluster["cluster"])}
+    user["user"] = {"token": token}
     if server:
-        admin["clusters"][0]["cluster"] = {"server": server}
-    admin["clusters"].append(direct)
-    admin["contexts"].append({"name": "direct", "context": {"cluster": "direct", "user": "admin"}})
+        cluster["cluster"] = {"server": server, "certificate-authority": str(authority_of(plane.home))}
+    config["clusters"].append(direct)
+    config["contexts"].append({"name": "direct", "context": {"cluster": "direct", "user": user["name"]}})
     file = home / "operator.kubeconfig"
-    file.write_text(json.dumps(admin))
+    file.write_text(json.dumps(config))
     return file
 
 

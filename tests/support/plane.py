@@ -121,9 +121,9 @@ class Plane:
 
 
 @contextmanager
-def control_plane(home: Path, nodes: int) -> Iterator[Plane]:
+def control_plane(home: Path, nodes: int, *options: str) -> Iterator[Plane]:
     """Start one; it ends with us, however we end: its command waits for a pipe that only we hold."""
-    command = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", str(nodes), "--dir", str(home)]
+    command = [str(ROOT / "deploy" / "local" / "cluster"), "run", "--nodes", str(nodes), "--dir", str(home), *options]
     process = subprocess.Popen(
         [*command, "--", "sh", "-c", "env; echo up; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -138,6 +138,7 @@ def control_plane(home: Path, nodes: int) -> Iterator[Plane]:
             env[name] = value
     else:
         raise AssertionError(f"the control plane did not come up; logs are in {home}/log")
+    os.environ["PATH"] = env["PATH"]  # its kubectl, also for what is called without a Plane at hand
     try:
         yield Plane(home.resolve(), env)
     finally:

@@ -43,6 +43,8 @@ class ToyCluster:
     """Paths whose writes admission refuses."""
     deaf: set[str] = field(default_factory=set)
     """Paths whose next write takes effect, and whose reply is lost."""
+    mute: set[str] = field(default_factory=set)
+    """Paths whose writes take no effect, and get no answer."""
     stale: set[str] = field(default_factory=set)
     """Paths whose next write meets a 409."""
     budget: int = 1_000
@@ -52,6 +54,7 @@ class ToyCluster:
     _version: int = 0
     _attempts: int = 0
     _owners: dict[str, dict[str, str]] = field(default_factory=dict)
+    _sharers: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def add(self, plural: str, obj: Json) -> Json:
         """Put an object in, as a person would."""
@@ -69,6 +72,12 @@ class ToyCluster:
         obj = self.objects[plural, namespace, name]
         self._merge(obj, copy.deepcopy(body), manager)
         return obj
+
+    def share(self, plural: str, namespace: str, name: str, path: str, manager: str) -> None:
+        """Let another manager own the field too, as a server-side apply of the same value does."""
+        obj = self.objects[plural, namespace, name]
+        self._sharers.setdefault(obj["metadata"]["uid"], []).append((path.replace(".", "\0"), manager))
+        self._bump(obj)
 
     def remove(self, plural: str, namespace: str, name: str) -> None:
         """Delete an object."""
@@ -170,6 +179,8 @@ class ToyCluster:
         path = "/".join(key)
         if path in self.refused:
             raise Forbidden(f"{path}: an admission policy refused it")
+        if path in self.mute:
+            raise Unavailable(f"{path}: no answer")
         if path in self.stale:
             self.stale.remove(path)
             raise Conflict(f"{path} has changed")
@@ -214,7 +225,7 @@ class ToyCluster:
         owners = self._owners.get(obj["metadata"]["uid"], {})
         shown["metadata"]["managedFields"] = [
             {"manager": manager, "operation": "Update", "fieldsV1": _fields(path), "time": self.now()}
-            for path, manager in owners.items()
+            for path, manager in (*owners.items(), *self._sharers.get(obj["metadata"]["uid"], ()))
         ]
         return shown
 

@@ -14,8 +14,9 @@ import yaml
 from access import Access, ForeignClusterError, own_cluster, unclaimed
 from goldseam.adapters.webhook import signed
 from goldseam.api.problems import read_spec
-from load_model import LoadModel
+from load_model import LoadModel, all_of_kwok
 from receiver import Receiver, is_genuine
+from scenes import handed_over, healed_by
 
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo"
 RUNBOOK = Path(__file__).resolve().parents[1] / "data" / "platform-oncall-runbook.md"
@@ -52,6 +53,12 @@ def test_nodes_are_exported_under_the_names_of_kube_state_metrics() -> None:
     model = LoadModel()
     model.tick(1.0, 3, [], {"node-0": False})
     assert 'kube_node_status_condition{node="node-0",condition="Ready",status="true"} 0' in model.metrics()
+
+
+def test_a_node_is_made_to_fail_only_where_kwok_plays_all_of_them() -> None:
+    played, real = {"metadata": {"labels": {"type": "kwok"}}}, {"metadata": {"name": "kind-control-plane"}}
+    assert all_of_kwok([played, played])
+    assert not all_of_kwok([played, real])
 
 
 def test_a_message_signed_by_goldseam_is_genuine_and_any_other_is_not() -> None:
@@ -114,3 +121,62 @@ def test_what_somebody_else_made_is_never_taken_over(monkeypatch: pytest.MonkeyP
     with pytest.raises(ForeignClusterError, match=r"namespace/aurum-dev exists already .* nothing was touched"):
         unclaimed(Access(""), "goldseam.dev/demo=true", ["namespace/ours", "runbook/default", "namespace/aurum-dev"])
     unclaimed(Access(""), "goldseam.dev/demo=true", ["namespace/ours", "runbook/default", "namespace/other"])
+
+
+def ended(phase: str, *tried: tuple[str, str], debts: tuple[str, ...] = ("Paid",)) -> dict[str, object]:
+    """An incident's status at its end, with an undo among the steps, which is no rung."""
+    steps = [{"action": action, "outcome": outcome} for action, outcome in tried]
+    return {
+        "phase": phase,
+        "owes": debts.count("Open"),
+        "steps": [*steps, {"action": "scale", "purpose": "Undo", "outcome": "Passed"}],
+        "obligations": [{"state": state, "message": f"it is {state}"} for state in debts],
+    }
+
+
+API = (("scale", "Failed"), ("restart", "Passed"))
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (ended("Resolved", *API), "healed"),
+        ({}, ""),
+        (ended("Monitoring", *API), ""),
+        (ended("Resolved", *API, debts=("Open",)), ""),
+        (ended("Resolved", *API, debts=("Lost",)), "not put back: ['it is Lost']"),
+        (ended("Resolved", *API, debts=("Paid", "Void")), "not put back: ['it is Void']"),
+        (ended("Resolved", *API, debts=()), "not put back: nothing was ever owed"),
+        (ended("Resolved", ("scale", "Refused"), ("restart", "Passed")), "resolved by [('scale', 'Refused'), "),
+        (ended("Resolved", ("restart", "Passed")), "resolved by [('restart', 'Passed')], "),
+        (ended("Resolved"), "resolved by [], "),
+        (ended("Escalated", *API), "ended as Escalated"),
+        (ended("Abandoned", *API), "ended as Abandoned"),
+    ],
+)
+def test_a_scene_is_healed_only_by_its_own_rungs_and_with_every_debt_paid(
+    status: dict[str, object], result: str
+) -> None:
+    found = healed_by(*API)(status)
+    assert found.startswith(result)
+    assert bool(found) == bool(result)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "result"),
+    [
+        (ended("Escalated", ("wait", "Failed"), ("restart", "Refused")), True, "handed over"),
+        (ended("Escalated", ("wait", "Failed"), ("restart", "Refused")), False, ""),
+        (ended("Fixing", ("wait", "Failed")), True, ""),
+        (ended("Escalated", ("wait", "Failed")), True, "handed over after [('wait', 'Failed')]"),
+        (ended("Resolved", ("wait", "Failed"), ("restart", "Passed")), True, "ended as Resolved, though nothing"),
+        (ended("Abandoned"), True, "ended as Abandoned, though nothing"),
+    ],
+)
+def test_a_fault_that_nothing_fixes_is_handed_over_after_its_whole_ladder(
+    status: dict[str, object], told: bool, result: str
+) -> None:
+    found = handed_over(lambda: told, ("wait", "Failed"), ("restart", "Refused"))(status)
+    assert found.startswith(result)
+    assert bool(found) == bool(result)
+    assert (found == "handed over") == (result == "handed over")

@@ -71,3 +71,23 @@ def test_a_command_in_a_document_can_be_typed(page: Path) -> None:
     for line in re.findall(r"^goldseam .*$", page.read_text(), re.MULTILINE):
         words = re.sub(r'"[^"]*"', "text", line.split("#")[0]).split()[1:]
         _parser().parse_args(words)
+
+
+def named_tests() -> list[str]:
+    """The tests that the table of faults names, as `cluster/test_kills.py::test_a_restart_takes_effect_once`."""
+    return sorted(set(re.findall(r"`(\w+/test_\w+\.py::\w+)`", (ROOT / "docs" / "faults.md").read_text())))
+
+
+@pytest.mark.parametrize("named", named_tests())
+def test_a_test_that_proves_a_fault_exists(named: str) -> None:
+    file, _, test = named.partition("::")
+    assert re.search(rf"^(async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), named
+
+
+def test_every_fault_has_a_result_and_what_is_proven_has_a_test() -> None:
+    table = re.findall(r"^\| (\d+) \|(.*)\|(.*)\|$", (ROOT / "docs" / "faults.md").read_text(), re.MULTILINE)
+    assert [int(number) for number, _, _ in table] == list(range(1, 36))
+    for number, row, result in table:
+        assert re.match(r" (proven|partly|not covered)\b", result), number
+        assert "::" in row or result.startswith(" not covered"), number
+        assert result.startswith(" proven") or re.search(r"Missing: |Not covered: |not covered: ", result), number

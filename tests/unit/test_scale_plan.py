@@ -216,9 +216,20 @@ def test_replicas_that_are_not_wanted_yet_are_waited_for() -> None:
 
 
 def test_a_quota_that_forbids_the_pods_is_named() -> None:
-    trouble = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}]
-    message = observed(proposal(5, workload()), workload(replicas=5, ready=3, status={"conditions": trouble})).message
-    assert message == "Deployment shop/api: 5 of 5 pods updated, 3 ready; exceeded quota: pods"
+    quota = "exceeded quota: small, requested: pods=1, used: pods=3, limited: pods=3"
+    assert failing(f'pods "api-" is forbidden: {quota}').endswith(f"3 ready; no pods are made: {quota}")
+
+
+def test_what_a_webhook_says_of_the_pods_is_not_repeated() -> None:
+    said = failing('admission webhook "w.x.io" denied the request: env PASSWORD=hunter2')
+    assert said.endswith("3 ready; no pods are made: the admission webhook w.x.io denied it")
+    assert failing("env PASSWORD=hunter2").endswith("3 ready; no pods are made: FailedCreate")
+
+
+def failing(message: str) -> str:
+    """What is said of a Deployment whose controller says this of the pods that it cannot make."""
+    trouble = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}]
+    return observed(proposal(5, workload()), workload(replicas=5, ready=3, status={"conditions": trouble})).message
 
 
 def test_a_rollout_past_its_deadline_is_named() -> None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from goldseam.api.incident import (
     AlertRecord,
+    ApprovalRecord,
     Escalation,
+    HoldRecord,
     IncidentSpec,
     IncidentStatus,
     ObjectRef,
     Obligation,
     PolicyRef,
     PolicySnapshot,
+    ResponseRecord,
     Step,
     TimelineEntry,
     Write,
 )
+from goldseam.engine import record
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.opening import incident_spec
@@ -40,6 +46,13 @@ def step(number: int, phase: str, writes: int) -> Step:
     )  # type: ignore[arg-type]
 
 
+def question(number: int, state: str) -> ApprovalRecord:
+    return ApprovalRecord(
+        step=f"{number}-drain", rung=0, plan_hash="h" * 64, summary="ü" * 512, state=state, requested_at=NOW,
+        expires_at=NOW, by=LONG, reason="\x01" * 512,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
 def hostile() -> IncidentStatus:
     owed = Obligation(
         key="k" * 400, kind="ScaleBack", object=REF, subresource="scale", field="spec.replicas", original="3", want="9",
@@ -50,6 +63,12 @@ def hostile() -> IncidentStatus:
         steps=[*(step(n, "Done", 100) for n in range(40)), step(41, "Intended", 256)],
         obligations=[owed.model_copy(update={"key": str(n)}) for n in range(16)],
         timeline=[TimelineEntry(at=NOW, kind="x", message="ü" * 512) for _ in range(50)],
+        approvals=[*(question(n, "Denied") for n in range(15)), question(15, "Waiting")],
+        responses=[
+            ResponseRecord(uid=f"{n:064}", decision="Acknowledge", by=LONG, at=NOW, reason="\x01" * 512)
+            for n in range(16)
+        ],
+        holds=[HoldRecord(guard="g", kind="Wait", reason="r", message="ü" * 512, since=NOW) for _ in range(16)],
         escalations=[
             Escalation(threshold=str(n), at=NOW, message="ü" * 512, runbook_line="ü" * 800) for n in range(40)
         ],
@@ -67,6 +86,8 @@ def test_the_worst_that_can_come_fits_and_keeps_what_is_owed_and_what_is_under_w
     assert size({"spec": about.dump(), "status": status.dump()}) <= LARGEST - METADATA
     assert [(o.key, o.original, o.state) for o in status.obligations] == [(str(n), "3", "Open") for n in range(16)]
     assert [len(s.writes) for s in status.steps if s.phase == "Intended"] == [256]
+    assert status.approvals[-1].summary == "ü" * 512, "people must know what they are asked"
+    assert [r.uid for r in status.responses] == [f"{n:064}" for n in range(16)], "no word is heard twice"
 
 
 def test_what_is_small_is_left_as_it_is() -> None:
@@ -84,10 +105,24 @@ def test_dropped_entries_of_the_timeline_are_counted() -> None:
     assert len(status.timeline) + status.timeline_folded == 50
 
 
+def test_a_status_within_its_room_is_not_shortened_by_one_step_too_many() -> None:
+    status = fitted(spec({}), hostile().model_copy(update={"steps": [step(1, "Done", 100)]}))
+    assert status.responses[0].reason == "\x01" * 512
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "漢", "🙂"])
+def test_a_text_that_is_cut_takes_no_more_bytes_than_it_may_and_no_half_letters(letter: str) -> None:
+    short = record.cut(letter * 600)
+    assert 500 < len(short.encode()) <= 512
+    assert (short[0], short[-1]) == (letter, "…")
+    assert record.cut("ü" * 256) == "ü" * 256
+
+
 def test_the_labels_of_an_alert_are_bounded_and_its_name_is_kept() -> None:
     labels = spec(
         {"alertname": "Trouble", "namespace": "shop"} | {f"a{n}": "x" * 1_024 for n in range(60)}
     ).alert.labels
     assert sum(len(k) + len(v) for k, v in labels.items()) <= 16 * 1024
+    assert size(spec({f"a{n}": "\x01" * 1_024 for n in range(60)}).alert.labels) <= 17 * 1024, "as it is written"
     assert labels["alertname"] == "Trouble"
     assert labels["namespace"] == "shop"

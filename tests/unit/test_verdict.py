@@ -157,6 +157,95 @@ def test_somebody_elses_alert_does_not_count() -> None:
     assert found.state == "Cleared"
 
 
+def test_the_same_evaluation_read_twice_breaks_nothing() -> None:
+    watch = Watch()
+    watch.healthy(100)
+    last = watch.history.rules[next(iter(watch.history.rules))].rule
+    assert watch.read(last).state == "Cleared"
+
+
+def test_a_break_of_more_than_three_intervals_and_a_minute_begins_the_watching_anew() -> None:
+    for seconds, state in ((90, "Cleared"), (91, "Unknown")):
+        watch = Watch()
+        watch.healthy(100)
+        assert watch.read(rule(watch.now), after=seconds).state == state
+
+
+def test_a_rule_is_in_time_for_two_intervals_and_the_time_between_the_reads_that_showed_it() -> None:
+    watch = Watch()
+    watch.healthy(40, FIRING)
+    last = watch.history.rules[next(iter(watch.history.rules))].rule
+    assert watch.read(last, after=30).fresh
+    found = watch.read(last, after=1)
+    assert not found.fresh
+    assert "not been seen to be evaluated again" in found.message, "the watching has begun anew"
+
+
+def test_a_rule_that_is_evaluated_often_has_three_seconds() -> None:
+    watch, often = Watch(), timedelta(seconds=0.5)
+    for second in range(5):
+        watch.read(rule(second, FIRING, interval=often), after=0.5)
+    assert watch.read(rule(4, FIRING, interval=often), after=3).fresh
+    assert not watch.read(rule(4, FIRING, interval=often), after=0.1).fresh
+
+
+def test_between_two_reads_a_firing_alert_becomes_stale_by_itself() -> None:
+    watch, often = Watch(), timedelta(seconds=1)
+    for second in range(5):
+        watch.read(rule(second, FIRING, interval=often), after=1)
+    assert watch.reading().fresh
+    watch.now += 5
+    found = watch.reading()
+    assert not found.fresh
+    assert "not been evaluated lately" in found.message
+
+
+@pytest.mark.parametrize(("poll", "seconds"), [(5, 15), (1, 10)])
+def test_a_source_is_silent_after_three_polls_and_never_before_ten_seconds(poll: int, seconds: int) -> None:
+    watch = Watch()
+    watch.healthy(100)
+
+    def state(after: float) -> str:
+        return verdict(watch.history, "A", lambda _: True, watch.now + after, EPOCH, timedelta(seconds=poll)).state
+
+    assert (state(seconds), state(seconds + 0.1)) == ("Cleared", "Unknown")
+
+
+def test_watched_for_exactly_long_enough_is_not_long_enough() -> None:
+    watch = Watch()
+    watch.healthy(60)
+    assert watch.reading().state == "Unknown"
+    assert watch.read(rule(watch.now), after=1).state == "Cleared"
+
+
+def test_absence_needs_two_evaluations_also_after_a_restart_of_the_server() -> None:
+    watch, quick = Watch(), {"interval": timedelta(seconds=1), "hold": timedelta(0)}
+    states = [watch.read(rule(second, **quick), after=3).state for second in (100, 103, 106)]
+    assert states == ["Unknown", "Unknown", "Cleared"]
+    states = [watch.read(rule(second, **quick), after=3).state for second in (1, 4, 7)]
+    assert states == ["Unknown", "Unknown", "Cleared"]
+
+
+def test_only_what_is_known_for_sure_is_fresh() -> None:
+    watch = Watch()
+    assert not watch.healthy(10, replace(FIRING, state="pending")).fresh
+    assert not watch.healthy(20).fresh
+    assert not watch.read(rule(9_000, name="B")).fresh
+    cleared = Watch().healthy(100)
+    assert (cleared.state, cleared.fresh) == ("Cleared", True)
+
+
+def test_a_rule_that_fails_says_why_though_no_alert_is_shown() -> None:
+    watch = Watch()
+    watch.healthy(100)
+    assert "many-to-many" in watch.read(rule(9_000, health="err", last_error="many-to-many")).message
+
+
+def test_a_rule_looks_back_as_long_as_its_query_its_keeping_and_two_intervals() -> None:
+    found = Watch().read(rule(0, FIRING, query="rate(x[5m])", keep_firing=timedelta(minutes=1)))
+    assert found.look_back == timedelta(minutes=6, seconds=20)
+
+
 @pytest.mark.parametrize(
     ("query", "seconds"),
     [

@@ -19,6 +19,7 @@ EPILOG = """\
 examples:
   deploy/local/cluster up --dir /tmp/a --nodes 5     then: . /tmp/a/env
   deploy/local/cluster run --nodes 3 -- kubectl get nodes
+  deploy/local/cluster run --emulate 1.33 -- kubectl version
   deploy/local/cluster down --dir /tmp/a
 
 Rules dropped into DIR/prometheus/rules.d/*.yml are loaded after: curl -X POST $PROMETHEUS_URL/-/reload
@@ -54,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
 def _start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--nodes", type=int, default=3, help="how many nodes KWOK plays; default: 3")
     command.add_argument("--without-helm", action="store_true", help="do not build helm")
+    text = "behave as an older Kubernetes, such as 1.33: its APIs, fields and defaults; down to three minor versions"
+    command.add_argument("--emulate", default="", metavar="VERSION", help=text)
     for name in ("apiserver", "controller-manager"):
         text = f"an argument for kube-{name}, such as --{name}-arg=--v=4; may be repeated"
         command.add_argument(f"--{name}-arg", action="append", default=[], help=text)
@@ -90,6 +93,7 @@ def _do(asked: argparse.Namespace) -> int:
         asked.command == "up" and not asked.without_helm,
         asked.apiserver_arg,
         asked.controller_manager_arg,
+        asked.emulate,
     )
     return _up(asked.dir, options) if asked.command == "up" else _run(asked.dir, options, asked.argv)
 

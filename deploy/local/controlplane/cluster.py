@@ -31,6 +31,7 @@ class Options:
     helm: bool = False
     apiserver_args: Sequence[str] = ()
     controller_manager_args: Sequence[str] = ()
+    emulate: str = ""
 
 
 def up(home: Path, options: Options) -> Plane:
@@ -45,7 +46,8 @@ def up(home: Path, options: Options) -> Plane:
     processes.end_all(home)
     programs = {program.name: program for folder in folders for program in folder.iterdir()}
     chosen = ports.choose(home / "ports.json")
-    plane = Plane(home, chosen, programs, tuple(options.apiserver_args), tuple(options.controller_manager_args))
+    arguments = tuple(options.apiserver_args), tuple(options.controller_manager_args)
+    plane = Plane(home, chosen, programs, *arguments, emulate=options.emulate)
     try:
         _start(plane, options.nodes)
     except BaseException:
@@ -68,7 +70,9 @@ def _start(plane: Plane, count: int) -> None:
     processes.start(plane.home, "kwok", components.kwok(plane))
     nodes.create(lambda body: post_api(plane, "/api/v1/nodes", body), count)
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    _await(plane, "kube-controller-manager", lambda: bool(get_api(plane, account)))
+    _await(plane, "kube-controller-manager", lambda: _healthy(plane, "kcm") and bool(get_api(plane, account)))
+    _await(plane, "kube-scheduler", lambda: _healthy(plane, "scheduler"))
+    _await(plane, "kwok", lambda: bool(get(plane.url("kubelet") + "/healthz")))
     _await(plane, "kwok", lambda: nodes.ready(json.loads(get_api(plane, "/api/v1/nodes"))) >= count)
     _await(plane, "prometheus", lambda: bool(get(plane.url("prometheus") + "/-/ready")))
     _await(plane, "alertmanager", lambda: bool(get(plane.url("alertmanager") + "/-/ready")))
@@ -86,6 +90,13 @@ def _await(plane: Plane, name: str, ready: Callable[[], bool]) -> None:
             pass
         time.sleep(0.05)
     raise NotReadyError(f"{name} is not ready after {PATIENCE:g} s:\n{_tail(plane, name)}")
+
+
+def _healthy(plane: Plane, name: str) -> bool:
+    """What is in etcd already does not show that it runs. Its certificate is its own; it listens on loopback only."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    return get(plane.url(name, "https") + "/healthz", trusting) == b"ok"
 
 
 def _alive(plane: Plane, name: str) -> bool:

@@ -41,6 +41,13 @@ class Plane:
     programs: dict[str, Path]
     apiserver_args: Sequence[str] = ()
     controller_manager_args: Sequence[str] = ()
+    emulate: str = ""
+    """The Kubernetes version that it behaves as, such as 1.33; empty: its own."""
+
+    @property
+    def emulated(self) -> list[str]:
+        """The argument for it; all three take it, for a newer controller would miss what it asks for."""
+        return [f"--emulated-version={self.emulate}"] if self.emulate else []
 
     @property
     def pki(self) -> Path:
@@ -106,6 +113,7 @@ def apiserver(plane: Plane) -> list[str]:
         "--audit-log-maxsize=1000",
         "--event-ttl=1h",
         "--profiling=false",
+        *plane.emulated,
         *plane.apiserver_args,
     ]
 
@@ -137,6 +145,7 @@ def controller_manager(plane: Plane) -> list[str]:
         "--horizontal-pod-autoscaler-sync-period=2s",
         "--controllers=*,-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller,"
         "-certificatesigningrequest-signing-controller",
+        *plane.emulated,
         *plane.controller_manager_args,
     ]
 
@@ -144,7 +153,8 @@ def controller_manager(plane: Plane) -> list[str]:
 def scheduler(plane: Plane) -> list[str]:
     """kube-scheduler."""
     kubeconfig = plane.pki / "scheduler.kubeconfig"
-    return [str(plane.programs["kube-scheduler"]), *_as(kubeconfig), f"--secure-port={plane.ports['scheduler']}"]
+    own = [*_as(kubeconfig), f"--secure-port={plane.ports['scheduler']}", *plane.emulated]
+    return [str(plane.programs["kube-scheduler"]), *own]
 
 
 def _as(kubeconfig: Path) -> list[str]:

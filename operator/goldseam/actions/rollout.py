@@ -5,6 +5,7 @@ from __future__ import annotations
 from goldseam.actions.replies import effect
 from goldseam.engine.objects import Json, Workload, reference, share
 from goldseam.engine.proposal import Effect
+from goldseam.engine.quotable import quotable
 
 
 def strategy(workload: Workload) -> Json:
@@ -68,5 +69,5 @@ def _trouble(workload: Workload) -> str:
     conditions = workload.status.get("conditions") or []
     failure = next((c for c in conditions if (c.get("type"), c.get("status")) == ("ReplicaFailure", "True")), None)
     if failure is not None:
-        return f"; {failure.get('message') or failure.get('reason')}"
+        return f"; no pods are made: {quotable(str(failure.get('message'))) or failure.get('reason')}"
     return "; it is past its progressDeadlineSeconds" if workload.stuck else ""

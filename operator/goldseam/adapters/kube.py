@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,21 +20,26 @@ from kubernetes.aio.config import ConfigException
 from goldseam import metrics
 from goldseam.adapters import kubeconfig as kubeconfig_
 from goldseam.adapters.kube_errors import translated
+from goldseam.adapters.throttle import Throttle
 from goldseam.engine.objects import FIELD_MANAGER
-from goldseam.errors import Gone, Invalid, Throttled, Unavailable
-from goldseam.ports import Access, Json, Page, Resource
+from goldseam.errors import GoldseamError, Gone, Invalid, Throttled, Unavailable
+from goldseam.ports import URGENT, Access, Json, Page, Resource
 
 TIMEOUT = 10.0
 """Seconds that we wait for one answer. The server is told to give up on a write one second earlier."""
 TRIES = 3
+PER_SECOND = 100.0
 MERGE_PATCH = "application/merge-patch+json"
 _SEGMENT = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.:]*")
 """What a part of a path may be: names of objects and kinds, and nothing that would need to be percent-encoded."""
 
 
 @asynccontextmanager
-async def connect(kubeconfig: str | None, user_agent: str, timeout: float = TIMEOUT) -> AsyncIterator[KubeCluster]:
-    """A connection by a kubeconfig file, or without one by the pod's ServiceAccount. `timeout` is in seconds.
+async def connect(
+    kubeconfig: str | None, user_agent: str, timeout: float = TIMEOUT, per_second: float = PER_SECOND
+) -> AsyncIterator[KubeCluster]:
+    """A connection by a kubeconfig file, or without one by the pod's ServiceAccount. `timeout` is in seconds, and
+    `per_second` how many requests are sent in one, over any longer time.
 
     Raises:
         Invalid: there is no such configuration, or it cannot be read.
@@ -41,7 +47,7 @@ async def connect(kubeconfig: str | None, user_agent: str, timeout: float = TIME
     api = await kubeconfig_.of_operator(kubeconfig)
     async with api:
         api.user_agent = user_agent
-        yield KubeCluster(api, timeout)
+        yield KubeCluster(api, timeout, per_second=per_second)
 
 
 @asynccontextmanager
@@ -62,8 +68,16 @@ async def connect_person(
 class KubeCluster:
     """The port `Cluster` on a real API server."""
 
-    def __init__(self, api: Any, timeout: float = TIMEOUT, manager: str = FIELD_MANAGER) -> None:
+    def __init__(
+        self, api: Any, timeout: float = TIMEOUT, manager: str = FIELD_MANAGER, per_second: float = PER_SECOND
+    ) -> None:
         self._api, self._timeout, self._manager = api, timeout, manager
+        self._throttle, self._answered = Throttle(per_second), time.monotonic()
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds the API server has not answered anything."""
+        return time.monotonic() - self._answered
 
     async def get(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json:
         """Read one object."""
@@ -166,7 +180,7 @@ class KubeCluster:
                 if attempt == TRIES - 1:
                     raise
                 wait = error.delay.total_seconds() if error.delay else 0.0
-                await asyncio.sleep(max(wait, random.uniform(0.2, 0.6) * (attempt + 1)))
+                await asyncio.sleep(wait + random.uniform(0.2, 0.6) * (attempt + 1))
         raise AssertionError("unreachable")
 
     async def _call(
@@ -180,6 +194,7 @@ class KubeCluster:
         creating: bool = False,
     ) -> Json:
         what = f"{method} {path}"
+        await self._throttle.turn(urgent=URGENT.get())
         if method != "GET":
             query = query | {"timeout": f"{max(1, int(self._timeout) - 1)}s"}
         try:
@@ -192,9 +207,16 @@ class KubeCluster:
             metrics.api_request(method, "none")
             raise Unavailable(f"{what}: {type(error).__name__}: {error}"[:300]) from error
         metrics.api_request(method, str(status))
+        self._answered = time.monotonic()
         if status >= 300:
-            raise translated(status, headers, content, what, creating=creating)
+            raise self._error(translated(status, headers, content, what, creating=creating))
         return _object(content, what)
+
+    def _error(self, error: GoldseamError) -> GoldseamError:
+        """The error; where the server asks for a rest, whatever is not urgent rests."""
+        if isinstance(error, Throttled | Unavailable) and error.delay is not None:
+            self._throttle.hold(error.delay.total_seconds())
+        return error
 
     def _writing(self, *, dry_run: bool = False) -> dict[str, str]:
         query = {"fieldManager": self._manager, "fieldValidation": "Strict"}

@@ -1,7 +1,8 @@
 """From an answer of the API server to an error of ours.
 
-What failed and why is kept. What was sent is not: field errors quote the offending value, which for strict validation
-is the whole object, with whatever secrets stand in it (apimachinery, `field.Error.ErrorBody`).
+What failed and why is kept: reason, fields, and the shapes that `quotable` knows. What was sent is not: field errors
+quote the offending value, which for strict validation is the whole object, with whatever secrets stand in it
+(apimachinery, `field.Error.ErrorBody`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from goldseam.engine.quotable import quotable
 from goldseam.errors import (
     AlreadyExists,
     BudgetExhausted,
@@ -41,6 +43,7 @@ EPOCH = "status.epoch"
 """The field that the epoch rule guards (`goldseam.api.kinds`)."""
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_VALUE = re.compile(rf"((?:Invalid|Unsupported|Duplicate) value: ){_QUOTED.pattern}")
 _STRUCTURE = re.compile(r"(?s)((?:Invalid|Unsupported|Duplicate) value: )(?:[\w.&*]*\{|\[|map\[).*[\]}](: )")
 
 
@@ -98,21 +101,34 @@ def _causes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _sentence(status: int, answer: Mapping[str, Any]) -> str:
-    """The reason, and the causes or else the message, without the values that they quote."""
-    causes = "; ".join(list(dict.fromkeys(_cause(cause) for cause in _causes(answer)))[:3])
+    """The reason, and what may be repeated of the message, or else of the causes."""
+    message = str(answer.get("message") or "")
+    said = quotable(message) if _passed_on(message) else _caused(answer) or quotable(message)
     reason = str(answer.get("reason") or "")[:60] or f"HTTP {status}"
-    return _cut(f"{reason}: {causes or _without_values(str(answer.get('message') or ''))}".rstrip(": "), LONGEST)
+    return _cut(f"{reason}: {said}".rstrip(": "), LONGEST)
+
+
+def _passed_on(message: str) -> bool:
+    """Whether a webhook answered: then the causes, too, are what it wrote."""
+    return "admission webhook " in message
+
+
+def _caused(answer: Mapping[str, Any]) -> str:
+    causes = [said for cause in _causes(answer) if (said := _cause(cause))]
+    return "; ".join(list(dict.fromkeys(causes))[:3])
 
 
 def _cause(cause: Mapping[str, Any]) -> str:
-    field = str(cause.get("field") or "")[:100]
-    message = _cut(_without_values(str(cause.get("message") or "")), LONGEST_CAUSE)
-    return f"{field}: {message}" if field and field != "<nil>" else message
+    """What is said of a field; without a field it is a message like any other."""
+    field, message = str(cause.get("field") or "")[:100], str(cause.get("message") or "")
+    if not field or field == "<nil>":
+        return quotable(message)
+    return f"{field}: {_cut(_without_values(message), LONGEST_CAUSE)}"
 
 
 def _without_values(message: str) -> str:
-    """The message without structures and long strings, and without the difference that follows it on other lines."""
-    message = _STRUCTURE.sub(r"\1…\2", message)
+    """The message without the value, without long strings, and without the difference that follows on other lines."""
+    message = _VALUE.sub(r"\1…", _STRUCTURE.sub(r"\1…\2", message))
     message = _QUOTED.sub(lambda found: found[0] if len(found[0]) <= LONGEST_VALUE else '"…"', message)
     return message.split("\n", 1)[0]
 

@@ -9,7 +9,8 @@ from goldseam.api.conditions import Condition
 from goldseam.api.incident import HoldRecord, IncidentStatus
 from goldseam.cli.session import DONE, Session, is_open, same_target
 from goldseam.cli.text import ago, span
-from goldseam.engine.guards.order import BEFORE_ACTING
+from goldseam.engine.guards.hold import Guard
+from goldseam.engine.guards.order import BEFORE_ACTING, not_asked
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.holds import HOLDS
@@ -55,15 +56,17 @@ def _incident(incident: IncidentView, status: IncidentStatus, now: datetime) -> 
     else:
         yield "The guards, in their order: the first that holds decides. Beside the others stands when they would hold."
         yield ""
+        unasked = not_asked(status.mode, (hold.reason for hold in status.holds))
         for guard in BEFORE_ACTING:
-            yield from _guard(guard.__name__, sentence(guard), status.holds, now)
+            yield from _guard(guard, status.holds, now, asked=guard not in unasked)
     yield from _others(status, now)
 
 
-def _guard(name: str, meaning: str, holds: Sequence[HoldRecord], now: datetime) -> Iterator[str]:
+def _guard(guard: Guard, holds: Sequence[HoldRecord], now: datetime, *, asked: bool) -> Iterator[str]:
+    name = guard.__name__
     mine = [hold for hold in holds if GUARD_OF.get((hold.guard, hold.reason)) == name]
     if not mine:
-        yield f"  ok     {name:<11} {meaning}"
+        yield f"  {'ok' if asked else '-':<6} {name:<11} {'' if asked else 'not asked: '}{sentence(guard)}"
     for hold in mine:
         yield f"  {'WAITS' if hold.kind == 'Wait' else 'NO':<6} {name:<11} {hold.reason}: {hold.message}"
         yield from _about(hold, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ class AlertRule:
     def key(self) -> str:
         """Which rule this is among those of the server."""
         return f"{self.group}\n{self.name}\n{self.query}"
+
+    @cached_property
+    def _by_namespace(self) -> Mapping[str, tuple[ActiveAlert, ...]]:
+        found: dict[str, list[ActiveAlert]] = {}
+        for alert in self.alerts:
+            found.setdefault(alert.labels.get("namespace", ""), []).append(alert)
+        return {namespace: tuple(alerts) for namespace, alerts in found.items()}
+
+    def alerts_in(self, namespace: str | None) -> tuple[ActiveAlert, ...]:
+        """The alerts that carry this namespace or none at all; None: all. One rule may have alerts by the thousand."""
+        if namespace is None:
+            return self.alerts
+        bare = self._by_namespace.get("", ()) if namespace else ()
+        return self._by_namespace.get(namespace, ()) + bare
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ SOON = timedelta(0)
 """Look again at once: the status has changed, and with it the question."""
 SHORTLY = timedelta(seconds=2)
 """Look again while something is under way."""
-POLL = timedelta(seconds=15)
-"""Look again when nothing else wakes us: a new answer of the alert source does, at every poll."""
+IDLE = timedelta(hours=1)
+"""Nothing is known to change at any time: whoever looks decides how soon it looks again."""
 
 
 def held(s: Situation, status: IncidentStatus, holds: Sequence[Hold], now: datetime) -> Decision:
@@ -23,7 +23,7 @@ def held(s: Situation, status: IncidentStatus, holds: Sequence[Hold], now: datet
     first = holds[0]
     status = record.changed(status, holds=[_record(hold, s, now) for hold in holds[:16]])
     status = record.say(status, f"on hold: {_kept(s, first)}")
-    again = min(POLL, max(first.until - now, timedelta(seconds=1))) if first.until else POLL
+    again = max(first.until - now, timedelta(seconds=1)) if first.until else IDLE
     return Decision("hold", first.reason, first.message, status, again)
 
 

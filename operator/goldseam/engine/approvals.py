@@ -67,7 +67,8 @@ def heard(s: Situation, now: datetime) -> IncidentStatus:
     """The status with what people have said since, and with what nobody answered in time."""
     status = s.status
     for word in s.words:
-        status = _taken(s, status, word, now)
+        if not word.counted:  # what its author was told stands: it is not heard again, nor for the first time later
+            status = _taken(s, status, word, now)
     return record.changed(status, approvals=[_timely(a, now) for a in status.approvals])
 
 
@@ -79,10 +80,16 @@ def _timely(question: ApprovalRecord, now: datetime) -> ApprovalRecord:
 
 
 def _taken(s: Situation, status: IncidentStatus, word: Word, now: datetime) -> IncidentStatus:
-    if ignored(s, status, word) or any(r.uid == word.uid for r in status.responses):
+    if (
+        ignored(s, status, word)
+        or taken(status, word)
+        or (word.decision == "Acknowledge" and _busy_listening(s, status))
+    ):
         return status
     said = ResponseRecord(uid=word.uid, decision=word.decision, by=word.by, at=word.at, reason=record.cut(word.reason))
-    status = record.changed(status, responses=[*status.responses, said][-KEPT:])
+    old = [r for r in status.responses if r.uid not in _untold(s)]
+    kept = [*old, *(r for r in status.responses if r.uid in _untold(s)), said][-KEPT:]
+    status = record.changed(status, responses=kept)
     why = f": {word.reason}" if word.reason else ""
     if word.decision == "Acknowledge":
         return record.note(status, now, "Acknowledged", f"{word.by} has seen it{why}")
@@ -94,6 +101,20 @@ def _taken(s: Situation, status: IncidentStatus, word: Word, now: datetime) -> I
     return record.note(
         record.changed(status, approvals=answered), now, state, f"{word.by}: {word.step} is {state.lower()}{why}"
     )
+
+
+def taken(status: IncidentStatus, word: Word) -> bool:
+    """Whether the incident has it."""
+    return any(r.uid == word.uid for r in status.responses)
+
+
+def _untold(s: Situation) -> set[str]:
+    return {word.uid for word in s.words if not word.counted}
+
+
+def _busy_listening(s: Situation, status: IncidentStatus) -> bool:
+    """Many were heard whose authors are not told yet: what stops nothing waits, and leaves room for what does."""
+    return sum(r.uid in _untold(s) for r in status.responses) >= KEPT // 2
 
 
 def _undone(status: IncidentStatus, word: Word, now: datetime) -> IncidentStatus:
@@ -111,10 +132,10 @@ def _about(word: Word, question: ApprovalRecord) -> bool:
 
 def ignored(s: Situation, status: IncidentStatus, word: Word) -> str:
     """Why a word does not count; empty where it does. The first Deny wins, also over an approval not yet used."""
-    if any(r.uid == word.uid for r in status.responses):
+    if taken(status, word):
         return ""
     if not s.words_protected:
-        return "the admission policy goldseam-people, which checks who speaks, is not installed"
+        return "the admission policy goldseam-people, which checks who speaks, is not installed, or does not deny"
     if not word.trusted:
         return f"{word.by} is a system account, and not one of the Guardrails' approvalDelegates"
     if word.decision in ("Acknowledge", "Undo"):

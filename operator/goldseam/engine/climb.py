@@ -18,10 +18,10 @@ def handed_over(s: Situation, now: datetime) -> Decision | None:
     """The ladder is used up, a threshold says stop, or people have taken it: nothing more is done."""
     status = s.status
     if status.phase == "Escalated":
-        return answers.answer("wait", "Escalated", status, answers.POLL)
+        return answers.answer("wait", "Escalated", status, answers.IDLE)
     if status.handed_over:
         status = record.moved(status, "Escalated", now, "the alert is back, and people have the incident")
-        return answers.answer("escalate", "HandedOver", status, answers.POLL)
+        return answers.answer("escalate", "HandedOver", status, answers.IDLE)
     if s.acts and escalation.stops(s, status):
         return verify_stop(s, now)
     if s.rung is not None:
@@ -35,16 +35,16 @@ def verify_stop(s: Situation, now: datetime) -> Decision:
     """A threshold that ends all acting was crossed."""
     why = "a threshold of the runbook says that people take over"
     status = record.moved(record.changed(s.status, handed_over=True), "Escalated", now, why)
-    return answers.answer("escalate", "ThresholdStops", status, answers.POLL)
+    return answers.answer("escalate", "ThresholdStops", status, answers.IDLE)
 
 
 def _exhausted(s: Situation, now: datetime) -> Decision:
     why = "the ladder is used up and the alert still fires"
     if not s.acts:
         if s.status.message == why:
-            return answers.answer("wait", "LadderExhausted", s.status, answers.POLL)
+            return answers.answer("wait", "LadderExhausted", s.status, answers.IDLE)
         status = escalation.exhausted(s, record.say(s.status, why), why, now)
-        return answers.answer("wait", "LadderExhausted", record.say(status, why), answers.POLL)
+        return answers.answer("wait", "LadderExhausted", record.say(status, why), answers.IDLE)
     status = record.moved(record.changed(s.status, handed_over=True), "Escalated", now, why)
     return answers.answer("escalate", "LadderExhausted", escalation.exhausted(s, status, why, now), answers.SOON)
 
@@ -81,7 +81,7 @@ def _asking(s: Situation, rung: Rung, holds: list[Hold], now: datetime) -> Decis
         status = approvals.asked(s, status, s.plan, now)
         question = status.approvals[-1]
         why = f"may Goldseam {s.plan.summary}? Answer until {question.expires_at:%H:%M} UTC: goldseam approve {s.name}"
-        status = escalation.told(s, status, f"approval-{question.step}"[:63], None, why, now)
+        status = escalation.asked(s, status, question, why, now)
     status = record.changed(status, phase="AwaitingApproval" if s.words_protected else status.phase)
     return answers.held(s, status, holds, now)
 
@@ -138,7 +138,7 @@ def _observed(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decisi
     step = _step(s, rung, now)
     status = record.ended(s.status, step, "Observed", f"would {plan.summary}{rehearsal}", now)
     status = record.say(status, f"mode Observe: would {plan.summary}")
-    return answers.answer("rehearse", "Observed", status, answers.POLL)
+    return answers.answer("rehearse", "Observed", status, answers.IDLE)
 
 
 def _rehearsed(s: Situation, rung: Rung, now: datetime) -> Decision | None:
@@ -148,7 +148,7 @@ def _rehearsed(s: Situation, rung: Rung, now: datetime) -> Decision | None:
         return None
     left = last.intent_at + verify.timeout(s, rung) - now
     if left > timedelta(0):
-        return answers.answer("wait", "Observed", s.status, min(left, answers.POLL))
+        return answers.answer("wait", "Observed", s.status, min(left, answers.IDLE))
     if hold := source(s, now):
         return answers.held(s, s.status, [hold], now)
     return answers.answer("wait", "NextRung", record.changed(s.status, rung=s.status.rung + 1), answers.SOON)

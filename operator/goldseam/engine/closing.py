@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from goldseam.api.durations import parse_duration
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine import answers, obligations, record
 from goldseam.engine.lineage import judged
@@ -74,8 +75,21 @@ def reopened(s: Situation, now: datetime) -> Decision | None:
     healthy = min(s.status.paused_for + (now - resolved), timedelta(days=7))  # it is not the alert's age
     status = record.changed(s.status, kpis=kpis, paused_for=timedelta(seconds=int(healthy.total_seconds())))
     status = record.changed(status, reopened=status.reopened + 1)
+    status = status if status.handed_over else obligations.not_yet_due(status)
+    phase = "Escalated" if status.handed_over else "Investigating"
     why = f"the alert is back {int((now - resolved).total_seconds())} s after the incident was resolved"
-    return answers.answer("wait", "Reopened", record.moved(status, "Investigating", now, why), answers.SOON)
+    return answers.answer("wait", "Reopened", record.moved(status, phase, now, why), answers.SOON)
+
+
+def may_reopen(status: IncidentStatus | None, now: datetime) -> bool:
+    """Whether a resolved incident's flap window is still open. Nothing is known of the situation here."""
+    if status is None or status.policy_snapshot is None or status.kpis.resolved_at is None:
+        return True
+    try:
+        window = parse_duration(status.policy_snapshot.spec.get("flapWindow"))
+    except ValueError:  # not a snapshot of ours: the look at it will say so
+        return True
+    return now - status.kpis.resolved_at < window
 
 
 def over(s: Situation, now: datetime) -> Decision | None:
@@ -85,8 +99,8 @@ def over(s: Situation, now: datetime) -> Decision | None:
     if not s.status.open_obligations():
         return _closed(s, now)
     due = [at for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None]
-    again = min((at - now for at in due), default=answers.POLL)
-    return answers.answer("wait", "Owing", s.status, max(min(again, answers.POLL), answers.SOON))
+    again = min((at - now for at in due), default=answers.IDLE)
+    return answers.answer("wait", "Owing", s.status, max(min(again, answers.IDLE), answers.SOON))
 
 
 def _closed(s: Situation, now: datetime) -> Decision:
@@ -114,7 +128,7 @@ def cleared(s: Situation, now: datetime) -> Decision | None:
         status = record.moved(status, "Monitoring", now, "the alert is Cleared; watching whether it stays away")
     left = verdict.since + s.pinned.resolve.after - now
     if left > timedelta(0):
-        return answers.answer("wait", "Monitoring", status, min(left, answers.POLL))
+        return answers.answer("wait", "Monitoring", status, min(left, answers.IDLE))
     return answers.answer("resolve", "Resolved", _resolved(status, now), answers.SOON)
 
 

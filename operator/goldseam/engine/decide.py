@@ -39,8 +39,16 @@ def decide(s: Situation, now: datetime) -> Decision:
     for stage in STAGES:
         decision = stage(s, now)
         if decision is not None:
-            return decision
+            return _in_time(decision, s, now)
     raise AssertionError("climb.next_rung answers always")
+
+
+def _in_time(decision: Decision, s: Situation, now: datetime) -> Decision:
+    """Looked at again when the next threshold that calls people is crossed, however quiet it is until then."""
+    at = escalation.next_at(replace(s, status=decision.status), now)
+    if at is None or at - now >= decision.look_again:
+        return decision
+    return replace(decision, look_again=at - now)
 
 
 def _under_ceilings(s: Situation) -> IncidentStatus:

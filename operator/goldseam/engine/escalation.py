@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import Escalation, IncidentStatus
+from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, IncidentStatus
 from goldseam.api.runbook import RunbookSpec, Threshold
 from goldseam.engine.matching import matches
 from goldseam.engine.record import changed, cut, note, unpaused_age
@@ -15,6 +15,7 @@ LADDER_EXHAUSTED = "ladderExhausted"
 ESCALATE_AFTER = "escalateAfter"
 UNKNOWN = "unknownTimeout"
 HELD = "heldTooLong"
+OWED = "owedTooLong"
 TAKEN_OVER = "takenOver"
 RUNG = "escalateRung"
 UNANSWERED = "unanswered"
@@ -26,9 +27,9 @@ ASKED_FOR = ("paused", "mode", "silenced", "approval")
 def crossed(s: Situation, now: datetime) -> IncidentStatus:
     """The status with what has been crossed by now. In mode Observe nobody is told."""
     status = s.status
-    if not s.tells or status.phase in ("Resolved", "Abandoned"):
+    if not s.tells:
         return status
-    for crossing in _due(s, now):
+    for crossing in _owed(s, now) if status.phase in ("Resolved", "Abandoned") else _due(s, now):
         status = _added(status, crossing, now)
     return status
 
@@ -50,6 +51,13 @@ def told(
     if contact:
         crossing = crossing.model_copy(update={"level": "", "contact": contact})
     return _added(status, crossing, now)
+
+
+def asked(s: Situation, status: IncidentStatus, question: ApprovalRecord, why: str, now: datetime) -> IncidentStatus:
+    """Tell people of a question. It takes the place of an older one about the step, which nobody needs to answer."""
+    about = f"approval-{question.step}-"
+    status = changed(status, escalations=[e for e in status.escalations if not e.threshold.startswith(about)])
+    return told(s, status, f"{about}{question.requested_at:%H%M%S}", None, why, now)
 
 
 def exhausted(s: Situation, status: IncidentStatus, why: str, now: datetime) -> IncidentStatus:
@@ -103,9 +111,35 @@ def _impatient(s: Situation, now: datetime) -> Iterator[Escalation]:
             s, UNKNOWN, None, f"nothing is known about the alert for {_span(limit)}: {verdict.message}", now
         )
         return
-    held = [h for h in s.status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR and now - h.since >= limit]
-    for hold in held[:1]:
+    for hold in _lasting(s, now)[:1]:
         yield _crossing(s, HELD, None, f"nothing could be done for {_span(limit)}: {hold.message}", now)
+
+
+def next_at(s: Situation, now: datetime) -> datetime | None:
+    """When the next threshold will be crossed if nothing changes until then; None where none will be."""
+    status, verdict = s.status, s.status.verdict
+    if not s.tells or verdict is None or status.phase in ("Resolved", "Abandoned"):
+        return None
+    spans = [t.when.unresolved_for for t in _bound(s.runbook) if t.when is not None and t.when.unresolved_for]
+    spans += [s.pinned.escalate_after] if s.pinned.escalate_after else []
+    age = unpaused_age(status, s.spec.alert.active_at, now)
+    ends = [now + span - age for span in spans] if status.paused_since is None and verdict.state != "Cleared" else []
+    ends += [h.since + s.pinned.unknown_timeout for h in status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR]
+    ends += [verdict.since + s.pinned.unknown_timeout] if verdict.state == "Unknown" else []
+    return min((at for at in ends if at > now), default=None)
+
+
+def _owed(s: Situation, now: datetime) -> Iterator[Escalation]:
+    """When all else is over, the only thing that can be held is the putting back of what is due."""
+    for hold in _lasting(s, now)[:1]:
+        why = f"what is owed could not be put back for {_span(s.pinned.unknown_timeout)}: {hold.message}"
+        yield _crossing(s, OWED, None, why, now)
+
+
+def _lasting(s: Situation, now: datetime) -> list[HoldRecord]:
+    """What has held for longer than people may be left untold, and not by their own wish."""
+    limit = s.pinned.unknown_timeout
+    return [h for h in s.status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR and now - h.since >= limit]
 
 
 def _open_systems(s: Situation) -> list[str]:

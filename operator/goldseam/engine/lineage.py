@@ -78,12 +78,15 @@ def last_writer(obj: Json, field: str) -> str:
 
 
 def still_ours(obligation: Obligation, world: World) -> bool:
-    """Whether the field holds what we wrote, and its last writer is us (not a Scale, its object has managedFields)."""
+    """Whether the field holds what we wrote, and nobody beside us owns it (not a Scale, its object has managedFields).
+
+    Who applies the very value that we wrote owns it too, and means to keep it.
+    """
     ref = obligation.object
     obj, main = live(world, obligation), world.touched.get(place(ref.kind, ref.namespace, ref.name))
     if obj is None or main is None or value_at(obj, obligation.field) != obligation.want:
         return False
-    return any(manager == FIELD_MANAGER for manager, _, _ in managers_of(main, obligation.field))
+    return {manager for manager, _, _ in managers_of(main, obligation.field)} == {FIELD_MANAGER}
 
 
 def as_json(value: object) -> str:

@@ -13,7 +13,7 @@ from goldseam.engine.guards.order import BEFORE_UNDOING, holding
 from goldseam.engine.lineage import last_writer, live, still_ours
 from goldseam.engine.objects import metadata, value_at
 from goldseam.engine.proposal import World, place
-from goldseam.engine.situation import Situation
+from goldseam.engine.situation import Other, Situation
 
 
 def examined(s: Situation, now: datetime) -> IncidentStatus:
@@ -28,10 +28,9 @@ def examined(s: Situation, now: datetime) -> IncidentStatus:
 
 
 def _examine(o: Obligation, s: Situation) -> Obligation:
-    if s.status.phase == "Resolved" and o.kind != "Uncordon" and not s.pinned.resolve.revert:
+    if s.status.phase in ("Resolved", "Abandoned") and o.kind != "Uncordon" and not s.pinned.resolve.revert:
         return record.settled(o, "Void", f"{o.object} keeps {o.field}={o.want}: resolve.revert is false")
-    heir = next((other for other in s.others if _inherits(other.obligations, o) and other.uid != s.uid), None)
-    if heir is not None and heir.opened > (s.status.kpis.detected_at or heir.opened):
+    if heir := _heir(o, s):
         return record.settled(o, "Void", f"Incident {heir.name} has taken it over")
     if why := _not_ours_to_owe(o, s):
         return record.settled(o, "Void", f"not one that Goldseam could owe: {why}")
@@ -44,6 +43,9 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
         return record.settled(o, "Lost", _lost(o, s.world))
     return o
 
+
+WORKED_ON = ("Investigating", "AwaitingApproval", "Fixing", "Monitoring")
+"""Phases in which a value that somebody else has changed means that people take over."""
 
 FIELDS = {
     "ScaleBack": (("Deployment", "StatefulSet"), "scale", "spec.replicas"),
@@ -82,11 +84,22 @@ def _undone_by_us(o: Obligation, s: Situation) -> bool:
 
 def _active(s: Situation) -> bool:
     """While the incident is worked on, a value that is back is one that somebody took back."""
-    return s.status.phase in ("Investigating", "Fixing", "Monitoring") and not s.status.handed_over
+    return s.status.phase in WORKED_ON and not s.status.handed_over
 
 
-def _inherits(theirs: tuple[Obligation, ...], mine: Obligation) -> bool:
-    return any(o.key == mine.key and o.state == "Open" for o in theirs)
+def _heir(mine: Obligation, s: Situation) -> Other | None:
+    """The incident that owes the field now: the one whose value is there, for it was written last.
+
+    Where both owe the same value (the later write was refused, and the older debt stands), the smaller uid keeps it.
+    """
+    obj = live(s.world, mine)
+    there = None if obj is None else value_at(obj, mine.field)
+    for other in s.others:
+        if other.uid == s.uid or (mine.want == there and other.uid > s.uid):
+            continue
+        if any(o.key == mine.key and o.state == "Open" and o.want == there for o in other.obligations):
+            return other
+    return None
 
 
 def _lost(o: Obligation, world: World) -> str:
@@ -182,6 +195,13 @@ def paid(status: IncidentStatus, step: Step) -> IncidentStatus:
         return o.model_copy(update={"want": write.want, "due_at": step.intent_at})
 
     return record.each_obligation(status, settle)
+
+
+def not_yet_due(status: IncidentStatus) -> IncidentStatus:
+    """The alert is back: half of it may be put back already, and the rest falls due after the next end."""
+    return record.each_obligation(
+        status, lambda o: o if o.kind == "Uncordon" else o.model_copy(update={"due_at": None})
+    )
 
 
 def lost(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:

@@ -20,6 +20,7 @@ from goldseam.api.incident import (
 from goldseam.engine import naming, record
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.situation import LivePolicy
+from goldseam.engine.size import written
 
 POLICY_LABEL = "goldseam.dev/policy"
 TARGET_LABEL = "goldseam.dev/target"
@@ -53,7 +54,7 @@ def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for key, value in sorted(labels.items(), key=lambda item: (item[0] != "alertname", item[0]))[:64]:
         key, value = key[:256], value[:1024]
-        size = len(key.encode()) + len(value.encode())
+        size = written(key) + written(value)
         if size <= room:
             room -= size
             kept[key] = value

@@ -29,8 +29,9 @@ def changed(status: IncidentStatus, **fields: Any) -> IncidentStatus:
 
 
 def cut(text: str, size: int = 512) -> str:
-    """The text, or as much of it as fits, with an ellipsis."""
-    return text if len(text) <= size else text[: size - 1] + "…"
+    """The text, or as much of it as fits into so many bytes, with an ellipsis (which takes three)."""
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
 
 
 def note(status: IncidentStatus, now: datetime, kind: str, message: str) -> IncidentStatus:

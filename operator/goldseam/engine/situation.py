@@ -59,7 +59,7 @@ class Word:
     trusted: bool = True
     """Whether its author may speak: a person, or a system account that Guardrails list."""
     counted: bool = False
-    """Whether its status says already what became of it."""
+    """Whether its status says already what became of it, be it that it was ignored."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ class Other:
     uid: str
     opened: datetime
     target_uid: str
+    """Empty for an incident of another namespace: it says nothing of this one's target, nor of its debts."""
     policy: PolicyKey
     policy_created: datetime | None
     claims: bool

@@ -14,19 +14,21 @@ METADATA = 16 * 1024
 """Bytes kept for metadata: names, labels, managedFields."""
 KEPT_STEPS = 5
 KEPT_ENTRIES = 10
+KEPT_QUESTIONS = 4
 
 
 def fitted(spec: IncidentSpec, status: IncidentStatus) -> IncidentStatus:
     """The status, shortened as far as it must be: what is over goes before what is going on, obligations never."""
-    room = LARGEST - METADATA - _bytes(spec.dump())
+    room = LARGEST - METADATA - written(spec.dump())
     for shorten in _SHORTER:
-        if _bytes(status.dump()) <= room:
+        if written(status.dump()) <= room:
             return status
         status = shorten(status)
     return status
 
 
-def _bytes(value: object) -> int:
+def written(value: object) -> int:
+    """The bytes that a value takes as JSON."""
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 
@@ -59,14 +61,38 @@ def _without_old_steps(status: IncidentStatus) -> IncidentStatus:
 
 def _without_old_letters(status: IncidentStatus) -> IncidentStatus:
     """The words of what people were told already."""
-    told = [e.model_copy(update={"message": record.cut(e.message, 64), "runbook_line": ""}) for e in status.escalations]
+    told = [e.model_copy(update={"message": _brief(e.message), "runbook_line": ""}) for e in status.escalations]
     return record.changed(status, escalations=told)
+
+
+def _without_old_words(status: IncidentStatus) -> IncidentStatus:
+    """The reasons that people gave, questions that are answered, and all but the beginning of what holds."""
+    asked = [
+        a if a.state == "Waiting" else a.model_copy(update={"summary": _brief(a.summary), "reason": _brief(a.reason)})
+        for a in status.approvals
+    ]
+    said = [r.model_copy(update={"reason": _brief(r.reason)}) for r in status.responses]
+    holds = [h.model_copy(update={"message": record.cut(h.message, 128)}) for h in status.holds]
+    return record.changed(status, approvals=asked, responses=said, holds=holds)
 
 
 def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:
     """What is said of obligations; the obligations themselves stay."""
-    owed = [o.model_copy(update={"message": record.cut(o.message, 64)}) for o in status.obligations]
+    owed = [o.model_copy(update={"message": _brief(o.message)}) for o in status.obligations]
     return record.changed(status, obligations=owed)
+
+
+def _without_history(status: IncidentStatus) -> IncidentStatus:
+    """The words of the past, and all but the newest questions: those before are about steps that are over."""
+    status = _with_steps(
+        status, lambda step: step.model_copy(update={"message": _brief(step.message)}) if step.phase == "Done" else step
+    )
+    entries = [entry.model_copy(update={"message": _brief(entry.message)}) for entry in status.timeline]
+    return record.changed(status, timeline=entries, approvals=status.approvals[-KEPT_QUESTIONS:])
+
+
+def _brief(text: str) -> str:
+    return record.cut(text, 64)
 
 
 def _with_steps(status: IncidentStatus, change: Callable[[Step], Step]) -> IncidentStatus:
@@ -79,6 +105,8 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_replies,
     _without_old_steps,
     _without_old_letters,
+    _without_old_words,
     _without_words_on_debts,
+    _without_history,
     lambda status: status,
 )

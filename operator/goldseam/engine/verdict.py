@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from goldseam.api.incident import VerdictState
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
@@ -105,6 +106,7 @@ def verdict(
     now: float,
     today: datetime,
     poll: timedelta,
+    namespace: str | None = None,
 ) -> Reading:
     """What is known of the alerts of this name that are `ours`.
 
@@ -115,6 +117,7 @@ def verdict(
         now: monotonic seconds.
         today: the time of day at `now`.
         poll: how often the source is read.
+        namespace: where known, the namespace that `ours` asks for, so that no others need to be looked at.
     """
     watches = [history.rules[key] for key in history.by_name.get(alert, ())]
     if history.read_at is None:
@@ -125,7 +128,7 @@ def verdict(
     late = now - history.read_at > max(3 * poll.total_seconds(), 10.0)
     dead = f"the alert source has not answered lately: {history.problem}" if late else ""
     for state in ("firing", "pending"):
-        showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts)]
+        showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts_in(namespace))]
         if showing:
             return _present(state, showing, now, today, dead or history.problem, look_back)
     return _absent(watches, now, today, dead or history.problem, look_back)
@@ -191,6 +194,7 @@ _PARTS = re.compile(r"([0-9]+)(ms|[smhdwy])")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
+@lru_cache(maxsize=4096)
 def longest_range(query: str) -> timedelta:
     """The longest time in a PromQL expression: ranges, subqueries and offsets. Text is read, so it may be too long."""
     longest = 0.0

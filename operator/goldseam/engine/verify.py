@@ -67,20 +67,31 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     begun = any(w.state == "Done" for w in step.writes)
     if step.purpose == "Rung" and status.handed_over:
         return _dropped(status, step, "Failed" if begun else "NotTaken", now)
-    if step.purpose == "Undo":
-        holds = holding(BEFORE_UNDOING, s, now)
-    elif now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung]):
-        return _failed(s, status, step, "it could not be carried out in time", now)
-    else:
-        holds = holding(BETWEEN_WRITES if begun else RESUMING, s, now)
-    if not holds and not _is_derived(s, step):
-        return _replanned(status, step, now)
+    undo = step.purpose == "Undo"
+    holds = holding(BEFORE_UNDOING if undo else BETWEEN_WRITES if begun else RESUMING, s, now)
     if not holds:
-        return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+        return _carry_on(s, status, step, now, begun=begun)
     if holds[0].kind == "Wait" or begun:
         return answers.held(s, status, holds, now)
     status = obligations.voided(record.ended(status, step, "NotTaken", holds[0].message, now), step, "not taken")
     return _climb(status, step, holds[0].message, answers.SOON)
+
+
+def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *, begun: bool) -> Decision:
+    """Nothing holds. Time in which the first write was held back, or nobody tried it, is not the rung's time."""
+    if step.purpose == "Rung" and now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung]):
+        if begun or (_tried(step) and not s.status.holds):
+            return _failed(s, status, step, "it could not be carried out in time", now)
+        step = step.model_copy(update={"intent_at": now})
+        status = record.with_step(status, step)
+    if not _is_derived(s, step):
+        return _replanned(status, step, now)
+    return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+
+
+def _tried(step: Step) -> bool:
+    """Whether the API server was asked: what it said, or that it said nothing, stands by the write."""
+    return any(write.message for write in step.writes)
 
 
 def _is_derived(s: Situation, step: Step) -> bool:
@@ -117,7 +128,7 @@ def _dropped(status: IncidentStatus, step: Step, outcome: Outcome, now: datetime
 def taken_over(s: Situation, now: datetime) -> Decision | None:
     """Somebody changed a field that we changed: theirs wins, and we stop."""
     step = s.status.open_step()
-    if s.status.phase not in ("Investigating", "Fixing", "Monitoring") or s.status.handed_over:
+    if s.status.phase not in obligations.WORKED_ON or s.status.handed_over:
         return None
     lost = [o for o in s.status.obligations if o.state == "Lost"]
     reverted = _reverted(step, s) if step is not None and step.phase == "Acted" else ""
@@ -172,7 +183,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
 def _waited(s: Situation, step: Step, wait: Wait, now: datetime) -> Decision:
     left = step.intent_at + wait.duration - now
     if left > timedelta(0):
-        return answers.answer("wait", "Waiting", s.status, min(left, answers.POLL))
+        return answers.answer("wait", "Waiting", s.status, min(left, answers.IDLE))
     if hold := source(s, now):
         return answers.held(s, s.status, [hold], now)
     return _climb(

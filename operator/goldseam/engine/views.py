@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
 from goldseam.api.incident import IncidentSpec, IncidentStatus
+from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.engine.closing import is_over
-from goldseam.engine.matching import PolicyKey
+from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import Json
 
 
@@ -31,6 +33,19 @@ class IncidentView:
         """Whose incident it is."""
         ref = self.spec.policy_ref
         return PolicyKey(ref.kind, ref.namespace, ref.name)
+
+    @cached_property
+    def pinned(self) -> PolicySpec:
+        """The policy as it was when the incident was opened.
+
+        Raises:
+            ValidationError: the snapshot is not one that we wrote.
+        """
+        assert self.status is not None
+        assert self.status.policy_snapshot is not None
+        of_cluster = self.spec.policy_ref.kind == "ClusterRemediationPolicy"
+        model = ClusterRemediationPolicySpec if of_cluster else RemediationPolicySpec
+        return model.model_validate(self.status.policy_snapshot.spec)
 
     @property
     def title(self) -> str:

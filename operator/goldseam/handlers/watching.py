@@ -10,16 +10,25 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import kopf
 import structlog
 
 from goldseam.api.base import GROUP, VERSION
 from goldseam.api.kinds import KINDS
+from goldseam.handlers.freshness import Freshness
 from goldseam.services.inbox import Seen
 
 log = structlog.get_logger("goldseam.watching")
 
 WATCHED = tuple(kind for kind in KINDS if kind.name != "Incident")
+REOPENED = 120.0
+SILENCE = 70.0
+"""Seconds without an event or a bookmark, which the API server sends each minute: then the connection is dead."""
+
+PLURALS = tuple(kind.plural for kind in WATCHED)
+
+Login = Callable[[], kopf.ConnectionInfo | None]
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
@@ -54,16 +63,20 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def settings() -> kopf.OperatorSettings:
-    """kopf set to write nothing, to keep little, and to notice a watch that has gone silent."""
+def settings(reopened: float) -> kopf.OperatorSettings:
+    """kopf set to write nothing, to keep little, and to notice a watch that has gone silent.
+
+    `reopened`: seconds after which the API server ends a watch, so that kopf opens it again.
+    """
     chosen = kopf.OperatorSettings()
     chosen.scanning.disabled = True
     chosen.peering.standalone = True
     chosen.posting.enabled = False
     chosen.queueing.idle_timeout = 0.2
     chosen.watching.chunk_size = 250
-    chosen.watching.server_timeout = 290
-    chosen.watching.client_timeout = 300
+    chosen.watching.server_timeout = reopened
+    chosen.watching.client_timeout = reopened + 10
+    chosen.watching.inactivity_timeout = min(SILENCE, reopened)
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
     chosen.persistence.diffbase_storage = _NoDiffBase()
@@ -71,17 +84,35 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def registry(put: Callable[[Seen], None], login: Callable[[], kopf.ConnectionInfo | None]) -> kopf.OperatorRegistry:
+def registry(put: Callable[[Seen], None], login: Login, freshness: Freshness) -> kopf.OperatorRegistry:
     """The handlers: one login, and one `on.event` for every kind that people write."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    def log_in(**_: Any) -> kopf.ConnectionInfo | None:
-        return login()
+    async def log_in(**_: Any) -> kopf.AiohttpSession | None:
+        info = await asyncio.to_thread(login)
+        return None if info is None else _session(info, freshness)
 
     for kind in WATCHED:
         kopf.on.event(GROUP, VERSION, kind.plural, registry=handlers, id=kind.plural)(_forward(kind.name, put))
     return handlers
+
+
+def _session(info: kopf.ConnectionInfo, freshness: Freshness) -> kopf.AiohttpSession:
+    """As kopf makes its own (`kopf/_cogs/clients/auth.py`), but that its requests are seen."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers=info.as_http_headers(),
+        proxy=info.proxy_url,
+        trust_env=info.trust_env,
+        trace_configs=[freshness.trace()],
+    )
+    return kopf.AiohttpSession(
+        server=info.server,
+        default_namespace=info.default_namespace,
+        expiration=info.expiration,
+        aiohttp_session=session,
+    )
 
 
 def _forward(kind: str, put: Callable[[Seen], None]) -> Any:
@@ -95,8 +126,12 @@ def _forward(kind: str, put: Callable[[Seen], None]) -> Any:
 class Watching:
     """Runs kopf. When it ends, for whatever reason, `ended` is called with the reason."""
 
-    def __init__(self, handlers: kopf.OperatorRegistry, ended: Callable[[str], None]) -> None:
-        self._handlers, self._ended = handlers, ended
+    def __init__(
+        self, put: Callable[[Seen], None], login: Login, ended: Callable[[str], None], reopened: float = REOPENED
+    ) -> None:
+        self.freshness = Freshness(PLURALS, reopened)
+        self._handlers, self._reopened = registry(put, login, self.freshness), reopened
+        self._ended = ended
         self._stop, self._ready = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
@@ -105,9 +140,11 @@ class Watching:
         self._thread.start()
 
     @property
-    def ready(self) -> bool:
-        """Whether kopf has logged in and begun to watch, and has not ended."""
-        return self._ready.is_set() and self._thread.is_alive()
+    def ready(self) -> tuple[bool, str]:
+        """Whether kopf has logged in and begun to watch, and every watch was opened lately; and if not, why."""
+        if not (self._ready.is_set() and self._thread.is_alive()):
+            return False, "the watches have not begun"
+        return (False, self.freshness.late) if self.freshness.late else (True, "ok")
 
     def stop(self, timeout: float) -> None:
         """Stop watching; waits at most `timeout` seconds."""
@@ -120,7 +157,7 @@ class Watching:
             asyncio.run(
                 kopf.operator(
                     registry=self._handlers,
-                    settings=settings(),
+                    settings=settings(self._reopened),
                     clusterwide=True,
                     standalone=True,
                     stop_flag=self._stop,

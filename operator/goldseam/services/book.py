@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
+from goldseam.api.incident import IncidentStatus
+from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
 from goldseam.engine.situation import Other, Spent
 from goldseam.engine.views import IncidentView
 
 
 class IncidentBook:
-    """Every incident that is not over, as last read or written."""
+    """Every incident that is not over, as last read or written; `home` is where those about nodes belong."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: str) -> None:
+        self._home = home
         self._views: dict[str, IncidentView] = {}
+        self._others: dict[str, tuple[str, Other, Other]] = {}
+        """Namespace, and how it matters there and elsewhere; made once for each reading, for every look asks."""
+        self._of: dict[PolicyKey, dict[str, None]] = defaultdict(dict)
 
     def put(self, incident: IncidentView) -> None:
         """Take in what was read or written."""
         if incident.over:
-            self._views.pop(incident.uid, None)
-        else:
-            self._views[incident.uid] = incident
+            self.drop(incident.uid)
+            return
+        self._views[incident.uid] = incident
+        if at_home(incident, self._home):
+            other = _other(incident)
+            self._others[incident.uid] = (incident.namespace, other, _elsewhere(other))
+        self._of[incident.policy][incident.uid] = None
 
     def drop(self, uid: str) -> None:
-        """Forget an incident that was deleted."""
-        self._views.pop(uid, None)
+        """Forget an incident that is over, or was deleted."""
+        incident = self._views.pop(uid, None)
+        if incident is not None:
+            self._others.pop(uid, None)
+            del self._of[incident.policy][uid]
+            if not self._of[incident.policy]:
+                del self._of[incident.policy]
 
     def get(self, uid: str) -> IncidentView | None:
         """The incident of that uid."""
@@ -35,21 +52,39 @@ class IncidentBook:
         """All that are not over."""
         return list(self._views.values())
 
-    def handling(self, policy: PolicyKey, uid: str, target: TargetKey) -> IncidentView | None:
+    def handling(self, policy: PolicyKey, uid: str, target: TargetKey, now: datetime) -> IncidentView | None:
         """The incident in which the policy of this uid handles the target.
 
-        Also one that is resolved, for as long as the alert would re-open it; one that is abandoned only pays.
+        Also one that is resolved, for as long as the alert would re-open it; after that, as one that is abandoned, it
+        only pays.
         """
-        for incident in self._views.values():
+        for incident in self.of_policy(policy):
             phase = incident.status.phase if incident.status else "Investigating"
-            mine = incident.policy == policy and target_key(incident) == target
-            if mine and phase != "Abandoned" and (phase != "Resolved" or incident.spec.policy_ref.uid == uid):
+            mine = target_key(incident) == target and at_home(incident, self._home)
+            reopens = incident.spec.policy_ref.uid == uid and may_reopen(incident.status, now)
+            if mine and phase != "Abandoned" and (phase != "Resolved" or reopens):
                 return incident
         return None
 
+    def of_policy(self, policy: PolicyKey) -> list[IncidentView]:
+        """Those of a policy of that name."""
+        return [self._views[uid] for uid in self._of.get(policy, ())]
+
     def others(self, mine: IncidentView) -> tuple[Other, ...]:
-        """All incidents but this one, as far as they matter to it."""
-        return tuple(_other(incident) for incident in self._views.values() if incident.uid != mine.uid)
+        """All incidents but this one, as far as they matter to it: of its target and debts its own namespace speaks."""
+        rest = ((uid, *entry) for uid, entry in self._others.items() if uid != mine.uid)
+        return tuple(near if where == mine.namespace else far for _, where, near, far in rest)
+
+
+def at_home(incident: IncidentView, home: str) -> bool:
+    """Whether it is where one of its policy and target belongs: elsewhere it is somebody's claim, not our record."""
+    where = incident.namespace
+    return where == (incident.spec.target.namespace or home) and incident.policy.namespace in ("", where)
+
+
+def _elsewhere(other: Other) -> Other:
+    """Whoever forges an Incident in a namespace neither holds a target of another one, nor takes over its debts."""
+    return replace(other, target_uid="", obligations=())
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -71,17 +106,23 @@ def _other(incident: IncidentView) -> Other:
         policy=incident.policy,
         policy_created=None,
         claims=active and status is not None and status.mode != "Observe" and not status.handed_over,
-        busy=status is not None and status.open_step() is not None,
+        busy=_acts(status),
         labels=incident.spec.alert.labels,
         active=active,
         obligations=tuple(status.open_obligations()) if status else (),
     )
 
 
-def spent(incidents: Iterator[IncidentView]) -> Iterator[Spent]:
+def _acts(status: IncidentStatus | None) -> bool:
+    """Whether it is at work on the target: a step that only waits, or is only written down in Observe, is not."""
+    step = status.open_step() if status is not None and status.mode != "Observe" else None
+    return step is not None and bool(step.writes)
+
+
+def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:
     """What the incidents' own steps say of the budgets."""
     for incident in incidents:
         target = target_key(incident)
-        for step in incident.status.steps if incident.status else ():
+        for step in incident.status.steps if incident.status and at_home(incident, home) else ():
             if step.purpose == "Rung" and step.writes:
                 yield Spent(str(incident.policy), str(target), step.intent_at, 1)

@@ -30,6 +30,9 @@ class Armed:
     """Empty where the alert names the target."""
     selector: str
     """A cluster policy's label selector of namespaces; empty for a namespaced policy."""
+    any_scope: bool
+    """Whether it also sees alerts that carry no namespace."""
+    matchers: tuple[str, ...]
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Catalogue:
             target_kind=spec.target.kind,
             target_name=spec.target.name or "",
             selector=_selector(spec),
+            any_scope=getattr(spec.alert, "scope", "Any") == "Any",
+            matchers=tuple(spec.alert.matchers),
         )
         self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 

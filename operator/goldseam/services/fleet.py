@@ -67,6 +67,12 @@ class FleetWatch:
         return self.fleet
 
     @property
+    def tripped(self) -> tuple[str, ...]:
+        """How the breakers and the storm stand."""
+        trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
+        return tuple(trip.state if trip else "" for trip in trips)
+
+    @property
     def quiet(self) -> bool:
         """Whether there is nothing to count: no incident, and nothing has tripped."""
         trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)

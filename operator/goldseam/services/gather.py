@@ -93,7 +93,7 @@ class Gatherer:
     async def situation(self, incident: IncidentView, status: IncidentStatus, now: datetime) -> Situation:
         """All that is true about an incident now."""
         reads = Reads(self._cluster)
-        pinned = pinned_spec(incident, status)
+        pinned = incident.pinned
         policy, world, guardrails, pauses, responses = await asyncio.gather(
             self.policy(incident, reads),
             self._world(incident, status, reads),
@@ -123,7 +123,7 @@ class Gatherer:
             namespace_labels=await self._labels(incident, limits, policy, reads),
             operator_namespace=self._namespace,
         )
-        if words or (base.rung is not None and approvals.needed(base, base.rung)):
+        if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
@@ -143,7 +143,7 @@ class Gatherer:
         try:
             return await self._in_force(PEOPLE_POLICY)
         except GoldseamError as error:
-            reads.unknown.append(f"validatingadmissionpolicybindings/{PEOPLE_POLICY} ({error})")
+            reads.unknown.append(f"the admission policy {PEOPLE_POLICY} ({error})")
             return False
 
     async def policy(self, incident: IncidentView, reads: Reads) -> LivePolicy | None:
@@ -152,10 +152,12 @@ class Gatherer:
         obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
         return None if obj is None else live_policy(ref.kind, obj)
 
-    async def with_pauses(self, s: Situation, now: datetime) -> Situation:
-        """The situation with the Pauses of this moment."""
+    async def at_safe_point(self, incident: IncidentView, s: Situation, now: datetime) -> Situation:
+        """The situation with what may have changed between two writes: the Pauses and the other incidents."""
+        assert incident.status is not None
         reads = Reads(self._cluster)
         pauses = await self._pauses(s.spec.target.namespace, reads)
+        s = replace(s, status=incident.status, others=self._others(incident))
         return replace(s, pauses=pauses_in_force(pauses, s, now), unknown=tuple(reads.unknown))
 
     async def _pauses(self, namespace: str, reads: Reads) -> list[Json]:
@@ -224,21 +226,6 @@ def live_policy(kind: str, obj: Json) -> LivePolicy:
         return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, None, str(error))
     assert isinstance(spec, RemediationPolicySpec | ClusterRemediationPolicySpec)
     return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, spec, problem)
-
-
-def pinned_spec(incident: IncidentView, status: IncidentStatus) -> PolicySpec:
-    """The policy as it was when the incident was opened.
-
-    Raises:
-        ValidationError: the snapshot is not one that we wrote.
-    """
-    model: type[PolicySpec] = (
-        ClusterRemediationPolicySpec
-        if incident.spec.policy_ref.kind == "ClusterRemediationPolicy"
-        else RemediationPolicySpec
-    )
-    assert status.policy_snapshot is not None
-    return model.model_validate(status.policy_snapshot.spec)
 
 
 def _plan(s: Situation) -> Plan | None:

@@ -20,7 +20,7 @@ import structlog
 from goldseam import metrics
 from goldseam.api.base import format_time
 from goldseam.errors import AlreadyExists, Conflict, Fenced, GoldseamError, NotFound
-from goldseam.ports import Clock, Cluster, Json
+from goldseam.ports import Clock, Cluster, Json, urgently
 from goldseam.resources import LEASES
 
 log = structlog.get_logger("goldseam.leadership")
@@ -148,7 +148,8 @@ class Leadership:
             "spec": self._spec(acquireTime=now, leaseTransitions=transitions),
         }
         try:
-            self._lease = await self._cluster.create(LEASES, self._namespace, body)
+            with urgently():
+                self._lease = await self._cluster.create(LEASES, self._namespace, body)
         except (AlreadyExists, Conflict):
             return False
         except GoldseamError as error:
@@ -177,7 +178,8 @@ class Leadership:
             raise Fenced(f"{self._holder or 'nobody'} has the lease now")
 
     async def _read(self) -> None:
-        self._lease = await self._cluster.get(LEASES, self._namespace, NAME)
+        with urgently():
+            self._lease = await self._cluster.get(LEASES, self._namespace, NAME)
         version = str(self._lease["metadata"]["resourceVersion"])
         if version != self._seen[0]:
             self._seen = (version, self._clock.monotonic())
@@ -185,7 +187,8 @@ class Leadership:
     async def _write(self, spec: Json, *, extends: bool = True) -> None:
         begun = self._clock.monotonic()
         meta = {key: self._lease["metadata"][key] for key in ("uid", "resourceVersion")}
-        self._lease = await self._cluster.patch(LEASES, self._namespace, NAME, {"metadata": meta, "spec": spec})
+        with urgently():
+            self._lease = await self._cluster.patch(LEASES, self._namespace, NAME, {"metadata": meta, "spec": spec})
         if extends:
             self._until = begun + self._terms.duration
             self._tell(begun)

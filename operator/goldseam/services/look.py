@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine.decide import decide
-from goldseam.engine.guards.paused import everything_paused, paused
+from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
-from goldseam.ports import Clock, Cluster
+from goldseam.ports import URGENT, Clock, Cluster
 from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
@@ -31,6 +31,7 @@ from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
+from goldseam.services.waking import Pace
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
@@ -68,6 +69,7 @@ class Looker:
 
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
+        self._pace = Pace(self.clock)
 
     async def look(self, uid: str) -> timedelta | None:
         """Look at one incident.
@@ -83,13 +85,16 @@ class Looker:
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
             self.book.drop(uid)
+            self._pace.forget(uid)
             return None
         if incident is None or incident.over:
+            self._pace.forget(uid)
             return None
         try:
-            return await self._look(incident)
+            again = await self._look(incident)
         except Conflict:
             return timedelta(seconds=0.2)
+        return self._pace.again(self.book.get(uid) or incident, again)
 
     async def _read(self, known: IncidentView) -> IncidentView | None:
         found = view(await self.cluster.get(INCIDENTS, known.namespace, known.name))
@@ -104,12 +109,16 @@ class Looker:
         if incident.status is None:
             return await self._begin(incident, now)
         status = incident.status
+        URGENT.set(bool(status.open_obligations()))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
         decision = decide(situation, now)
+        if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
+            situation = await self._permitted(situation, remembered=True)
+            decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             async with self._deciding:
                 committed = await self._commit(incident, status)
@@ -147,9 +156,10 @@ class Looker:
         return await self.write(incident, decision.status), decision, situation
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
-        """No late leader writes an intent on this target any more, in whichever incident."""
+        """No late leader writes an intent on this target any more, in whichever incident of its namespace."""
         for other in self.book.all():
-            if other.spec.target.uid == incident.spec.target.uid and other.uid != incident.uid:
+            same = (other.namespace, other.spec.target.uid) == (incident.namespace, incident.spec.target.uid)
+            if same and other.uid != incident.uid:
                 await self.stamp(other)
 
     async def stamp(self, incident: IncidentView) -> None:
@@ -159,11 +169,11 @@ class Looker:
             if found is not None and found.status is not None:
                 await self.write(found, found.status)
 
-    async def _permitted(self, s: Situation) -> Situation:
+    async def _permitted(self, s: Situation, *, remembered: bool = False) -> Situation:
         plan = s.plan
         if not isinstance(plan, Proposal):
             return s
-        s = await self.permissions.asked(s, plan)
+        s = await self.permissions.asked(s, plan, remembered=remembered)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
         return replace(s, dry_run=await self.actor.rehearse(plan.writes, f"{s.namespace}/{s.name}"))
@@ -173,18 +183,18 @@ class Looker:
         step = next(step for step in incident.status.steps if step.id == decision.step)
 
         async def may_go_on(made: int) -> bool:
-            return not self.stopping() and (made == 0 or await self._still_free(s, step))
+            return not self.stopping() and (made == 0 or await self._still_free(incident, s, step))
 
         results = await self.actor.perform(step, incident.title, may_go_on)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
         return _after(results, decision)
 
-    async def _still_free(self, s: Situation, step: Step) -> bool:
-        """A safe point between two writes: whether nobody has paused the work meanwhile. What is not known, waits."""
+    async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:
+        """A safe point between two writes: whether anything holds meanwhile. What is not known, waits."""
         now = self.clock.now()
-        s = await self.gatherer.with_pauses(s, now)
-        return not s.unknown and (everything_paused if step.purpose == "Undo" else paused)(s, now) is None
+        s = await self.gatherer.at_safe_point(incident, s, now)
+        return not holding(BEFORE_UNDOING if step.purpose == "Undo" else BETWEEN_WRITES, s, now)
 
     async def _finish(self, incident: IncidentView, s: Situation, decision: Decision, now: datetime) -> timedelta:
         if decision.status != s.status:
@@ -218,6 +228,7 @@ class Looker:
         self.chronicle.tell(written, incident.status)
         log.info("incident", incident=written.title, phase=status.phase, message=status.message)
         self.book.put(written)
+        self._pace.changed(written.uid)
         return written
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -28,6 +28,7 @@ from goldseam.services.sources import Source
 log = structlog.get_logger("goldseam.opener")
 
 CANDIDATES = 5
+REMEMBERED = 20_000
 
 
 @dataclass
@@ -46,22 +47,37 @@ class Opener:
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
     _seen: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
     _owners: dict[tuple[str, str], TargetKey | None] = field(default_factory=dict)
+    _targets: dict[tuple[PolicyKey, int, frozenset[tuple[str, str]]], TargetKey] = field(default_factory=dict)
+    """Which target an alert was found to mean for a policy, where an incident handles it."""
     _nodes: dict[str, str] = field(default_factory=dict)
     """Which node an address was found to be."""
 
     async def answered(self, source: Source) -> None:
-        """A source was read: wake what is open, open what is new."""
-        for incident in self.book.all():
-            self.wake(incident.uid)
+        """A source was read: open what is new."""
         self._seen = set()
+        if len(self._targets) > REMEMBERED:
+            self._targets.clear()
         for name in sorted(self.catalogue.alerts_of(source.name)):
             alerts = [a for key in source.history.by_name.get(name, ()) for a in source.history.rules[key].rule.alerts]
             firing = [a for a in alerts if a.state == "firing" and matches(a.labels, source.spec.matchers)]
-            if not firing:
-                continue
-            for armed in list(self.catalogue.concerned(source.name, name)):
-                await self._guarded(source, armed, firing)
+            by_namespace: dict[str, list[ActiveAlert]] = {}
+            for alert in firing:
+                by_namespace.setdefault(alert.labels.get("namespace", ""), []).append(alert)
+            for armed in list(self.catalogue.concerned(source.name, name)) if firing else ():
+                await self._guarded(source, armed, self._new(armed, firing, by_namespace))
         self._forget(source.name)
+
+    def _new(
+        self, armed: Armed, firing: list[ActiveAlert], by_namespace: Mapping[str, list[ActiveAlert]]
+    ) -> list[ActiveAlert]:
+        """The alerts that may be the policy's business, and that no incident has: for these it is worth being read."""
+        if armed.key.namespace:
+            firing = by_namespace.get(armed.key.namespace, []) + (by_namespace.get("", []) if armed.any_scope else [])
+        return [alert for alert in firing if matches(alert.labels, armed.matchers) and not self._has(armed, alert)]
+
+    def _has(self, armed: Armed, alert: ActiveAlert) -> bool:
+        target = self._targets.get((armed.key, armed.generation, frozenset(alert.labels.items())))
+        return target is not None and self._handled(armed.key, armed.uid, target)
 
     def _forget(self, source: str) -> None:
         """An alert that stopped firing begins anew when it is back."""
@@ -77,7 +93,7 @@ class Opener:
             log.warning("not_opened", policy=str(armed.key), problem=str(error))
 
     async def _consider(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
-        if armed.suspended:
+        if armed.suspended or not firing:
             return
         policy = live_policy(armed.key.kind, await self._policy(armed.key))
         if policy.spec is None:
@@ -88,11 +104,16 @@ class Opener:
             target = await self.target(policy.spec, armed.key.namespace, alert)
             if isinstance(target, NoTarget):
                 self.problem(armed.key, target.message)
-            elif self.book.handling(armed.key, policy.uid, target) is None and self._long_enough(policy, target):
+            elif self._handled(policy.key, policy.uid, target):
+                self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
+            elif self._long_enough(policy, target):
                 await self._open_if_fresh(source, policy, target, alert)
 
     async def _policy(self, key: PolicyKey) -> Json:
         return await self.cluster.get(OURS[key.kind], key.namespace, key.name)
+
+    def _handled(self, policy: PolicyKey, uid: str, target: TargetKey) -> bool:
+        return self.book.handling(policy, uid, target, self.clock.now()) is not None
 
     def _long_enough(self, policy: LivePolicy, target: TargetKey) -> bool:
         assert policy.spec is not None
@@ -120,7 +141,7 @@ class Opener:
     async def _owner(self, pod: TargetKey, wanted: str) -> TargetKey | NoTarget:
         key = (pod.namespace, pod.name)
         if self._owners.get(key) is None:
-            if len(self._owners) > 10_000:
+            if len(self._owners) > REMEMBERED:
                 self._owners.clear()
             self._owners[key] = await self._top_owner(pod)
         owner = self._owners[key]
@@ -146,7 +167,8 @@ class Opener:
         return TargetKey("Node", "", self._nodes[address])
 
     async def _open_if_fresh(self, source: Source, policy: LivePolicy, target: TargetKey, alert: ActiveAlert) -> None:
-        reading = source.reading(alert.labels.get("alertname", ""), lambda a: a.labels == alert.labels)
+        labels = alert.labels
+        reading = source.reading(labels.get("alertname", ""), lambda a: a.labels == labels, labels.get("namespace", ""))
         if reading.state != "Firing" or not reading.fresh:
             return
         resource = TARGETS[target.kind]

@@ -16,7 +16,7 @@ from goldseam.api.base import API_VERSION
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
-from goldseam.engine.matching import PolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -29,19 +29,21 @@ from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
-from goldseam.services.gather import Gatherer, pinned_spec
+from goldseam.services.gather import Gatherer
 from goldseam.services.inbox import Inbox
+from goldseam.services.judging import Judging
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
 from goldseam.services.opener import Opener
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.registrar import Registrar
+from goldseam.services.registrar import POLICIES, Registrar
 from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
+from goldseam.services.waking import Waker
 from goldseam.services.words import Hearing
 from goldseam.services.workers import Workers
 
@@ -84,19 +86,23 @@ class Operator:
         self._leadership = leadership
         self.loaded, self.standby = False, True
         self._beat = clock.monotonic()
-        self.book, self.catalogue = IncidentBook(), Catalogue()
+        self.book, self.catalogue = IncidentBook(namespace), Catalogue()
         self.ledger = LedgerBook(cluster)
         self.sources = Sources(outside.source, clock, self._answered)
         permissions = Permissions(cluster, clock)
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
-        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self._heard, namespace)
+        self.judging = Judging(self.statuses, self.catalogue, self.sources.has_rule)
+        self.registrar = Registrar(
+            inbox, self.catalogue, self.sources, self.statuses, self.judging, self._heard, self._changed, namespace
+        )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
+        self.waker = Waker(self.book, self._read, self._counts, self._wake)
         self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
 
     def _looker(self, permissions: Permissions) -> Looker:
@@ -145,7 +151,8 @@ class Operator:
     def _parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
         return (
             self.registrar.run(),
-            self.registrar.keep_checking(),
+            self.judging.run(),
+            self.judging.keep_checking(),
             self.workers.until_deposed(),
             self.retention.run(),
             self._heartbeat(),
@@ -156,7 +163,7 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
         await self._leadership.raised(i.status.epoch for i in incidents if i.status)
-        await self.ledger.load(spent(iter(incidents)), self._clock.now())
+        await self.ledger.load(spent(incidents, self._namespace), self._clock.now())
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
@@ -218,6 +225,7 @@ class Operator:
     async def _answered(self, source: Source) -> None:
         if not self.loaded:
             return
+        self.waker.answered(source, self.fleet.tripped)
         await self.opener.answered(source)
         await self.registrar.answered(source)
         if not self.fleet.quiet:
@@ -237,13 +245,33 @@ class Operator:
         if source is None:
             return Reading("Unknown", False, f"AlertSource {spec.source_ref.name} does not exist or is invalid")
         return source.reading(
-            spec.alert.name, lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert)
+            spec.alert.name,
+            lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert),
+            incident.spec.target.namespace or None,
         )
+
+    def _read(self, incident: IncidentView) -> Reading:
+        return self._reading(incident, incident.pinned)
+
+    def _counts(self, incident: IncidentView) -> bool:
+        runbook = self._runbook(incident)
+        return runbook is not None and any(t.when is not None and t.when.open_systems for t in runbook.thresholds)
+
+    def _changed(self, kind: str, namespace: str, name: str) -> None:
+        """Something that people wrote was changed or deleted."""
+        if kind in POLICIES:
+            self.waker.policy(PolicyKey(kind, namespace, name))
+        elif kind != "Response":
+            self.waker.everybody()
 
     def _others(self, incident: IncidentView) -> tuple[Other, ...]:
         armed = self.catalogue.armed
         others = self.book.others(incident)
-        return tuple(replace(o, policy_created=armed[o.policy].created) if o.policy in armed else o for o in others)
+        uid = incident.spec.target.uid
+        return tuple(
+            replace(o, policy_created=armed[o.policy].created) if o.target_uid == uid and o.policy in armed else o
+            for o in others
+        )
 
     def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
         """Every alert that fires, with the source that says so."""
@@ -263,5 +291,5 @@ class Operator:
     def _runbook(self, incident: IncidentView) -> RunbookSpec | None:
         if incident.status is None:
             return None
-        ref = pinned_spec(incident, incident.status).runbook_ref
+        ref = incident.pinned.runbook_ref
         return self.catalogue.runbook(ref.name if ref else None)

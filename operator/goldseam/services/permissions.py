@@ -11,12 +11,12 @@ from goldseam.engine.proposal import Proposal, Right
 from goldseam.engine.situation import Permission, Situation
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Access, Clock, Cluster
-from goldseam.resources import ADMISSION_BINDINGS, SERVICE_ACCOUNTS
+from goldseam.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, SERVICE_ACCOUNTS
 
 INCIDENTS_POLICY = "goldseam-incidents"
 PEOPLE_POLICY = "goldseam-people"
 REMEMBERED = 60.0
-"""Seconds for which an admission policy, once seen, is taken to be there."""
+"""Seconds for which a yes is shown on a held incident. A no, and what an act needs, is asked anew each time."""
 
 
 def identity(policy: PolicyKey, service_account: str | None) -> tuple[str, tuple[str, ...]]:
@@ -36,17 +36,26 @@ class Permissions:
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
         self._cluster, self._clock = cluster, clock
-        self._in_force_until: dict[str, float] = {}
+        self._allowed_until: dict[tuple[str, tuple[Right, ...]], float] = {}
 
-    async def asked(self, s: Situation, plan: Proposal) -> Situation:
-        """The situation with what the policy may do, and whether Incidents are protected."""
+    async def asked(self, s: Situation, plan: Proposal, *, remembered: bool = False) -> Situation:
+        """The situation with what the policy may do, and whether Incidents are protected.
+
+        `remembered`: a yes of the last minute is enough, for it is only shown.
+        """
         if s.policy is None or s.policy.spec is None:
             return s  # nothing is planned for it; what is owed is paid with the operator's own rights
+        key, now = (f"{s.policy.uid}@{s.policy.generation}", plan.rights), self._clock.monotonic()
+        if remembered and now < self._allowed_until.get(key, float("-inf")):
+            return s
         try:
             protected = await self.in_force(INCIDENTS_POLICY)
             denied = await self.denied(s.policy.key, s.policy.spec, plan.rights)
         except GoldseamError as error:
             return replace(s, permission=Permission(problem=f"rights could not be asked for: {error}"))
+        if protected and not denied:
+            still = {k: until for k, until in self._allowed_until.items() if now < until}
+            self._allowed_until = {**still, key: now + REMEMBERED}
         component = ACTIONS[s.rung.action].component if s.rung else ""
         hints = tuple(_advice(right, s.policy.key, component) for right in denied)
         return replace(s, permission=Permission(denied=hints), incidents_protected=protected)
@@ -71,19 +80,19 @@ class Permissions:
         return True
 
     async def in_force(self, policy: str) -> bool:
-        """Whether the binding of this admission policy is there.
+        """Whether this admission policy and its binding are there, and refuse what they do not allow.
+
+        Read anew each time: between two words, or two acts, it may go.
 
         Raises:
             GoldseamError: it could not be read.
         """
-        if self._clock.monotonic() < self._in_force_until.get(policy, float("-inf")):
-            return True
         try:
-            await self._cluster.get(ADMISSION_BINDINGS, "", policy)
+            await self._cluster.get(ADMISSION_POLICIES, "", policy)
+            binding = (await self._cluster.get(ADMISSION_BINDINGS, "", policy)).get("spec") or {}
         except NotFound:
             return False
-        self._in_force_until[policy] = self._clock.monotonic() + REMEMBERED
-        return True
+        return binding.get("policyName") == policy and "Deny" in (binding.get("validationActions") or ())
 
 
 def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:

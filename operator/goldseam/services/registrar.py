@@ -21,6 +21,7 @@ from goldseam.services import limits, pauses
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
+from goldseam.services.judging import Judging
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 
@@ -28,7 +29,6 @@ log = structlog.get_logger("goldseam.registrar")
 
 POLICIES = ("RemediationPolicy", "ClusterRemediationPolicy")
 RETRY = 10.0
-RECHECK = 60.0
 
 
 class Registrar:
@@ -40,12 +40,17 @@ class Registrar:
         catalogue: Catalogue,
         sources: Sources,
         statuses: Statuses,
+        judging: Judging,
         heard: Callable[[Json], Awaitable[None]],
+        changed: Callable[[str, str, str], None],
         home: str,
     ) -> None:
-        self._home = home
+        """`heard` is told of Responses; `changed` of what else people changed, by kind, namespace and name."""
+        self._home, self._changed = home, changed
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
+        self._judging = judging
         self._heard = heard
+        self._generations: dict[tuple[str, str, str], int] = {}
         self._told: dict[str, tuple[str, int]] = {}
         self._rules: dict[str, frozenset[str]] = {}
 
@@ -58,18 +63,30 @@ class Registrar:
     async def _guarded(self, seen: Seen) -> None:
         try:
             await self._take(seen)
+            self._noticed(seen)
         except GoldseamError as error:
             log.warning("not_taken_in", kind=seen.kind, name=seen.name, problem=str(error))
             asyncio.get_running_loop().call_later(RETRY, self._again, seen)
         except Exception:
             log.exception("not_taken_in", kind=seen.kind, name=seen.name)
 
+    def _noticed(self, seen: Seen) -> None:
+        """A spec was changed, or an object is gone: what only its status says is our own."""
+        key = (seen.kind, seen.namespace, seen.name)
+        generation = None if seen.body is None else seen.body["metadata"].get("generation")
+        if self._generations.get(key) != generation:
+            self._changed(*key)
+        if generation is None:
+            self._generations.pop(key, None)
+        else:
+            self._generations[key] = generation
+
     def _again(self, seen: Seen) -> None:
         self._inbox.put(seen)
 
     async def _take(self, seen: Seen) -> None:
         if seen.kind in POLICIES:
-            await self._policy(seen)
+            self._policy(seen)
         elif seen.kind == "AlertSource":
             await self._source(seen)
         elif seen.kind == "Runbook":
@@ -79,17 +96,19 @@ class Registrar:
         elif seen.body is not None:
             await self._other(seen.kind, seen.body)
 
-    async def _policy(self, seen: Seen) -> None:
+    def _policy(self, seen: Seen) -> None:
+        """Armed at once: however many wait to be judged, none waits for its alert because of that."""
         key = PolicyKey(seen.kind, seen.namespace, seen.name)
         if seen.body is None:
             self._catalogue.disarm(key)
+            self._judging.forget(key)
             return
         policy = live_policy(seen.kind, seen.body)
         if policy.spec is None:
             self._catalogue.disarm(key)
         else:
             self._catalogue.arm(policy)
-        await self._statuses.policy(seen.kind, seen.body)
+        self._judging.seen(key, seen.body, policy.spec)
 
     async def _source(self, seen: Seen) -> None:
         spec = None if seen.body is None else _read(seen)
@@ -113,12 +132,8 @@ class Registrar:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)
         if self._rules.get(source.name) != rules:
-            changed = rules ^ self._rules.get(source.name, frozenset())
-            first = source.name not in self._rules
             self._rules[source.name] = rules
-            for armed in list(self._catalogue.armed.values()):
-                if armed.source == source.name and (first or armed.alert in changed):
-                    await self._recheck(armed.key.kind, armed.key.namespace, armed.key.name)
+            self._judging.changed(a.key for a in self._catalogue.armed.values() if a.source == source.name)
 
     async def _recheck(self, kind: str, namespace: str, name: str) -> None:
         body = await self._statuses.refreshed(kind, namespace, name)
@@ -133,16 +148,7 @@ class Registrar:
             self._statuses.problems[key] = message
         else:
             self._statuses.problems.pop(key, None)
-        asyncio.get_running_loop().create_task(self._recheck(key.kind, key.namespace, key.name))
-
-    async def keep_checking(self) -> None:
-        """Rights come and go without an event: policies that lack one are judged again from time to time."""
-        while True:
-            await asyncio.sleep(RECHECK)
-            for armed in list(self._catalogue.armed.values()):
-                body = await self._statuses.refreshed(armed.key.kind, armed.key.namespace, armed.key.name)
-                if body is not None and _lacks_a_right(body):
-                    self._inbox.put(Seen(armed.key.kind, armed.key.namespace, armed.key.name, body))
+        self._judging.changed([key])
 
     async def _runbook(self, seen: Seen) -> None:
         if seen.body is None:
@@ -190,8 +196,3 @@ def _read(seen: Seen) -> object:
         return read_spec(seen.kind, seen.body)
     except InvalidSpec as error:
         return str(error)
-
-
-def _lacks_a_right(body: Json) -> bool:
-    found = (body.get("status") or {}).get("conditions") or []
-    return any(entry.get("type") == "Permitted" and entry.get("status") != "True" for entry in found)

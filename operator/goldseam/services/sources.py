@@ -75,11 +75,10 @@ class Source:
         self.history = verdict.failed(self.history, problem)
         metrics.source_read(self.name, ok=False)
 
-    def reading(self, alert: str, ours: Callable[[ActiveAlert], bool]) -> verdict.Reading:
-        """The verdict on the alerts of this name that are `ours`."""
-        return verdict.verdict(
-            self.history, alert, ours, self._clock.monotonic(), self._clock.now(), self.spec.interval
-        )
+    def reading(self, alert: str, ours: Callable[[ActiveAlert], bool], namespace: str | None = None) -> verdict.Reading:
+        """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""
+        now, today = self._clock.monotonic(), self._clock.now()
+        return verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace)
 
 
 class Sources:
@@ -95,6 +94,11 @@ class Sources:
         """The source of that name."""
         found = self._running.get(name)
         return found[0] if found else None
+
+    def has_rule(self, name: str, alert: str) -> bool | None:
+        """Whether the source of that name has a rule for the alert; None where that is not known."""
+        source = self.get(name)
+        return None if source is None or source.history.read_at is None else alert in source.history.by_name
 
     def all(self) -> list[Source]:
         """Every source."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +49,20 @@ class Statuses:
         permitted = await self._permitted(key, spec, generation, now)  # type: ignore[arg-type]
         extra = [permitted, *self._alert(spec, generation, now), *self._target(key, generation, now)]  # type: ignore[arg-type]
         await self._write(kind, obj, [_ready(spec, permitted, obj, generation, now), *extra])  # type: ignore[arg-type]
+
+    def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
+        """What decides about a policy's rights, as far as rights are bound to groups: whose, where, and which."""
+        account = spec.service_account_name if isinstance(spec, RemediationPolicySpec) else None
+        return key.kind, key.namespace, account, tuple(_rights(spec, key.namespace))
+
+    async def permitted(self, key: PolicyKey, obj: Json) -> bool:
+        """Whether the policy has all rights that its ladder needs; no, where that cannot be asked."""
+        try:
+            spec = read_spec(key.kind, obj)
+            assert not isinstance(spec, RunbookSpec | PauseSpec)
+            return not await self._permissions.denied(key, spec, tuple(_rights(spec, key.namespace)))  # type: ignore[arg-type]
+        except (InvalidSpec, GoldseamError):
+            return False
 
     async def _permitted(self, key: PolicyKey, spec: PolicySpec, generation: int, now: datetime) -> Condition:
         rights = tuple(_rights(spec, key.namespace))

@@ -58,10 +58,13 @@ class Hearing:
         self._cluster = cluster
 
     async def judge(self, s: Situation, status: IncidentStatus) -> None:
-        """Say it on every Response about this incident that does not say it yet."""
+        """Say it on every Response about this incident that does not say it yet, once the incident has it in writing.
+
+        What counts by now and is not written in the incident is left for the next look, which takes it.
+        """
         for word in s.words:
-            if not word.counted:
-                why = approvals.ignored(s, status, word)
+            why = approvals.ignored(s, status, word)
+            if not word.counted and (why or approvals.taken(status, word)):
                 await self._say(s.namespace, word.name, word.uid, why, f"Incident {s.name} has it")
 
     async def unheard(self, obj: Json) -> None:

@@ -15,7 +15,7 @@ def busy(s: Situation, now: datetime) -> Hold | None:
         if other.target_uid == s.spec.target.uid and other.uid != s.uid:
             if other.busy:
                 return Hold("busy", "Wait", "OtherIncident", f"Incident {other.name} is acting on the target")
-            if other.claims and _comes_first(other, s):
+            if other.claims and s.status.open_step() is None and _comes_first(other, s):
                 message = f"policy {other.policy} acts on the same target and comes first (Incident {other.name})"
                 return Hold("busy", "Wait", "OtherPolicy", message)
     if s.spec.target.kind != "Node" and s.world.target is not None:

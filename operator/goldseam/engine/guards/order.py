@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from goldseam.engine.guards.asking import approval, ceiling, lowered
@@ -48,14 +48,27 @@ _ONCE = (cooldown, budget, concurrent, approval)
 RESUMING: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in _ONCE)
 """Before the first write of an intent that was written before: the ledger counts it already, and it was approved."""
 
-REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in (permission, approval))
+_OF_ACTING = (permission, approval)
+REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in _OF_ACTING)
 """In mode Observe: rights and approvals are not needed, and what is missing is part of the record."""
 
-BETWEEN_WRITES: Sequence[Guard] = (paused, unread)
+OF_A_PLAN: Sequence[Guard] = (ceiling, node_caps, owner, headroom, permission, approval)
+"""These judge what would be done; while something could not be read that is not known, and they let through."""
+
+BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy)
 """Before a step's later writes: the step is under way, and half a drain is worse than a whole one."""
 
 BEFORE_UNDOING: Sequence[Guard] = (everything_paused, unread)
 """Before an obligation is paid; `obligations` adds the source for what takes capacity away."""
+
+
+def not_asked(mode: str, reasons: Iterable[str]) -> Sequence[Guard]:
+    """The guards that were not asked, by the mode of the incident and the reasons that hold: they are not `ok`."""
+    reasons = set(reasons)
+    if "NotRead" in reasons:
+        return OF_A_PLAN
+    observing = mode == "Observe" or reasons & {"ModeLowered", "PolicyInvalid"}
+    return _OF_ACTING if observing else ()
 
 
 def holding(guards: Sequence[Guard], s: Situation, now: datetime) -> list[Hold]:

@@ -216,7 +216,7 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "IncidentsUnprotected",
-        "The admission policy goldseam-incidents is missing, so anybody could forge an Incident.",
+        "The admission policy goldseam-incidents is missing or does not deny, so anybody could forge an Incident.",
         "Install deploy/kustomize/base completely.",
         "permission",
     ),
@@ -235,7 +235,7 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "ResponsesUnprotected",
-        "The admission policy goldseam-people is missing, so anybody could approve in another's name.",
+        "The admission policy goldseam-people is missing or does not deny, so anybody could approve in another's name.",
         "Install deploy/kustomize/base completely.",
         "approval",
     ),

@@ -1,0 +1,143 @@
+"""Which policies have to be judged, and when: their conditions say already what most of them are, also after a restart.
+
+Rights come and go without an event. Those that are missing are asked for again from time to time, by one policy of each
+namespace and ladder: when it has them now, all of its kind are judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from goldseam.api import conditions as c
+from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.errors import GoldseamError
+from goldseam.ports import Json
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.statuses import Statuses
+
+log = structlog.get_logger("goldseam.judging")
+
+RETRY = 10.0
+RECHECK = 60.0
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the conditions of a policy say, for the generation that it has."""
+
+    stalled: bool
+    permitted: str
+    rule: str
+    target: str
+    """Why its alert opens nothing, where it says so."""
+
+
+def said(body: Json) -> Said | None:
+    """What the policy's conditions say; None where they are about another generation, or there are none."""
+    status = body.get("status") or {}
+    found = {entry.get("type"): entry for entry in status.get("conditions") or []}
+    if c.READY not in found or status.get("observedGeneration") != body["metadata"].get("generation"):
+        return None
+
+    def of(kind: str, field: str = "status") -> str:
+        return str(found.get(kind, {}).get(field, ""))
+
+    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND), of(c.TARGET_FOUND, "message"))
+
+
+class Judging:
+    """Judges policies, a few at a time, and no more of them than need it."""
+
+    def __init__(self, statuses: Statuses, catalogue: Catalogue, has_rule: Callable[[str, str], bool | None]) -> None:
+        """`has_rule` says whether a source has the rule of that name; None where that is not known."""
+        self._statuses, self._catalogue, self._has_rule = statuses, catalogue, has_rule
+        self._waiting: dict[PolicyKey, Json | None] = {}
+        self._filled, self._slots = asyncio.Event(), asyncio.Semaphore(AT_ONCE)
+        self._said: dict[PolicyKey, Said] = {}
+        self._lacking: dict[Hashable, dict[PolicyKey, None]] = defaultdict(dict)
+        self._group: dict[PolicyKey, Hashable] = {}
+
+    def seen(self, key: PolicyKey, body: Json, spec: PolicySpec | None) -> None:
+        """A policy was seen; `spec` is None where it is invalid."""
+        known = said(body)
+        self.forget(key)
+        if known is not None:
+            self._said[key] = known
+        if known is not None and spec is not None and known.permitted != "True":
+            self._group[key] = self._statuses.group(key, spec)
+            self._lacking[self._group[key]][key] = None
+        if known is None or (known.stalled if spec is not None else not known.stalled) or self._is_news(key, known):
+            self._put(key, body)
+
+    def forget(self, key: PolicyKey) -> None:
+        """A policy is gone, or is about to be looked at anew."""
+        self._said.pop(key, None)
+        self._waiting.pop(key, None)
+        group = self._group.pop(key, None)
+        if group is not None:
+            del self._lacking[group][key]
+            if not self._lacking[group]:
+                del self._lacking[group]
+
+    def _is_news(self, key: PolicyKey, known: Said) -> bool:
+        """Whether its conditions have to say something else by now. What is not known yet is no news."""
+        armed = self._catalogue.armed.get(key)
+        if armed is None:
+            return False
+        has = self._has_rule(armed.source, armed.alert)
+        return (has is not None and known.rule != str(has)) or known.target != self._statuses.problems.get(key, "")
+
+    def changed(self, keys: Iterable[PolicyKey]) -> None:
+        """Something that these policies' conditions speak of may have changed."""
+        for key in keys:
+            known = self._said.get(key)
+            if known is None or self._is_news(key, known):
+                self._put(key, None)
+
+    def _put(self, key: PolicyKey, body: Json | None) -> None:
+        self._waiting[key] = body
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Judge what waits, for ever."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            waiting, self._waiting = self._waiting, {}
+            await asyncio.gather(*(self._judge(key, body) for key, body in waiting.items()))
+
+    async def _judge(self, key: PolicyKey, body: Json | None) -> None:
+        async with self._slots:
+            body = body or await self._statuses.refreshed(key.kind, key.namespace, key.name)
+            if body is None:
+                return
+            try:
+                await self._statuses.policy(key.kind, body)
+            except GoldseamError as error:
+                log.warning("not_judged", policy=str(key), problem=str(error))
+                asyncio.get_running_loop().call_later(RETRY, self._put, key, None)
+            except Exception:
+                log.exception("not_judged", policy=str(key))
+
+    async def keep_checking(self) -> None:
+        """Ask for missing rights again, for ever."""
+        while True:
+            await asyncio.sleep(RECHECK)
+            for keys in list(self._lacking.values()):
+                await self._recheck(keys)
+
+    async def _recheck(self, keys: dict[PolicyKey, None]) -> None:
+        """One of them, another each time; when it is permitted by now, then its kind."""
+        key = next(iter(keys))
+        del keys[key]
+        keys[key] = None
+        body = await self._statuses.refreshed(key.kind, key.namespace, key.name)
+        if body is not None and await self._statuses.permitted(key, body):
+            for each in list(keys):
+                self._put(each, None)

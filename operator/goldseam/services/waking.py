@@ -1,0 +1,95 @@
+"""Which incidents are looked at when something happens: as few as it concerns, so that cost follows what changes.
+
+An incident at which nothing is under way is looked at when what it depends on has changed, and otherwise ever more
+seldom: again after as long as nothing has changed. One at which something is under way is looked at after every read of
+its source, at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.verdict import Reading
+from goldseam.engine.views import IncidentView
+from goldseam.ports import Clock
+from goldseam.services.book import IncidentBook
+from goldseam.services.sources import Source
+
+UNDER_WAY = ("Fixing", "Monitoring")
+BUSY = timedelta(seconds=15)
+"""How often an incident at which something is under way is looked at, at least."""
+SOONEST, LATEST = timedelta(seconds=2), timedelta(minutes=5)
+"""Between these an incident at which nothing is under way is looked at again."""
+
+Read = Callable[[IncidentView], Reading]
+
+
+def under_way(incident: IncidentView) -> bool:
+    """Whether something is being done, watched, or owed: then the world has to be watched closely."""
+    status = incident.status
+    return status is None or status.phase in UNDER_WAY or status.owes > 0 or status.open_step() is not None
+
+
+class Pace:
+    """How soon each incident is looked at again."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._quiet_since: dict[str, float] = {}
+
+    def changed(self, uid: str) -> None:
+        """Something new was written about it."""
+        self._quiet_since[uid] = self._clock.monotonic()
+
+    def forget(self, uid: str) -> None:
+        """It is over."""
+        self._quiet_since.pop(uid, None)
+
+    def again(self, incident: IncidentView, asked: timedelta) -> timedelta:
+        """When to look again: as the decision asks, or sooner."""
+        if under_way(incident):
+            return min(asked, BUSY)
+        now = self._clock.monotonic()
+        quiet = timedelta(seconds=now - self._quiet_since.setdefault(incident.uid, now))
+        return min(asked, max(SOONEST, min(quiet, LATEST)))
+
+
+class Waker:
+    """Wakes the incidents that something concerns."""
+
+    def __init__(
+        self, book: IncidentBook, read: Read, counts: Callable[[IncidentView], bool], wake: Callable[[str], None]
+    ) -> None:
+        """`counts` says whether a threshold of the incident's runbook counts how many systems are affected."""
+        self._book, self._read, self._counts, self._wake = book, read, counts, wake
+        self._open: frozenset[str] = frozenset()
+        self._tripped: object = None
+
+    def answered(self, source: Source, tripped: object) -> None:
+        """A source was read. `tripped` is how the breakers and the storm stand now."""
+        incidents = self._book.all()
+        now_open = frozenset(incident.uid for incident in incidents)
+        others, everybody = now_open != self._open, tripped != self._tripped
+        self._open, self._tripped = now_open, tripped
+        for incident in incidents:
+            counted = others and self._counts(incident)
+            if everybody or counted or under_way(incident) or self._is_news(incident, source):
+                self._wake(incident.uid)
+
+    def _is_news(self, incident: IncidentView, source: Source) -> bool:
+        if incident.pinned.source_ref.name != source.name:
+            return False
+        known, reading = incident.status.verdict if incident.status else None, self._read(incident)
+        return known is None or (known.state, known.fresh) != (reading.state, reading.fresh)
+
+    def policy(self, key: PolicyKey) -> None:
+        """A policy was changed or deleted."""
+        for incident in self._book.of_policy(key):
+            self._wake(incident.uid)
+
+    def everybody(self) -> None:
+        """Something that may concern any of them has changed: a Pause, the Guardrails, a Runbook."""
+        for incident in self._book.all():
+            self._wake(incident.uid)

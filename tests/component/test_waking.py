@@ -1,0 +1,297 @@
+"""Cost follows what changes: who is looked at when, and which policies are judged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from goldseam.api.policy import RemediationPolicySpec
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.verdict import Reading
+from goldseam.engine.views import IncidentView
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.gather import live_policy
+from goldseam.services.judging import Judging
+from goldseam.services.permissions import Permissions
+from goldseam.services.statuses import Statuses
+from goldseam.services.waking import LATEST, SOONEST, Pace, Waker
+from tests.support.harness import Harness, VirtualClock, deployment, policy
+from tests.support.toycluster import ToyCluster
+
+KEY = PolicyKey("RemediationPolicy", "shop", "api")
+SOURCE: Any = SimpleNamespace(name="default")
+FIRING, CLEARED = Reading("Firing", True, ""), Reading("Cleared", True, "")
+
+
+async def held() -> tuple[Harness, IncidentView]:
+    """An incident that waits, with nothing under way."""
+    h = Harness(policy({"restart": {}}, suspend=True), deployment(), "deployments")
+    await h.start()
+    await h.open()
+    await h.settle(5)
+    return h, h.book.all()[0]
+
+
+async def fixing() -> tuple[Harness, IncidentView]:
+    """An incident at which something is under way."""
+    h = Harness(policy({"scale": {"replicas": 8}}), deployment(), "deployments")
+    await h.start()
+    await h.open()
+    await h.settle(5)
+    return h, h.book.all()[0]
+
+
+class Woken(list[str]):
+    """Who was woken; a Waker over one incident."""
+
+    def __init__(self, h: Harness, reading: Reading = FIRING, *, counts: bool = False) -> None:
+        self.reading = reading
+        self.waker = Waker(h.book, lambda _: self.reading, lambda _: counts, self.append)
+        self.waker.answered(SOURCE, ())  # what was open before
+        self.clear()
+
+
+async def test_an_incident_that_waits_is_left_alone_while_its_verdict_stays() -> None:
+    h, _ = await held()
+    woken = Woken(h)
+    for _ in range(5):
+        woken.waker.answered(SOURCE, ())
+    assert woken == []
+
+
+async def test_a_new_verdict_wakes_it_and_only_that_of_its_own_source() -> None:
+    h, incident = await held()
+    woken = Woken(h)
+    woken.reading = CLEARED
+    woken.waker.answered(SimpleNamespace(name="other"), ())  # type: ignore[arg-type]
+    assert woken == []
+    woken.waker.answered(SOURCE, ())
+    assert woken == [incident.uid]
+
+
+async def test_one_at_which_something_is_under_way_is_looked_at_after_every_answer() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    for _ in range(3):
+        woken.waker.answered(SOURCE, ())
+    assert woken == 3 * [incident.uid]
+
+
+async def test_its_policy_a_tripped_breaker_and_what_concerns_all_wake_it() -> None:
+    h, incident = await held()
+    woken = Woken(h)
+    woken.waker.policy(PolicyKey("RemediationPolicy", "shop", "another"))
+    assert woken == []
+    woken.waker.policy(KEY)
+    woken.waker.answered(SOURCE, ("Tripped",))
+    woken.waker.everybody()
+    assert woken == 3 * [incident.uid]
+
+
+async def test_another_incident_wakes_it_only_where_the_runbook_counts_systems() -> None:
+    for counts in (False, True):
+        h, incident = await held()
+        woken = Woken(h, counts=counts)
+        h.book.put(IncidentView("shop", "b", "b", "1", incident.created, incident.spec, incident.status))
+        woken.waker.answered(SOURCE, ())
+        assert (incident.uid in woken) == counts
+
+
+async def test_what_waits_is_looked_at_again_after_as_long_as_nothing_has_changed() -> None:
+    _, incident = await held()
+    clock = VirtualClock()
+    pace = Pace(clock)
+    asked, spans = timedelta(hours=1), []
+    for _ in range(12):
+        spans.append(pace.again(incident, asked))
+        clock.advance(spans[-1].total_seconds())
+    assert spans[:4] == [SOONEST, SOONEST, timedelta(seconds=4), timedelta(seconds=8)]
+    assert spans[-1] == LATEST
+    pace.changed(incident.uid)
+    assert pace.again(incident, asked) == SOONEST
+
+
+async def test_a_moment_that_is_known_is_never_missed() -> None:
+    _, incident = await held()
+    clock = VirtualClock()
+    pace = Pace(clock)
+    pace.again(incident, timedelta(hours=1))
+    clock.advance(10_000)
+    assert pace.again(incident, timedelta(seconds=30)) == timedelta(seconds=30)
+
+
+async def test_the_moment_at_which_people_are_called_is_one_that_is_known() -> None:
+    h = Harness(policy({"restart": {}}, escalateAfter="30m"), deployment(), "deployments")
+    h.cluster.unreadable = {"horizontalpodautoscalers"}
+    await h.start()
+    await h.open()
+    again = None
+    while again is None or again < timedelta(seconds=15):
+        h.clock.advance(1)
+        again = await h.look()
+    left = h.book.all()[0].pinned.unknown_timeout - (h.clock.now() - h.status.holds[0].since)
+    assert again <= left
+    await h.settle(16 * 60)
+    assert [e.threshold for e in h.status.escalations] == ["heldTooLong"]
+    await h.settle(16 * 60)
+    assert [e.threshold for e in h.status.escalations] == ["heldTooLong", "escalateAfter"]
+
+
+class Court:
+    """Policies, and who judges them."""
+
+    def __init__(self, rules: set[str] | None) -> None:
+        self.clock = VirtualClock()
+        self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.catalogue = Catalogue()
+        source = None if rules is None else self._source(rules)
+        self.statuses = Statuses(self.cluster, self.clock, Permissions(self.cluster, self.clock), lambda _: source)
+        self.judging = Judging(
+            self.statuses, self.catalogue, lambda _, alert: None if rules is None else alert in rules
+        )
+
+    def _source(self, rules: set[str]) -> Any:
+        history = SimpleNamespace(read_at=1.0, by_name=dict.fromkeys(rules, ()), problem="")
+        return SimpleNamespace(name="default", history=history)
+
+    def see(self, name: str, body: dict[str, Any] | None = None) -> PolicyKey:
+        """A policy comes by the watch."""
+        if body is None:
+            body = policy({"restart": {}})
+            body["metadata"]["name"] = name
+            body = self.cluster.add("remediationpolicies", body)
+        found = live_policy("RemediationPolicy", body)
+        if found.spec is not None:
+            self.catalogue.arm(found)
+        self.judging.seen(found.key, body, found.spec)
+        return found.key
+
+    def bodies(self) -> list[dict[str, Any]]:
+        return list(self.cluster.all("remediationpolicies"))
+
+    async def settled(self) -> int:
+        """Let it judge what waits. Returns how many writes there were in all."""
+        for _ in range(200):
+            await asyncio.sleep(0)
+        return len(self.cluster.writes)
+
+
+@contextmanager
+def at_work(court: Court) -> Iterator[None]:
+    """It judges while the context lasts."""
+    task = asyncio.create_task(court.judging.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def condition_of(body: dict[str, Any], kind: str) -> str:
+    """The status of a condition."""
+    return next(str(e["status"]) for e in body["status"]["conditions"] if e["type"] == kind)
+
+
+async def test_after_a_restart_a_policy_that_was_judged_costs_no_request() -> None:
+    first = Court({"Trouble"})
+    with at_work(first):
+        for name in ("a", "b"):
+            first.see(name)
+        assert await first.settled() == 2
+    again = Court({"Trouble"})
+    again.cluster = first.cluster
+    asked: list[Any] = []
+    again.statuses._permissions.denied = lambda *a: asked.append(a)  # type: ignore[method-assign,assignment,return-value]
+    with at_work(again):
+        for body in first.bodies():
+            again.see(body["metadata"]["name"], body)
+        await again.settled()
+    assert asked == []
+    assert len(first.cluster.writes) == 2
+
+
+async def test_a_rule_that_appears_is_said_on_the_policies_that_wait_for_it() -> None:
+    rules: set[str] = set()
+    court = Court(rules)
+    with at_work(court):
+        key = court.see("a")
+        await court.settled()
+        assert condition_of(court.bodies()[0], "RuleFound") == "False"
+        court.see("a", court.bodies()[0])
+        court.judging.changed([key])
+        assert await court.settled() == 1, "nothing new, nothing written"
+        rules.add("Trouble")
+        court.statuses._source(key.name).history.by_name["Trouble"] = ()  # type: ignore[union-attr,index]
+        court.judging.changed([key])
+        await court.settled()
+    assert condition_of(court.bodies()[0], "RuleFound") == "True"
+
+
+async def test_an_invalid_policy_is_judged_once_and_again_when_it_is_mended() -> None:
+    court = Court({"Trouble"})
+    with at_work(court):
+        court.see("a")
+        await court.settled()
+        broken = court.cluster.edit("remediationpolicies", "shop", "a", {"spec": {"ladder": []}})
+        court.see("a", broken)
+        await court.settled()
+        assert condition_of(court.bodies()[0], "Stalled") == "True"
+        writes = len(court.cluster.writes)
+        court.see("a", court.bodies()[0])
+        assert await court.settled() == writes
+        mended = court.cluster.edit("remediationpolicies", "shop", "a", {"spec": {"ladder": [{"restart": {}}]}})
+        court.see("a", mended)
+        await court.settled()
+    assert condition_of(court.bodies()[0], "Ready") == "True"
+
+
+async def test_a_right_that_is_missing_is_asked_for_by_one_policy_of_its_kind_and_told_to_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    court = Court({"Trouble"})
+    court.cluster.denied = {"deployments"}
+    rounds = asyncio.Semaphore(0)
+    real = asyncio.sleep
+
+    async def rest(seconds: float) -> None:
+        await (rounds.acquire() if seconds > 1 else real(seconds))
+
+    with at_work(court):
+        for name in ("a", "b", "c"):
+            court.see(name)
+        await court.settled()
+        for body in court.bodies():
+            court.see(body["metadata"]["name"], body)
+        asked: list[str] = []
+        ask = court.statuses.permitted
+
+        async def permitted(key: PolicyKey, body: dict[str, Any]) -> bool:
+            asked.append(key.name)
+            return await ask(key, body)
+
+        monkeypatch.setattr(court.statuses, "permitted", permitted)
+        monkeypatch.setattr("goldseam.services.judging.asyncio.sleep", rest)
+        checking = asyncio.create_task(court.judging.keep_checking())
+        for turn in (1, 2):
+            rounds.release()
+            for _ in range(200):
+                await real(0)
+            assert len(asked) == turn
+        assert len(set(asked)) == 2, "another one each time"
+        court.cluster.denied = set()
+        rounds.release()
+        for _ in range(400):
+            await real(0)
+        checking.cancel()
+    assert [condition_of(body, "Permitted") for body in court.bodies()] == ["True"] * 3
+
+
+async def test_the_parsed_policy_of_an_incident_is_parsed_once_a_reading() -> None:
+    _, incident = await held()
+    assert isinstance(incident.pinned, RemediationPolicySpec)
+    assert incident.pinned is incident.pinned

@@ -1,0 +1,190 @@
+"""Guards where it is close: the last moment, the first of several, a policy that is not there; and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.incident import ApprovalRecord, ObjectRef, Step
+from goldseam.engine import approvals
+from goldseam.engine.guards import asking, budget, busy, harm, knowledge, narrow, paused
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.proposal import Proposal, Refusal, World
+from goldseam.engine.situation import Ledger, LivePolicy, PauseInForce, Situation
+from tests.support.objects import node
+from tests.unit.test_guards import KEY, NOW, guardrails, other, reason, situation, spec, spent
+
+HOUR = timedelta(hours=1)
+PLAN = Proposal((), "restart Deployment shop/api", ())
+
+
+def live(**fields: Any) -> LivePolicy:
+    policy = situation().policy
+    assert policy is not None
+    return replace(policy, spec=spec(**fields))
+
+
+def acted(**fields: Any) -> Situation:
+    base = situation()
+    step = Step(**({"id": "1-restart", "rung": 0, "action": "restart", "intent_at": NOW, "acted_at": NOW} | fields))
+    return replace(base, status=base.status.model_copy(update={"steps": [step]}))
+
+
+def test_a_lowered_mode_says_who_lowered_it() -> None:
+    by_policy = asking.lowered(situation(policy=live(mode="Observe")), NOW)
+    assert by_policy is not None
+    assert by_policy.message.startswith("the policy's mode is Observe now")
+    low = guardrails(namespaces=[{"selector": {"matchLabels": {"tier": "1"}}, "maxMode": "Observe"}])
+    by_ceiling = asking.lowered(situation(guardrails=low, namespace_labels={"tier": "1"}), NOW)
+    assert by_ceiling is not None
+    assert by_ceiling.message.startswith("the namespace's ceiling in the Guardrails is Observe now")
+
+
+def test_nobody_is_asked_about_what_cannot_be_done() -> None:
+    asks = spec(approval={"rungs": ["restart"]})
+    assert asking.approval(situation(spec=asks, plan=Refusal("HpaOwns", "no")), NOW) is None
+
+
+@pytest.mark.parametrize(("why", "says"), [("too risky", "jane said no: too risky"), ("", "jane said no")])
+def test_whoever_says_no_is_named_with_the_reason(why: str, says: str) -> None:
+    base = situation(plan=PLAN, spec=spec(approval={"rungs": ["restart"]}))
+    question = ApprovalRecord(
+        step="1-restart", rung=0, plan_hash=approvals.plan_hash(base, PLAN), state="Denied",
+        requested_at=NOW, expires_at=NOW + HOUR, by="jane", reason=why,
+    )  # fmt: skip
+    hold = asking.approval(replace(base, status=base.status.model_copy(update={"approvals": [question]})), NOW)
+    assert hold is not None
+    assert (hold.reason, hold.message) == ("Denied", says)
+
+
+def test_the_cooldown_of_a_policy_that_is_gone_is_the_one_that_was() -> None:
+    ledger = Ledger((spent(timedelta(minutes=10)),))
+    assert reason(budget.cooldown(situation(policy=None, ledger=ledger), NOW)) == "Cooldown"
+
+
+def test_the_longer_cooldown_of_then_and_now_binds() -> None:
+    ledger = Ledger((spent(timedelta(minutes=40)),))
+    assert budget.cooldown(situation(ledger=ledger), NOW) is None
+    assert reason(budget.cooldown(situation(ledger=ledger, policy=live(limits={"cooldown": "1h"})), NOW)) == "Cooldown"
+
+
+def test_an_action_of_the_very_moment_that_the_incident_was_opened_is_its_own() -> None:
+    base = situation()
+    opened = base.status.kpis.detected_at
+    assert opened is not None
+    assert budget.cooldown(replace(base, ledger=Ledger((spent(NOW - opened),))), NOW) is None
+
+
+def small(**counts: int) -> GuardrailsSpec:
+    return guardrails(budgets={scope: [{"count": count, "per": "1h"}] for scope, count in counts.items()})
+
+
+def test_of_several_budgets_the_nearest_one_is_named() -> None:
+    ledger = Ledger(tuple(spent(timedelta(minutes=m), policy=str(KEY)) for m in (10, 20, 30)))
+    policy = spec(limits={"actions": [{"count": 3, "per": "1h"}]})
+    both = small(namespace=3, cluster=3)
+    assert reason(budget.budget(situation(spec=policy, guardrails=both, ledger=ledger), NOW)) == "PolicyBudget"
+    others = Ledger(tuple(replace(e, policy="another") for e in ledger.entries))
+    assert reason(budget.budget(situation(guardrails=both, ledger=others), NOW)) == "NamespaceBudget"
+    assert reason(budget.budget(situation(guardrails=small(cluster=3), ledger=others), NOW)) == "ClusterBudget"
+
+
+def test_a_budget_lets_through_again_an_hour_after_the_first_of_its_actions() -> None:
+    limits = spec(limits={"actions": [{"count": 2, "per": "1h"}]})
+    hold = budget.budget(situation(spec=limits, ledger=Ledger((spent(HOUR / 6), spent(HOUR / 2)))), NOW)
+    assert hold is not None
+    assert hold.until == NOW + HOUR / 2
+    assert hold.message == "the policy has used its budget of 2 actions in 1 h"
+    assert budget.budget(situation(spec=limits, ledger=Ledger((spent(HOUR / 6), spent(HOUR)))), NOW) is None
+
+
+def test_a_ledger_that_goes_back_just_far_enough_is_complete() -> None:
+    limits = spec(limits={"actions": [{"count": 2, "per": "1h"}]})
+    quiet = guardrails(budgets={"namespace": [], "cluster": []})
+
+    def held(since: timedelta) -> Any:
+        ledger = Ledger((), complete_since=NOW - since)
+        return budget.budget(situation(spec=limits, guardrails=quiet, ledger=ledger), NOW)
+
+    assert held(HOUR) is None
+    hold = held(HOUR / 2)
+    assert (hold.reason, hold.until) == ("LedgerIncomplete", NOW + HOUR / 2)
+
+
+def test_at_most_three_others_are_named() -> None:
+    many = tuple(other(policy=KEY, busy=True, target_uid="else", name=f"shop/{n}") for n in "edcba")
+    hold = budget.concurrent(situation(others=many), NOW)
+    assert hold is not None
+    assert hold.message.endswith("at work in shop/a, shop/b, shop/c")
+
+
+def nodes(*names: str) -> Situation:
+    target = ObjectRef(api_version="v1", kind="Node", name="worker-1", uid="uid-worker-1")
+    base = situation(spec_=situation().spec.model_copy(update={"target": target}))
+    world = World(target=node(), nodes=tuple(node(name, cordoned="goldseam") for name in names))
+    return replace(base, world=world, plan=Proposal((), "drain", (), takes_nodes=1))
+
+
+def test_at_most_three_cordoned_nodes_are_named() -> None:
+    hold = budget.node_caps(nodes("d", "c", "b", "a"), NOW)
+    assert hold is not None
+    assert hold.message.endswith("Goldseam has cordoned a, b, c")
+
+
+def test_what_takes_no_node_is_not_held_by_those_that_are_taken() -> None:
+    assert budget.node_caps(replace(nodes("a"), plan=Proposal((), "uncordon", ())), NOW) is None
+
+
+def test_without_a_live_policy_no_other_comes_first() -> None:
+    assert busy.busy(situation(policy=None, others=(other(),)), NOW) is None
+
+
+def test_another_incident_of_the_same_policy_does_not_come_first() -> None:
+    assert busy.busy(situation(others=(other(policy=KEY),)), NOW) is None
+
+
+def test_of_two_policies_of_one_age_the_name_decides() -> None:
+    mine = situation().policy
+    assert mine is not None
+    for name, held in (("a", True), ("z", False)):
+        rival = other(policy=PolicyKey("RemediationPolicy", "shop", name), policy_created=mine.created)
+        assert bool(busy.busy(situation(others=(rival,)), NOW)) is held
+
+
+def test_headroom_never_speaks_of_fewer_than_no_pods() -> None:
+    hold = harm.headroom(situation(plan=Proposal((), "restart", (), takes_ready=5)), NOW)
+    assert hold is not None
+    assert hold.message.startswith("it would leave 0 of 3 pods ready")
+
+
+def test_a_step_that_was_not_made_an_undo_and_a_wait_need_no_new_evaluation() -> None:
+    for fields in ({"acted_at": None}, {"purpose": "Undo"}, {"action": "wait"}):
+        assert knowledge.source(acted(**fields), NOW) is None
+    assert reason(knowledge.source(acted(), NOW)) == "NotEvaluatedSince"
+
+
+def test_a_policy_that_is_gone_or_invalid_narrows_nothing_by_itself() -> None:
+    assert narrow.narrowed(situation(policy=None), NOW) is None
+    gone = replace(situation().policy, spec=None)  # type: ignore[type-var]
+    assert narrow.narrowed(situation(policy=gone), NOW) is None
+
+
+def test_a_rung_of_another_kind_covers_no_scale_and_the_same_kind_does() -> None:
+    ladder = [{"scale": {"replicas": 8}}]
+    assert reason(narrow.narrowed(situation(spec=spec(ladder=ladder), policy=live()), NOW)) == "RungRemoved"
+    assert narrow.narrowed(situation(spec=spec(ladder=ladder), policy=live(ladder=ladder)), NOW) is None
+    less = live(ladder=[{"scale": {"replicas": 7}}])
+    assert reason(narrow.narrowed(situation(spec=spec(ladder=ladder), policy=less), NOW)) == "RungRemoved"
+
+
+def test_a_pause_names_who_asked_for_it_if_it_says_so() -> None:
+    pause = PauseInForce("shop/pause", "Everything", "deploying", NOW + HOUR)
+    for by, says in (("jane", "Pause shop/pause of jane "), ("", "Pause shop/pause ")):
+        for guard, verb in ((paused.paused, "holds"), (paused.everything_paused, "stops")):
+            hold = guard(situation(pauses=(replace(pause, by=by),)), NOW)
+            assert hold is not None
+            assert hold.message.startswith(says + verb)
