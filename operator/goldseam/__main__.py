@@ -51,9 +51,9 @@ def _source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
     return PrometheusServer(spec.url, timeout=timeout), PromqlMetrics(spec.url, timeout=timeout)
 
 
-def _outside(cluster: KubeCluster, settings: Settings) -> Outside:
+def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Outside:
     record = recorder(settings.record_dir)
-    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), SystemClock(), _source, record)
+    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, _source, record)
 
 
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:
@@ -82,8 +82,9 @@ async def run(settings: Settings) -> int:
     kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
     agent, rate = f"goldseam/{version('goldseam')}", settings.requests_per_second
     async with connect(kubeconfig, agent, per_second=rate) as cluster:
-        outside = _outside(cluster, settings)
-        leadership = Leadership(cluster, outside.clock, settings.namespace, f"{socket.gethostname()}_{uuid.uuid4()}")
+        clock, identity = SystemClock(), f"{socket.gethostname()}_{uuid.uuid4()}"
+        outside = _outside(cluster, settings, clock)
+        leadership = Leadership(cluster, clock, settings.namespace, identity, told=clock.told)
         operator = Operator(outside, inbox, settings.namespace, leadership)
 
         health = _Health(watching, cluster, operator, reasons)

@@ -38,7 +38,7 @@ class PatientHandler(logging.Handler):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._descriptor = os.dup(descriptor)  # ours: nobody closes it, and its number never means another file
         self._lines: queue.Queue[str] = queue.Queue(MOST)
         self.dropped = 0
         """Lines that nobody will see, because nobody read in time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -51,6 +52,17 @@ async def leading(race: Race, name: str, *seen: int) -> Leadership:
 async def test_the_first_leads_at_once(race: Race) -> None:
     leader = await leading(race, "a")
     assert (leader.epoch, race.lease["holderIdentity"], leader.left) == (1, "a", 15.0)
+
+
+async def test_a_leader_hears_the_api_server_s_time_of_day_with_every_write_of_its_lease(race: Race) -> None:
+    told: list[datetime] = []
+    leader = Leadership(race.cluster, race.clock, NAMESPACE, "a", sleep=race._sleep, told=told.append)
+    await leader.won()
+    await leader.raised([])
+    assert told == [race.clock.now()]
+    race.clock.advance(60)
+    await leader._renewed()
+    assert told[-1] == race.clock.now()
 
 
 async def test_another_leads_only_after_the_lease_was_not_renewed_for_its_whole_duration(race: Race) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import threading
@@ -24,7 +25,6 @@ from tests.support.objects_on_cluster import (
 )
 from tests.support.operator_process import OperatorProcess, service_account, standing_by
 from tests.support.operator_process import running as running_operator
-from tests.support.outage import outage
 from tests.support.plane import Plane, eventually
 from tests.support.proxy import Seen, Strike, fault_proxy
 
@@ -99,7 +99,10 @@ def test_a_late_intent_is_refused_on_an_incident_that_the_new_leader_has_only_ma
 ) -> None:
     """The new leader cannot read the target, so that it has not got further than to write its number."""
     (tmp_path / "other").mkdir()
-    with fault_proxy(installed) as proxy, outage(installed) as before_second:
+    unreadable = threading.Event()
+    with fault_proxy(installed) as proxy, fault_proxy(installed) as before_second:
+        reads = f"/namespaces/{namespace}/deployments"
+        before_second.strike = Strike(lambda seen: reads in seen.path, "before", times=None, during=unreadable)
         account = service_account(installed, tmp_path, proxy.url)
         other = service_account(installed, tmp_path / "other", before_second.url)
         with (
@@ -114,7 +117,7 @@ def test_a_late_intent_is_refused_on_an_incident_that_the_new_leader_has_only_ma
             running(installed, namespace, "worker", 3)
             trouble(1, deployment="worker")
             assert late.strike.done.wait(60)
-            before_second.down(f"/namespaces/{namespace}/deployments")
+            unreadable.set()
             before = incident(installed, namespace)["status"]
             leads(second)
             after = incident(installed, namespace)["status"]
@@ -128,7 +131,7 @@ def test_a_late_intent_is_refused_on_an_incident_that_the_new_leader_has_only_ma
             first.thaw()
             assert first.process.wait(60) == 1
             assert effects(installed, namespace) == []
-            before_second.up()
+            unreadable.clear()
             running(installed, namespace, "worker", 5)
             trouble(0, deployment="worker")
             found = reached(installed, namespace, "Resolved")
@@ -144,7 +147,8 @@ def sent_again(kubeconfig: Path, write: Seen) -> tuple[int, str]:
     request = urllib.request.Request(direct["server"] + write.path, json.dumps(body).encode(), method=write.method)
     request.add_header("Authorization", f"Bearer {config['users'][0]['user']['token']}")
     request.add_header("Content-Type", "application/merge-patch+json")
-    tls = ssl.create_default_context(cafile=direct["certificate-authority"])
+    authority = base64.b64decode(direct["certificate-authority-data"]).decode()
+    tls = ssl.create_default_context(cadata=authority)
     try:
         with urllib.request.urlopen(request, context=tls, timeout=30) as answer:
             return int(answer.status), answer.read().decode()

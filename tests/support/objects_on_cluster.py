@@ -142,7 +142,7 @@ def writes_of_operator(plane: Plane) -> list[Json]:
     return [
         entry
         for entry in plane.audit()
-        if entry["user"]["username"] == user
+        if entry["user"].get("username") == user  # empty where the token was refused
         and entry["verb"] in ("create", "update", "patch", "delete")
         and entry.get("responseStatus", {}).get("code", 0) < 300
         and "dryRun=All" not in entry["requestURI"]

@@ -224,7 +224,7 @@ class ToyCluster:
         shown = copy.deepcopy(obj)
         owners = self._owners.get(obj["metadata"]["uid"], {})
         shown["metadata"]["managedFields"] = [
-            {"manager": manager, "operation": "Update", "fieldsV1": _fields(path)}
+            {"manager": manager, "operation": "Update", "fieldsV1": _fields(path), "time": self.now()}
             for path, manager in (*owners.items(), *self._sharers.get(obj["metadata"]["uid"], ()))
         ]
         return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -36,5 +37,7 @@ def recorder(directory: Path | None) -> Record:
             (directory / name).write_text(replay.recorded(situation, decision, now), encoding="utf-8")
         except (OSError, ValueError) as error:
             log.warning("not_recorded", file=name, problem=str(error)[:300])
+            with contextlib.suppress(OSError):
+                (directory / name).unlink(missing_ok=True)  # half of it
 
     return record

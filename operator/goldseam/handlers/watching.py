@@ -28,6 +28,9 @@ SILENCE = 70.0
 
 PLURALS = tuple(kind.plural for kind in WATCHED)
 
+LOGIN_AGAIN = 10.0
+"""Seconds before credentials that were refused are tried again: kopf would not wait, for each session is a new one."""
+
 Login = Callable[[], kopf.ConnectionInfo | None]
 
 
@@ -87,10 +90,16 @@ def settings(reopened: float) -> kopf.OperatorSettings:
 def registry(put: Callable[[Seen], None], login: Login, freshness: Freshness) -> kopf.OperatorRegistry:
     """The handlers: one login, and one `on.event` for every kind that people write."""
     handlers = kopf.OperatorRegistry()
+    refused: kopf.ConnectionInfo | None = None
 
     @kopf.on.login(registry=handlers)
     async def log_in(**_: Any) -> kopf.AiohttpSession | None:
+        nonlocal refused  # kopf asks again only when what it was given was
         info = await asyncio.to_thread(login)
+        if info is not None and info == refused:
+            await asyncio.sleep(LOGIN_AGAIN)
+            info = await asyncio.to_thread(login)
+        refused = info
         return None if info is None else _session(info, freshness)
 
     for kind in WATCHED:

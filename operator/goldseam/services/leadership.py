@@ -9,6 +9,7 @@ without knowing it cannot write an intent any more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from goldseam.resources import LEASES
 log = structlog.get_logger("goldseam.leadership")
 
 NAME = "goldseam"
+PROMPT = 2.0
+"""Seconds: an answer that took longer says nothing about the time of day now."""
 SANE = 2**30
 """An epoch beyond this was not written by an operator: each change of the leader adds one."""
 
@@ -52,9 +55,12 @@ class Leadership:
         identity: str,
         terms: Terms | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        told: Callable[[datetime], None] = lambda _: None,
     ) -> None:
+        """`told` hears the API server's time of day, as it stands in the Lease that was just written."""
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._identity, self._terms, self._sleep = identity, terms or Terms(), sleep
+        self._told = told
         self._lease: Json = {}
         self._seen: tuple[str, float] = ("", 0.0)
         self._until = float("-inf")
@@ -150,6 +156,7 @@ class Leadership:
             log.warning("lease_not_created", problem=str(error))
             return False
         self._until = begun + self._terms.duration
+        self._tell(begun)
         return True
 
     async def _renewed(self) -> None:
@@ -184,6 +191,14 @@ class Leadership:
             self._lease = await self._cluster.patch(LEASES, self._namespace, NAME, {"metadata": meta, "spec": spec})
         if extends:
             self._until = begun + self._terms.duration
+            self._tell(begun)
+
+    def _tell(self, begun: float) -> None:
+        """The API server notes in `managedFields` when it took in a write, in whole seconds."""
+        times = [str(entry.get("time", "")) for entry in self._lease["metadata"].get("managedFields") or []]
+        if times and self._clock.monotonic() - begun < PROMPT:
+            with contextlib.suppress(ValueError):
+                self._told(datetime.fromisoformat(max(times)))
 
     @property
     def _holder(self) -> str:

@@ -1,0 +1,54 @@
+"""A time of day that is wrong for one process, and can be stepped; its monotonic clock stays right (libfaketime)."""
+
+from __future__ import annotations
+
+import re
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.support.operator_process import OperatorProcess
+from tests.support.plane import eventually
+
+
+class WrongClock:
+    """Shifted by so many hours."""
+
+    def __init__(self, home: Path, hours: int = 0) -> None:
+        found = find_spec("libfaketime")
+        if found is None or found.origin is None:
+            pytest.skip("libfaketime is for Linux only")
+        library = Path(found.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+        self._file = home / "clock"
+        self._hours = hours
+        self._write(hours)
+        self.env = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",  # its name in older versions
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+        }
+
+    def _write(self, hours: int) -> None:
+        draft = self._file.with_suffix(".new")  # the process must never see half of it
+        draft.write_text(f"{hours:+d}h\n")
+        draft.rename(self._file)
+
+    def step(self, operator: OperatorProcess, hours: int) -> None:
+        """Shift it by so many hours from now on; returns when the operator's process has that time."""
+        self._write(hours)
+        self._hours = hours
+        self.shown_by(operator)
+
+    def shown_by(self, operator: OperatorProcess) -> None:
+        """Wait until the operator's process shows this time: that the shifting works at all."""
+
+        def right() -> bool:
+            found = re.search(r"^goldseam_heartbeat_timestamp_seconds (\S+)$", operator.get("/metrics")[1], re.M)
+            return found is not None and abs(float(found[1]) - time.time() - self._hours * 3600) < 60
+
+        eventually(right, f"a clock that is wrong by {self._hours} h")
