@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.support.objects_on_cluster import (
+    cluster_policy,
     deployment,
     effects,
+    forgotten,
     guardrails,
     pause,
     policy,
@@ -19,6 +21,7 @@ from tests.support.objects_on_cluster import (
     running,
     status,
 )
+from tests.support.operator_process import NAMESPACE as HOME
 from tests.support.operator_process import OperatorProcess
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
@@ -79,8 +82,15 @@ def test_a_debt_is_paid_though_the_operator_dies_and_the_world_changes(
     assert effects(installed, namespace) == ["patch deployments/scale"] * 3, "up once, and down by half at most"
 
 
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
 def test_of_two_incidents_on_one_field_the_second_inherits_what_was_there_before_the_first(
-    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+    dies: bool,
+    installed: Plane,
+    namespace: str,
+    source: str,
+    operator_kubeconfig: Path,
+    trouble: Trouble,
+    tmp_path: Path,
 ) -> None:
     first = policy(namespace, {**SCALE, "scale": {"replicas": 6}}, resolve={"after": "1s", "revertAfter": "10m"})
     second = policy(
@@ -89,16 +99,53 @@ def test_of_two_incidents_on_one_field_the_second_inherits_what_was_there_before
     )  # fmt: skip
     installed.apply(deployment(namespace, "worker"), first, second)
     running(installed, namespace, "worker", 3)
-    trouble(1, deployment="worker")
-    running(installed, namespace, "worker", 6)
-    trouble(0, deployment="worker")
-    reached_by(installed, namespace, "heal", "Resolved")
-    trouble(1, alert="Second", deployment="worker")
-    running(installed, namespace, "worker", 9)
-    trouble(0, alert="Second", deployment="worker")
-    running(installed, namespace, "worker", 3)
-    states = eventually(lambda: settled(installed, namespace), "both to owe nothing")
+    with running_operator(operator_kubeconfig, tmp_path / "first.log") as operator:
+        trouble(1, deployment="worker")
+        running(installed, namespace, "worker", 6)
+        trouble(0, deployment="worker")
+        reached_by(installed, namespace, "heal", "Resolved")
+        trouble(1, alert="Second", deployment="worker")
+        running(installed, namespace, "worker", 9)
+        if not dies:
+            states = both_are_paid(installed, namespace, trouble)
+        else:
+            operator.kill()
+    if dies:
+        with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+            states = both_are_paid(installed, namespace, trouble)
     assert states == {"heal": ["Void"], "second": ["Paid"]}
+
+
+def both_are_paid(plane: Plane, namespace: str, trouble: Trouble) -> dict[str, list[str]]:
+    """The second alert ends too. Returns what became of each debt."""
+    trouble(0, alert="Second", deployment="worker")
+    running(plane, namespace, "worker", 3)
+    return eventually(lambda: settled(plane, namespace), "both to owe nothing")
+
+
+def test_the_incident_that_wrote_last_pays_though_it_was_opened_first_and_the_operator_dies(
+    installed: Plane, namespace: str, source: str, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
+) -> None:
+    waits = policy(namespace, {"wait": {"duration": "15s"}}, {**SCALE, "scale": {"replicas": 9}}, name="opened-first")
+    acts = policy(
+        namespace, {**SCALE, "scale": {"replicas": 6}}, name="acts-first", alert={"name": "Second"},
+        resolve={"after": "1s", "revertAfter": "10m"},
+    )  # fmt: skip
+    installed.apply(deployment(namespace, "worker"), waits, acts)
+    running(installed, namespace, "worker", 3)
+    with running_operator(operator_kubeconfig, tmp_path / "first.log") as first:
+        trouble(1, deployment="worker")
+        reached_by(installed, namespace, "opened-first", "Fixing")
+        trouble(1, alert="Second", deployment="worker")
+        running(installed, namespace, "worker", 6)
+        trouble(0, alert="Second", deployment="worker")
+        running(installed, namespace, "worker", 9)
+        first.kill()
+    with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+        trouble(0, deployment="worker")
+        running(installed, namespace, "worker", 3)
+        states = eventually(lambda: settled(installed, namespace), "both to owe nothing")
+    assert states == {"opened-first": ["Paid"], "acts-first": ["Void"]}
 
 
 def by_policy(plane: Plane, namespace: str) -> dict[str, Any]:
@@ -121,18 +168,51 @@ def test_a_field_that_somebody_else_moved_is_reported_and_left_alone(
     manager: str, installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
     scaled(installed, namespace, trouble)
-    moved = {**deployment(namespace, "worker", 5)}
-    installed.must(
+    move(installed, namespace, manager)
+    left_alone(installed, namespace, manager, trouble)
+
+
+def test_a_field_that_somebody_else_moved_while_no_operator_ran_is_left_alone_too(
+    installed: Plane, namespace: str, source: str, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
+) -> None:
+    with running_operator(operator_kubeconfig, tmp_path / "first.log") as first:
+        scaled(installed, namespace, trouble)
+        first.kill()
+    move(installed, namespace, "argocd-controller")
+    with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+        left_alone(installed, namespace, "argocd-controller", trouble)
+
+
+def test_a_value_that_somebody_else_applies_too_is_theirs(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    scaled(installed, namespace, trouble)
+    move(installed, namespace, "argocd-controller", 8)
+    found = reached(installed, namespace, "Escalated")
+    assert [o["state"] for o in found["obligations"]] == ["Lost"]
+    trouble(0, deployment="worker")
+    reached(installed, namespace, "Resolved")
+    assert effects(installed, namespace) == ["patch deployments/scale"]
+
+
+def move(plane: Plane, namespace: str, manager: str, replicas: int = 5) -> None:
+    """Server-side apply, as that field manager."""
+    moved = deployment(namespace, "worker", replicas)
+    plane.must(
         *("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-"),
         input=json.dumps(moved),
     )
-    found = reached(installed, namespace, "Escalated")
+
+
+def left_alone(plane: Plane, namespace: str, manager: str, trouble: Trouble) -> None:
+    """People have the incident, who moved the field is named, and nothing of it is undone."""
+    found = reached(plane, namespace, "Escalated")
     assert [o["state"] for o in found["obligations"]] == ["Lost"]
     assert manager in found["obligations"][0]["message"]
     trouble(0, deployment="worker")
-    reached(installed, namespace, "Resolved")
-    assert installed.get("deployment", "worker", namespace)["spec"]["replicas"] == 5
-    assert effects(installed, namespace) == ["patch deployments/scale"]
+    reached(plane, namespace, "Resolved")
+    assert plane.get("deployment", "worker", namespace)["spec"]["replicas"] == 5
+    assert effects(plane, namespace) == ["patch deployments/scale"]
 
 
 def test_what_is_owed_is_seen_at_a_glance_and_its_record_cannot_be_deleted(
@@ -153,4 +233,42 @@ def test_a_namespace_that_is_deleted_in_the_middle_takes_debts_and_incident_with
     assert installed.all("incidents", namespace) == []
     installed.must("create", "namespace", namespace)
     eventually(lambda: "goldseam_incidents_open 0.0" in operator.get("/metrics")[1], "nothing to be left")
+    told = [line["incident"] for line in operator.lines() if line.get("msg") == "incident_deleted"]
+    assert [name.partition("/")[0] for name in told] == [namespace]
     assert operator.get("/healthz")[0] == 200
+
+
+def test_a_namespace_that_is_deleted_while_no_operator_runs_leaves_nothing_behind(
+    installed: Plane, namespace: str, source: str, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
+) -> None:
+    with running_operator(operator_kubeconfig, tmp_path / "first.log") as first:
+        scaled(installed, namespace, trouble)
+        first.kill()
+    installed.must("delete", "namespace", namespace, "--timeout=90s")
+    installed.must("create", "namespace", namespace)
+    with running_operator(operator_kubeconfig, tmp_path / "second.log") as second:
+        eventually(lambda: "goldseam_incidents_open 0.0" in second.get("/metrics")[1], "nothing to be open")
+        trouble(0, deployment="worker")
+    assert installed.all("incidents", namespace) == []
+
+
+def test_a_node_that_is_deleted_while_no_operator_runs_settles_what_was_owed_on_it(
+    installed: Plane, namespace: str, source: str, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
+) -> None:
+    node = f"node-{namespace}"
+    rung = {"cordon": {}, "timeout": "120s"}
+    installed.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+    installed.apply(cluster_policy("cordon", rung, alert={"name": "NodeTrouble"}))
+    with running_operator(operator_kubeconfig, tmp_path / "first.log") as first:
+        trouble(1, alert="NodeTrouble", node=node)
+        eventually(lambda: status(installed, HOME).get("owes") == 1, "the debt")
+        eventually(lambda: installed.get("node", node)["spec"].get("unschedulable"), "the node to be cordoned")
+        first.kill()
+    installed.must("delete", "node", node)
+    with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+        found = reached(installed, HOME, "Abandoned")
+    assert [(o["state"], o["message"]) for o in found["obligations"]] == [
+        ("Void", f"Node {node} is gone or was replaced")
+    ]
+    assert f"Node {node} is gone" in found["message"]
+    forgotten(installed)
