@@ -24,6 +24,11 @@ THRESHOLDS: tuple[Entry, ...] = (
         "`goldseam explain` names the guard and what to do about it.",
     ),
     Entry(
+        e.OWED,
+        "What is owed could not be put back for the policy's `unknownTimeout`, though all else is over.",
+        "`goldseam explain` names what holds it; where the alert source is away, bring it back, or put it back by hand.",
+    ),
+    Entry(
         e.UNKNOWN,
         "Nothing has been known about the alert for the policy's `unknownTimeout`.",
         "See whether Prometheus runs and is reached: `kubectl describe alertsource`.",
@@ -34,7 +39,7 @@ THRESHOLDS: tuple[Entry, ...] = (
         "Take over; what was asked is on the incident.",
     ),
     Entry(
-        "approval-STEP",
+        "approval-STEP-TIME",
         "A person has to say yes to this step.",
         "`goldseam show`, then `goldseam approve` or `goldseam deny`.",
     ),
