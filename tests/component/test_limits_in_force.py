@@ -9,7 +9,7 @@ import pytest
 
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.services.inbox import Inbox, Seen
-from goldseam.services.registrar import Registrar
+from goldseam.services.registrar import Registrar, Tell
 from tests.support.harness import NAMESPACE, Harness, deployment, policy
 
 SCALE = {"scale": {"replicas": 8}}
@@ -125,7 +125,8 @@ class Nobody:
 
 def registrar(h: Harness, inbox: Inbox) -> Registrar:
     nobody: Any = Nobody()
-    return Registrar(inbox, nobody, nobody, nobody, nobody, h.ledger.restored, NAMESPACE)
+    tell = Tell(heard=nobody, changed=lambda *_: None, restored=h.ledger.restored)
+    return Registrar(inbox, nobody, nobody, nobody, nobody, tell, NAMESPACE)
 
 
 async def test_deleted_guardrails_come_back_at_once_with_what_was_spent() -> None:

@@ -149,11 +149,11 @@ def test_while_it_owes_it_waits_for_the_next_debt_to_fall_due() -> None:
         return found.look_again
 
     assert again(9 * SECOND, 5 * SECOND) == 5 * SECOND
-    assert again(timedelta(hours=1)) == answers.POLL
+    assert again(timedelta(hours=2)) == answers.IDLE
     assert again(-SECOND) == timedelta(0)
     unknown = closing.over(owing(debt()), NOW)
     assert unknown is not None
-    assert unknown.look_again == answers.POLL
+    assert unknown.look_again == answers.IDLE
     assert closing.over(at("Fixing"), NOW) is None
 
 

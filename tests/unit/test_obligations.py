@@ -70,22 +70,25 @@ def test_a_policy_may_keep_what_was_scaled_once_it_is_over_but_never_a_cordon() 
     assert state(owing(cordon(), spec=keeps, namespace="", operator_namespace="")) == "Open"
 
 
-def test_a_later_incident_takes_the_debt_over() -> None:
-    opened = situation().status.kpis.detected_at
-    assert opened is not None
-    heir = other(obligations=(debt(),), opened=opened + HOUR)
-    assert state(owing(debt(), others=(heir,))) == "Void"
+def test_the_incident_whose_value_is_there_takes_the_debt_over() -> None:
+    heir = other(obligations=(debt(),))
+    assert state(owing(debt(want="6"), others=(heir,))) == "Void"
+    for opened in (NOW - HOUR, NOW, NOW + HOUR):
+        assert state(owing(debt(want="6"), others=(replace(heir, opened=opened),))) == "Void", "age decides nothing"
     for no_heir in (
-        replace(heir, opened=opened - HOUR),
-        replace(heir, opened=opened),
+        replace(heir, obligations=(debt(want="6"),)),
         replace(heir, uid="uid-incident"),
         replace(heir, obligations=(debt(state="Paid"),)),
         replace(heir, obligations=(debt(key="uid-api:spec.other"),)),
         replace(heir, obligations=()),
     ):
-        assert state(owing(debt(), others=(no_heir,))) == "Open"
-    unknown = situation().status.kpis.model_copy(update={"detected_at": None})
-    assert state(owing(debt(), others=(heir,), kpis=unknown)) == "Open"
+        assert state(owing(debt(want="6"), others=(no_heir,))) == "Lost", "nobody of us has written the value"
+
+
+def test_of_two_incidents_that_owe_the_same_value_one_keeps_the_debt() -> None:
+    mine = owing(debt()).uid
+    assert state(owing(debt(), others=(other(uid=mine + "z", obligations=(debt(),)),))) == "Open"
+    assert state(owing(debt(), others=(other(uid="", obligations=(debt(),)),))) == "Void"
 
 
 @pytest.mark.parametrize(

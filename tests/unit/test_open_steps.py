@@ -167,9 +167,15 @@ def test_a_plan_that_is_refused_now_takes_the_step_with_it() -> None:
 def test_a_step_has_its_time_and_no_more() -> None:
     late = NOW - timedelta(minutes=10)
     assert decided(open_step(intent_at=late + timedelta(seconds=1))).reason == "GoOn"
-    found = decided(open_step(intent_at=late))
+    tried = WRITE.model_copy(update={"message": "HTTP 503"})
+    found = decided(open_step(intent_at=late, writes=(tried,)))
     assert (outcome(found), debts(found)) == ("Failed", ["Void"])
     assert "it could not be carried out in time" in found.status.steps[0].message
+
+
+def test_the_time_in_which_nobody_tried_is_not_the_rungs() -> None:
+    found = decided(open_step(intent_at=NOW - timedelta(minutes=10)))
+    assert (found.reason, found.status.steps[0].intent_at) == ("GoOn", NOW)
 
 
 def acted(live: Json, **fields: Any) -> Situation:

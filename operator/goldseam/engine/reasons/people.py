@@ -26,7 +26,7 @@ THRESHOLDS: tuple[Entry, ...] = (
     Entry(
         e.OWED,
         "What is owed could not be put back for the policy's `unknownTimeout`, though all else is over.",
-        "`goldseam explain` names what holds it; where the alert source is away, bring it back, or put it back by hand.",
+        "`goldseam explain` names what holds it: mend that, or put it back by hand.",
     ),
     Entry(
         e.UNKNOWN,
