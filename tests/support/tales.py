@@ -312,7 +312,7 @@ class Drain(Tale):
     def begin(self) -> None:
         """One rung."""
         body = cluster_policy(
-            self.policy, {"drain": {}, "timeout": "60s"} | SETTLE, alert={"name": self.alert}, **QUICK
+            self.policy, {"drain": {}, "timeout": "30s"} | SETTLE, alert={"name": self.alert}, **QUICK
         )
         self.direct.must("POST", f"{OURS}/clusterremediationpolicies", body)
 
