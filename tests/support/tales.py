@@ -282,6 +282,8 @@ class Drain(Tale):
         self.node = f"node-{number % 4}"
         self.policy = f"drain-{number}"
         self.labels = {"node": self.node}
+        self._theirs = False
+        """Whether a person has cordoned the node, so that it is theirs to uncordon."""
 
     @property
     def _path(self) -> str:
@@ -312,7 +314,7 @@ class Drain(Tale):
     def begin(self) -> None:
         """One rung."""
         body = cluster_policy(
-            self.policy, {"drain": {}, "timeout": "60s"} | SETTLE, alert={"name": self.alert}, **QUICK
+            self.policy, {"drain": {}, "timeout": "30s"} | SETTLE, alert={"name": self.alert}, **QUICK
         )
         self.direct.must("POST", f"{OURS}/clusterremediationpolicies", body)
 
@@ -355,7 +357,8 @@ class Drain(Tale):
         node = self.direct.get(self._path)
         cordoned = [e for e in self.effects() if e.what == "patch nodes" and e.value == "True"]
         mine = any(effect.uid == node["metadata"]["uid"] for effect in cordoned)
-        return ["the node is still cordoned"] if node["spec"].get("unschedulable") and mine else []
+        left = bool(node["spec"].get("unschedulable")) and mine and not self._theirs
+        return ["the node is still cordoned"] if left else []
 
     def pause(self) -> None:
         """For this cluster policy."""
@@ -365,6 +368,7 @@ class Drain(Tale):
     def revert(self) -> None:
         """A person uncordons it; or cordons it, where nobody has."""
         cordoned = self.direct.get(self._path)["spec"].get("unschedulable")
+        self._theirs = not cordoned
         self.direct.must("PATCH", self._path, {"spec": {"unschedulable": None if cordoned else True}})
 
     def replace(self) -> None:
