@@ -77,6 +77,12 @@ def test_a_step_of_what_is_abandoned_keeps_the_debt_of_what_was_made_only() -> N
     assert [o.state for o in undo.status.obligations] == ["Open"], "what is being paid is owed still"
 
 
+def test_what_may_have_been_made_when_it_is_abandoned_is_asked_from_the_world() -> None:
+    found = closing.abandoned(replace(open_step(workload(replicas=8)), policy=None), NOW)
+    assert found is not None
+    assert [o.state for o in found.status.obligations] == ["Open"], "it was made, though that was not recorded"
+
+
 def test_what_is_due_is_undone_the_oldest_first() -> None:
     soon, later = NOW - 2 * SECOND, NOW - SECOND
     s = owing(debt(due_at=later), cordon(due_at=soon), phase="Abandoned")
