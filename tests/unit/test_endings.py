@@ -109,9 +109,11 @@ def test_what_may_not_be_undone_yet_is_held() -> None:
 
 def test_an_alert_that_is_back_in_time_reopens_the_incident_and_the_calm_does_not_count() -> None:
     s = at("Resolved", situation(reading=BACK), resolved_at=NOW - FLAP + SECOND, paused_for=timedelta(minutes=1))
-    found = closing.reopened(s, NOW)
+    before = s.status.kpis.model_copy(update={"self_resolved": True})
+    found = closing.reopened(replace(s, status=s.status.model_copy(update={"kpis": before})), NOW)
     assert found is not None
     status = found.status
+    assert not status.kpis.self_resolved
     assert (status.phase, status.reopened, status.kpis.resolved_at) == ("Investigating", 1, None)
     assert status.paused_for == FLAP - SECOND + timedelta(minutes=1)
     assert found.message == "the alert is back 899 s after the incident was resolved"
