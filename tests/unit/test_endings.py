@@ -203,10 +203,11 @@ def test_an_alert_that_is_surely_gone_is_watched_and_then_resolved() -> None:
     over = cleared(timedelta(minutes=5))
     assert over is not None
     assert (over.phase, over.kpis.resolved_at, over.kpis.self_resolved) == ("Resolved", NOW, True)
+    assert over.message == "the alert is gone by itself"
     kpis = situation().status.kpis.model_copy(update={"first_action_at": NOW})
     healed = cleared(timedelta(minutes=5), kpis=kpis)
     assert healed is not None
-    assert not healed.kpis.self_resolved
+    assert (healed.kpis.self_resolved, healed.message) == (False, "the alert is gone after what was done")
 
 
 def test_an_alert_that_may_still_fire_resolves_nothing() -> None:
