@@ -28,7 +28,7 @@ ENGINE = ROOT / "operator" / "goldseam" / "engine"
 SLOW = ("test_random_lives.py", "test_promises.py")
 """Not asked: they take ten seconds each."""
 QUIET = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov")
-ENOUGH = 12.0
+ENOUGH = 5.0
 """Seconds of the processor that the tests of one fault may take, the quickest first."""
 PATIENCE = 120.0
 """Seconds after which a fault counts as noticed: the tests never end with it."""

@@ -77,6 +77,12 @@ def test_a_step_of_what_is_abandoned_keeps_the_debt_of_what_was_made_only() -> N
     assert [o.state for o in undo.status.obligations] == ["Open"], "what is being paid is owed still"
 
 
+def test_what_may_have_been_made_when_it_is_abandoned_is_asked_from_the_world() -> None:
+    found = closing.abandoned(replace(open_step(workload(replicas=8)), policy=None), NOW)
+    assert found is not None
+    assert [o.state for o in found.status.obligations] == ["Open"], "it was made, though that was not recorded"
+
+
 def test_what_is_due_is_undone_the_oldest_first() -> None:
     soon, later = NOW - 2 * SECOND, NOW - SECOND
     s = owing(debt(due_at=later), cordon(due_at=soon), phase="Abandoned")
@@ -103,9 +109,11 @@ def test_what_may_not_be_undone_yet_is_held() -> None:
 
 def test_an_alert_that_is_back_in_time_reopens_the_incident_and_the_calm_does_not_count() -> None:
     s = at("Resolved", situation(reading=BACK), resolved_at=NOW - FLAP + SECOND, paused_for=timedelta(minutes=1))
-    found = closing.reopened(s, NOW)
+    before = s.status.kpis.model_copy(update={"self_resolved": True})
+    found = closing.reopened(replace(s, status=s.status.model_copy(update={"kpis": before})), NOW)
     assert found is not None
     status = found.status
+    assert not status.kpis.self_resolved
     assert (status.phase, status.reopened, status.kpis.resolved_at) == ("Investigating", 1, None)
     assert status.paused_for == FLAP - SECOND + timedelta(minutes=1)
     assert found.message == "the alert is back 899 s after the incident was resolved"
@@ -195,10 +203,11 @@ def test_an_alert_that_is_surely_gone_is_watched_and_then_resolved() -> None:
     over = cleared(timedelta(minutes=5))
     assert over is not None
     assert (over.phase, over.kpis.resolved_at, over.kpis.self_resolved) == ("Resolved", NOW, True)
+    assert over.message == "the alert is gone by itself"
     kpis = situation().status.kpis.model_copy(update={"first_action_at": NOW})
     healed = cleared(timedelta(minutes=5), kpis=kpis)
     assert healed is not None
-    assert not healed.kpis.self_resolved
+    assert (healed.kpis.self_resolved, healed.message) == (False, "the alert is gone after what was done")
 
 
 def test_an_alert_that_may_still_fire_resolves_nothing() -> None:

@@ -78,6 +78,7 @@ def test_the_alert_must_be_gone_as_evaluated_after_it_had_settled(reading: Readi
 
 def test_the_rollout_must_be_complete_and_the_queries_must_hold() -> None:
     assert "2 of 3 pods ready" in judged(done(effect=ROLLING)).message
+    assert "the alert to be Cleared" in judged(done(effect=ROLLING, reading=FIRING)).message, "what comes first"
     assert "it is 7" in judged(done({"verify": QUERIES}, effect=DONE, answers=(BROKEN,))).message
 
 
@@ -150,3 +151,5 @@ def test_a_wait_lasts_as_long_as_it_says_unless_the_alert_goes() -> None:
     assert waited(2 * MINUTE, FIRING).reason == "NextRung"
     assert waited(2 * MINUTE, Reading("Unknown", False, "no answer")).kind == "hold"
     assert waited(MINUTE, replace(GONE, evaluated_after=NOW - MINUTE)).reason == "Passed"
+    before = replace(GONE, evaluated_after=NOW - MINUTE - SECOND)
+    assert waited(MINUTE, before).reason == "Waiting", "what was evaluated before the wait began says nothing"

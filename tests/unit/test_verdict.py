@@ -254,9 +254,13 @@ def test_a_rule_looks_back_as_long_as_its_query_its_keeping_and_two_intervals() 
         ('rate(x{a="[5h]"}[5m] offset 1h30m) > 1', 5_400),
         ("max_over_time(rate(x[5m])[1h:1m])", 3_600),
         ("x offset -1d", 86_400),
+        ("x[45s]", 45),
+        ("x[500ms]", 0.5),
+        ("x[2w]", 1_209_600),
+        ("x[1y]", 30 * 86_400),
     ],
 )
-def test_the_look_back_is_the_longest_time_in_the_query(query: str, seconds: int) -> None:
+def test_the_look_back_is_the_longest_time_in_the_query_and_a_month_at_most(query: str, seconds: float) -> None:
     assert longest_range(query) == timedelta(seconds=seconds)
 
 

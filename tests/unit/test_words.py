@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from goldseam.api.incident import ApprovalRecord, ResponseRecord, Step
+from goldseam.api.incident import ApprovalRecord, ResponseRecord, Step, Write
 from goldseam.engine import approvals
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Situation, Word
-from tests.unit.test_guards import NOW, situation, spec
+from tests.unit.test_guards import NOW, TARGET, situation, spec
 from tests.unit.test_obligations import debt
 
 PLAN = Proposal((), "restart Deployment shop/api", ())
@@ -159,6 +159,16 @@ def test_the_current_question_is_the_newest_about_the_next_step_as_it_would_be_d
         assert approvals.current(asked(other)) is None
     assert approvals.current(replace(asked(new), plan=None)) is None
     assert approvals.current(asked(new, rung=1)) is None, "the ladder is used up"
+
+
+def test_another_value_is_another_plan_and_other_pods_are_not() -> None:
+    def plan(want: str, pod: str) -> str:
+        patch = Write(verb="Patch", object=TARGET, field="spec.replicas", want=want)
+        evict = Write(verb="Evict", object=TARGET.model_copy(update={"kind": "Pod", "name": pod, "uid": pod}))
+        return approvals.plan_hash(asked(), replace(PLAN, writes=(patch, evict)))
+
+    assert plan("8", "api-1") == plan("8", "api-2")
+    assert plan("8", "api-1") != plan("9", "api-1")
 
 
 def test_a_new_question_replaces_those_that_wait_or_were_not_used_and_sixteen_are_kept() -> None:
