@@ -21,7 +21,7 @@ ALERTS = 100
 CYCLE = 15.0
 """Seconds between two reads of the source."""
 CYCLES = int(os.environ.get("CYCLES", "8"))
-SETTLE = 300.0
+SETTLE = float(os.environ.get("SETTLE", "300"))
 """Seconds that incidents are given to come to rest: what waits is looked at ever more seldom."""
 
 

@@ -42,6 +42,8 @@ def test_after_its_time_an_incident_goes_with_its_responses_and_one_that_owes_st
     def incidents() -> dict[str, dict[str, Any]]:
         return {i["spec"]["target"]["name"]: i for i in installed.all("incidents", namespace)}
 
+    while tidied(operator_kubeconfig):
+        continue  # what other tests have left
     installed.apply(deployment(namespace, "over"), deployment(namespace, "owes"))
     installed.apply(
         policy(namespace, {"wait": {"duration": "1s"}}, name="over", target={"name": "over"}, mode="Observe"),

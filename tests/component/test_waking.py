@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.policy import RemediationPolicySpec
+from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
@@ -20,7 +21,7 @@ from goldseam.services.gather import live_policy
 from goldseam.services.judging import Judging
 from goldseam.services.permissions import Permissions
 from goldseam.services.statuses import Statuses
-from goldseam.services.waking import LATEST, SOONEST, Pace, Waker
+from goldseam.services.waking import BUSY, LATEST, SOONEST, Pace, Waker
 from tests.support.harness import Harness, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
 
@@ -106,7 +107,7 @@ async def test_another_incident_wakes_it_only_where_the_runbook_counts_systems()
 async def test_what_waits_is_looked_at_again_after_as_long_as_nothing_has_changed() -> None:
     _, incident = await held()
     clock = VirtualClock()
-    pace = Pace(clock)
+    pace = Pace(clock, lambda: 5_000)
     asked, spans = timedelta(hours=1), []
     for _ in range(12):
         spans.append(pace.again(incident, asked))
@@ -117,10 +118,32 @@ async def test_what_waits_is_looked_at_again_after_as_long_as_nothing_has_change
     assert pace.again(incident, asked) == SOONEST
 
 
+async def test_the_fewer_are_open_the_sooner_each_is_looked_at_again() -> None:
+    for count, latest in ((1, 15), (50, 15), (100, 30), (1_000, 300), (10_000, 300)):
+        _, incident = await held()
+        clock = VirtualClock()
+        pace = Pace(clock, lambda count=count: count)  # type: ignore[misc]
+        pace.again(incident, timedelta(hours=1))
+        clock.advance(10_000)
+        assert pace.again(incident, timedelta(hours=1)) == timedelta(seconds=latest)
+
+
+async def test_what_is_under_way_is_looked_at_every_two_seconds_only_while_something_happens() -> None:
+    _, incident = await fixing()
+    clock = VirtualClock()
+    pace = Pace(clock, lambda: 5_000)
+    assert pace.again(incident, SHORTLY) == SOONEST
+    clock.advance(10)
+    assert pace.again(incident, SHORTLY) == timedelta(seconds=10)
+    clock.advance(600)
+    assert pace.again(incident, SHORTLY) == BUSY
+    assert pace.again(incident, timedelta(seconds=1)) == timedelta(seconds=1), "a moment that is known"
+
+
 async def test_a_moment_that_is_known_is_never_missed() -> None:
     _, incident = await held()
     clock = VirtualClock()
-    pace = Pace(clock)
+    pace = Pace(clock, lambda: 5_000)
     pace.again(incident, timedelta(hours=1))
     clock.advance(10_000)
     assert pace.again(incident, timedelta(seconds=30)) == timedelta(seconds=30)

@@ -69,7 +69,7 @@ class Looker:
 
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
-        self._pace = Pace(self.clock)
+        self._pace = Pace(self.clock, lambda: len(self.book.all()))
 
     async def look(self, uid: str) -> timedelta | None:
         """Look at one incident.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
@@ -21,7 +22,9 @@ UNDER_WAY = ("Fixing", "Monitoring")
 BUSY = timedelta(seconds=15)
 """How often an incident at which something is under way is looked at, at least."""
 SOONEST, LATEST = timedelta(seconds=2), timedelta(minutes=5)
-"""Between these an incident at which nothing is under way is looked at again."""
+"""Never sooner, and never later, is an incident looked at again because nothing has told us of a change."""
+SHARE = timedelta(seconds=0.3)
+"""How much later for each incident that is open: all that wait cost three looks a second together, not more."""
 
 Read = Callable[[IncidentView], Reading]
 
@@ -33,10 +36,11 @@ def under_way(incident: IncidentView) -> bool:
 
 
 class Pace:
-    """How soon each incident is looked at again."""
+    """How soon each incident is looked at again: after as long as nothing has changed, within bounds."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, count: Callable[[], int]) -> None:
+        """`count` says how many incidents are open."""
+        self._clock, self._count = clock, count
         self._quiet_since: dict[str, float] = {}
 
     def changed(self, uid: str) -> None:
@@ -48,12 +52,12 @@ class Pace:
         self._quiet_since.pop(uid, None)
 
     def again(self, incident: IncidentView, asked: timedelta) -> timedelta:
-        """When to look again: as the decision asks, or sooner."""
-        if under_way(incident):
-            return min(asked, BUSY)
+        """When to look again: as the decision asks, or sooner. `SHORTLY` is as soon as is worth while."""
         now = self._clock.monotonic()
         quiet = timedelta(seconds=now - self._quiet_since.setdefault(incident.uid, now))
-        return min(asked, max(SOONEST, min(quiet, LATEST)))
+        latest = BUSY if under_way(incident) else min(max(BUSY, self._count() * SHARE), LATEST)
+        soon = max(SOONEST, min(quiet, latest))
+        return soon if asked == SHORTLY else min(asked, soon)
 
 
 class Waker:
