@@ -120,6 +120,20 @@ def test_on_missing_knowledge_nothing_has_failed(blind: dict[str, Any]) -> None:
     assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "Inconclusive", None)
 
 
+def test_what_failed_says_first_what_was_missing_most() -> None:
+    found = judged(done({"timeout": "120s"}, effect=ROLLING, reading=FIRING))
+    assert "waiting for the alert to be Cleared" in found.status.steps[0].message
+
+
+def test_only_failures_of_the_rung_itself_count_as_its_attempts() -> None:
+    def step(rung: int, outcome: Any) -> Step:
+        return Step(id=f"{rung}-x", rung=rung, action="x", intent_at=NOW, phase="Done", outcome=outcome)
+
+    steps = [step(0, "Failed"), step(1, "Failed"), step(1, "Passed"), step(1, "Failed")]
+    status = situation().status.model_copy(update={"steps": steps})
+    assert [verify.failures(status, rung) for rung in (0, 1, 2)] == [1, 2, 0]
+
+
 def test_a_rung_with_attempts_left_is_tried_again() -> None:
     again = judged(done({"timeout": "120s", "attempts": 2}, effect=DONE, reading=FIRING))
     assert (again.reason, again.status.rung) == ("NextAttempt", 0)
