@@ -69,7 +69,8 @@ test-fast: venv ## unit and component tests only (seconds)
 
 faults: control-plane ## the proofs by crashing, and by what else fails: a sample of them, then all (half an hour)
 	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
-	$(PY) -m pytest tests/faults
+	$(PY) -m pytest $(PARALLEL) --dist loadfile --ignore tests/faults/test_crash_matrix.py tests/faults
+	$(PY) -m pytest tests/faults/test_crash_matrix.py
 
 fuzz: venv ## random lives of an incident, for some minutes
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py
