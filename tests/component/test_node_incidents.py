@@ -113,6 +113,21 @@ async def test_a_drain_that_cannot_end_gives_the_node_back_at_once() -> None:
     assert h.status.phase == "Escalated"
 
 
+async def test_a_drain_that_a_pause_stops_half_way_gives_the_node_back_when_its_time_is_over() -> None:
+    h = await opened({"drain": {}}, budget=0)
+    await h.settle(10)
+    assert h.live()["spec"]["unschedulable"] is True
+    spec = {"reason": "we are deploying", "cluster": True}
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "goldseam-system"}, "spec": spec})
+    await h.settle(30)
+    assert (h.status.phase, h.live()["spec"]["unschedulable"]) == ("Fixing", True), "the pause may end in time"
+    await h.settle(60)
+    assert h.status.steps[0].outcome == "Failed"
+    assert "Pause goldseam-system/p holds" in h.status.steps[0].message
+    assert not h.live()["spec"].get("unschedulable")
+    assert h.status.owes == 0
+
+
 async def test_an_uncordon_rung_pays_what_the_drain_owes() -> None:
     h = await opened({"drain": {}}, {"uncordon": {}})
     await h.settle(150)

@@ -71,6 +71,8 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     holds = holding(BEFORE_UNDOING if undo else BETWEEN_WRITES if begun else RESUMING, s, now)
     if not holds:
         return _carry_on(s, status, step, now, begun=begun)
+    if begun and not undo and holds[0].guard != "unread" and _is_late(s, step, now):  # half done: what it owes is paid
+        return _failed(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
     if holds[0].kind == "Wait" or begun:
         return answers.held(s, status, holds, now)
     status = obligations.voided(record.ended(status, step, "NotTaken", holds[0].message, now), step, "not taken")
@@ -79,7 +81,7 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
 
 def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *, begun: bool) -> Decision:
     """Nothing holds. Time in which the first write was held back, or nobody tried it, is not the rung's time."""
-    if step.purpose == "Rung" and now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung]):
+    if step.purpose == "Rung" and _is_late(s, step, now):
         if begun or (_tried(step) and not s.status.holds):
             return _failed(s, status, step, "it could not be carried out in time", now)
         step = step.model_copy(update={"intent_at": now})
@@ -87,6 +89,10 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     if not _is_derived(s, step):
         return _replanned(status, step, now)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+
+
+def _is_late(s: Situation, step: Step, now: datetime) -> bool:
+    return now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung])
 
 
 def _tried(step: Step) -> bool:
