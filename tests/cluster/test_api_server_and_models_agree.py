@@ -76,6 +76,7 @@ def test_the_models_refuse_what_the_api_server_cannot_judge(cluster: Any, manife
     assert manifest.missing(judged(manifest.object)) == []
 
 
+@pytest.mark.timeout(900)  # hundreds of requests, beside another control plane
 @pytest.mark.parametrize("manifest", [m for m in EXAMPLES if m.path.stem in FULLEST], ids=name_of)
 def test_both_judge_a_changed_example_alike(cluster: Any, manifest: Manifest) -> None:
     changed = list(variants(manifest))

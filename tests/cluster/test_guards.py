@@ -37,7 +37,8 @@ def test_all_that_hold_are_listed_while_people_hold_the_work(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
     def now(**spec: Any) -> None:
-        installed.apply(policy(namespace, RESTART, limits={"minAvailable": "100%"}, **spec))
+        limits = {"minAvailable": "100%"}  # and suspending is not for good before an hour has passed
+        installed.apply(policy(namespace, RESTART, limits=limits, flapWindow="1h", **spec))
 
     now()
     installed.apply(deployment(namespace, "worker", strategy=ONE_BY_ONE), pause(namespace))

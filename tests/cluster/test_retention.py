@@ -36,6 +36,11 @@ def tidied(kubeconfig: Path) -> int:
     return asyncio.run(tidy())
 
 
+def about(name: str) -> dict[str, Any]:
+    """The alert of one Deployment, and of no other."""
+    return {"name": "Trouble", "matchers": [f'deployment="{name}"']}
+
+
 def test_after_its_time_an_incident_goes_with_its_responses_and_one_that_owes_stays(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, operator_kubeconfig: Path
 ) -> None:
@@ -46,8 +51,8 @@ def test_after_its_time_an_incident_goes_with_its_responses_and_one_that_owes_st
         continue  # what other tests have left
     installed.apply(deployment(namespace, "over"), deployment(namespace, "owes"))
     installed.apply(
-        policy(namespace, {"wait": {"duration": "1s"}}, name="over", target={"name": "over"}, mode="Observe"),
-        policy(namespace, {"scale": {"replicas": 5}, "timeout": "120s"}, name="owes", target={"name": "owes"}),
+        policy(namespace, {"wait": {"duration": "1s"}}, name="over", alert=about("over"), mode="Observe"),
+        policy(namespace, {"scale": {"replicas": 5}, "timeout": "120s"}, name="owes", alert=about("owes")),
     )
     running(installed, namespace, "owes", 3)
     trouble(1, deployment="over")
