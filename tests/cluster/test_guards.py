@@ -57,8 +57,8 @@ def test_all_that_hold_are_listed_while_people_hold_the_work(
     now(suspend=True)
     installed.must("delete", "pause", "pause", "-n", namespace)
     assert "spec.suspend" in holding(installed, namespace, "Suspended")["message"]
-    now()
     installed.must("annotate", "deployment", "worker", "-n", namespace, "goldseam.dev/ignore=true")
+    now()
     assert "remove it to let Goldseam act" in holding(installed, namespace, "Ignored")["message"]
     assert listed(installed, namespace) == ["Ignored", "ProtectedNamespace", "TooFewLeft"]
     assert effects(installed, namespace) == []
