@@ -313,6 +313,17 @@ async def test_a_server_that_does_not_answer_is_unavailable(server: FakeServer, 
         assert isinstance(await failing(cluster.patch(DEPLOYMENTS, "shop", "web", {})), Unavailable)
 
 
+async def test_a_write_that_waits_for_its_turn_is_not_sent_once_its_time_is_over(
+    server: FakeServer, url: str, tmp_path: Path
+) -> None:
+    """The lease that is left was looked at before: sent late, the write could be one of a leader that is none."""
+    server.will(refuses(429, "TooManyRequests", Retry_After="10"), says({}))
+    async with connect(kubeconfig(tmp_path, url), "goldseam/test", timeout=0.5) as cluster:
+        assert isinstance(await failing(cluster.patch(DEPLOYMENTS, "shop", "web", {})), Throttled)
+        assert isinstance(await failing(cluster.patch(DEPLOYMENTS, "shop", "web", {})), Unavailable)
+    assert len(server.asked) == 1, "the second never left"
+
+
 async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     async with connect(kubeconfig(tmp_path, f"http://127.0.0.1:{unused_port()}"), "goldseam/test") as cluster:
         assert isinstance(await failing(cluster.patch(DEPLOYMENTS, "shop", "web", {})), Unavailable)

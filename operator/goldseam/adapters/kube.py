@@ -194,11 +194,14 @@ class KubeCluster:
         creating: bool = False,
     ) -> Json:
         what = f"{method} {path}"
-        await self._throttle.turn(urgent=URGENT.get())
-        if method != "GET":
+        if method == "GET":
+            await self._throttle.turn(urgent=URGENT.get())
+        else:
             query = query | {"timeout": f"{max(1, int(self._timeout) - 1)}s"}
         try:
             async with asyncio.timeout(self._timeout):
+                if method != "GET":  # the lease that is left was looked at before: waiting counts as part of the write
+                    await self._throttle.turn(urgent=URGENT.get())
                 status, headers, content = await self._send(method, path, query, body, content_type)
         except TimeoutError as error:
             metrics.api_request(method, "none")
