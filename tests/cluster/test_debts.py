@@ -266,6 +266,7 @@ def test_a_node_that_is_deleted_while_no_operator_runs_settles_what_was_owed_on_
         first.kill()
     installed.must("delete", "node", node)
     with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+        eventually(lambda: status(installed, HOME).get("owes") == 0, "the debt to be settled", 90)
         found = reached(installed, HOME, "Abandoned")
     assert [(o["state"], o["message"]) for o in found["obligations"]] == [
         ("Void", f"Node {node} is gone or was replaced")

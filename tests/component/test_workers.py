@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from goldseam.errors import Fenced, Unavailable
+from goldseam.errors import Fenced, Throttled, Unavailable
 from goldseam.services.workers import Workers
 
 
@@ -47,10 +47,33 @@ async def test_a_failure_is_waited_out_however_often_it_is_woken(monkeypatch: py
         return None
 
     monkeypatch.setattr("goldseam.services.workers.asyncio.sleep", rest)
-    workers = Workers(look, deposed)
+    workers = Workers(look, deposed, chance=lambda: 0.0)
     workers.wake("a")
     await asyncio.gather(*workers._tasks.values())
     assert slept == [5.0, 10.0, 20.0, 40.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "chance", "expected"), [(None, 0.0, 5.0), (None, 1.0, 6.25), (8, 0.0, 8.0), (8, 1.0, 10.0), (1, 0.0, 5.0)]
+)
+async def test_a_wait_is_never_shorter_than_the_server_asked_for_and_not_in_step_with_others(
+    asked: int | None, chance: float, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def rest(span: float) -> None:
+        slept.append(span)
+
+    async def look(_: str) -> timedelta | None:
+        if not slept:
+            raise Throttled("HTTP 429", timedelta(seconds=asked) if asked else None)
+        return None
+
+    monkeypatch.setattr("goldseam.services.workers.asyncio.sleep", rest)
+    workers = Workers(look, deposed, chance=lambda: chance)
+    workers.wake("a")
+    await asyncio.gather(*workers._tasks.values())
+    assert slept == [expected]
 
 
 async def test_one_incident_that_breaks_stops_no_other() -> None:

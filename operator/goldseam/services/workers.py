@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
 
-from goldseam.errors import Fenced
+from goldseam.errors import Fenced, Retryable
 from goldseam.services.look import AFTER_ERROR, Errors
 
 log = structlog.get_logger("goldseam.workers")
@@ -17,13 +18,18 @@ Look = Callable[[str], Awaitable[timedelta | None]]
 
 BACK_OFF = 2.0
 LONGEST = timedelta(seconds=60)
+JITTER = 0.25
+"""By which share of itself a wait may be longer, so that what failed together does not come back together."""
 
 
 class Workers:
     """The tasks of the open incidents."""
 
-    def __init__(self, look: Look, deposed: Callable[[], Awaitable[bool]]) -> None:
-        self._look, self._asked = look, deposed
+    def __init__(
+        self, look: Look, deposed: Callable[[], Awaitable[bool]], chance: Callable[[], float] = random.random
+    ) -> None:
+        """`chance` gives numbers from 0 to 1."""
+        self._look, self._asked, self._chance = look, deposed, chance
         self._wakes: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backing_off: set[str] = set()
@@ -61,7 +67,7 @@ class Workers:
                 log.error("epoch_forged", incident=uid, problem=str(error))
             except Errors as error:
                 failures += 1
-                again = min(AFTER_ERROR * BACK_OFF ** min(failures - 1, 5), LONGEST)
+                again = self._after(error, failures)
                 log.warning("look_failed", incident=uid, problem=str(error), again_in=again.total_seconds())
             except Exception:
                 failures += 1
@@ -71,6 +77,12 @@ class Workers:
                 await self._rest(uid, again, interruptible=failures == 0)
         self._tasks.pop(uid, None)
         self._wakes.pop(uid, None)
+
+    def _after(self, error: Exception, failures: int) -> timedelta:
+        """Twice as long after each failure, never less than the server asked for (Retry-After), and not in step."""
+        wait = min(AFTER_ERROR * BACK_OFF ** min(failures - 1, 5), LONGEST)
+        asked = error.delay if isinstance(error, Retryable) else None
+        return max(wait, asked or timedelta(0)) * (1 + JITTER * self._chance())
 
     async def _rest(self, uid: str, span: timedelta, *, interruptible: bool) -> None:
         """Sleep until woken; after a failure the whole time, so that wakes make no storm of retries."""
