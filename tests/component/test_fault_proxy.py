@@ -29,7 +29,6 @@ from tests.support.faults import (
     html,
     refused,
 )
-from tests.support.plane import Plane
 from tests.support.proxy import FaultProxy, authority_of
 
 LARGE = b'{"items": []}' + b" " * 2**18
@@ -86,19 +85,14 @@ async def proxy(upstream: Upstream, tmp_path: Path) -> AsyncIterator[FaultProxy]
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
-    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", upstream.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    cluster = {
-        "server": f"https://127.0.0.1:{runner.addresses[0][1]}",
-        "certificate-authority": str(tmp_path / "ca.crt"),
-    }
-    (tmp_path / "kubeconfig").write_text(json.dumps({"clusters": [{"name": "c", "cluster": cluster}]}))
-    found = FaultProxy(Plane(tmp_path, {"KUBECONFIG": str(tmp_path / "kubeconfig")}))
+    server = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    found = FaultProxy(server, authority.cert_pem.bytes().decode(), tmp_path)
     await asyncio.to_thread(found.start)
     try:
         yield found

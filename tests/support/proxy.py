@@ -6,6 +6,7 @@ Writes are POST, PUT, PATCH and DELETE, but for Leases, Events and reviews: thos
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 import threading
@@ -48,12 +49,11 @@ def authority_of(home: Path) -> Path:
 class FaultProxy:
     """TLS on loopback towards the operator, TLS towards the API server."""
 
-    def __init__(self, plane: Plane) -> None:
-        config = json.loads(open(plane.kubeconfig).read())  # noqa: SIM115, PTH123
-        cluster = config["clusters"][0]["cluster"]
-        self._upstream = cluster["server"]
-        self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        AUTHORITY.cert_pem.write_to_path(str(authority_of(plane.home)))
+    def __init__(self, server: str, authority: str, home: Path) -> None:
+        """`authority` is the certificate, as PEM, that the API server at `server` is trusted by."""
+        self._upstream = server
+        self._tls = ssl.create_default_context(cadata=authority)
+        AUTHORITY.cert_pem.write_to_path(str(authority_of(home)))
         self._front = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         AUTHORITY.issue_cert("127.0.0.1").configure_cert(self._front)
         self.requests: list[Seen] = []
@@ -247,7 +247,10 @@ def _severed(request: web.Request, response: web.StreamResponse | None = None) -
 @contextmanager
 def fault_proxy(plane: Plane) -> Iterator[FaultProxy]:
     """A proxy that listens while the context lasts."""
-    proxy = FaultProxy(plane)
+    config = json.loads(plane.must("config", "view", "--minify", "--flatten", "-o", "json"))
+    cluster = config["clusters"][0]["cluster"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    proxy = FaultProxy(cluster["server"], authority, plane.home)
     proxy.start()
     try:
         yield proxy
