@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from aiohttp import test_utils, web
 
+from goldseam.adapters.kube import connect
 from goldseam.adapters.kubeconfig import TOKEN_AGE, TokenFile, of_operator, of_person, token_file
 from goldseam.errors import Invalid
+from goldseam.resources import GUARDRAILS
 
 
 def written(path: Path, *contexts: str, current: str | None = None, namespace: str | None = None) -> Path:
@@ -108,3 +111,36 @@ async def test_a_token_that_is_replaced_in_its_file_is_used_without_a_restart(tm
 
 async def test_a_token_that_stands_in_the_kubeconfig_is_in_no_file(tmp_path: Path) -> None:
     assert token_file(str(written(tmp_path / "a", "one", current="one"))) is None
+
+
+async def test_the_proxy_of_the_environment_is_used_but_for_what_it_excepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "two,.svc")
+    file = str(written(tmp_path / "a", "one", "two"))
+    found = {}
+    for context in ("one", "two"):
+        api, _ = await of_person(file, context)
+        async with api:
+            found[context] = api.rest_client.proxy
+    assert found == {"one": "http://proxy:3128", "two": None}
+
+
+async def test_a_netrc_that_names_the_server_breaks_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"])
+        return web.json_response({"metadata": {"name": "cluster"}})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with test_utils.TestServer(app) as server:
+        file = written(tmp_path / "a", "one", current="one")
+        file.write_text(file.read_text().replace("http://one:1", str(server.make_url(""))))
+        async with connect(str(file), "goldseam") as cluster:
+            await cluster.get(GUARDRAILS, "", "cluster")
+    assert seen == ["Bearer token-of-one"]
