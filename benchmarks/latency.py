@@ -60,7 +60,7 @@ def main() -> None:
         plane.must("create", "namespace", NAMESPACE)
         rule = {"alert": "Trouble", "expr": 'trouble{about="Trouble"} > 0'}
         plane.rules("latency", [rule])
-        limits = {"actions": [{"count": 1000, "per": "1h"}]}
+        limits = {"actions": [{"count": 1000, "per": "1h"}], "concurrent": 2 * RUNS}  # none waits for another
         budgets = {"cluster": [{"count": 1000, "per": "1h"}], "namespace": [{"count": 1000, "per": "1h"}]}
         plane.apply(policy(NAMESPACE, {"scale": {"replicas": 3}}, limits=limits))
         guardrails = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "Guardrails", "metadata": {"name": "cluster"}}

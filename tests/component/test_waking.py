@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from goldseam.api.incident import HoldRecord
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
@@ -102,6 +104,57 @@ async def test_another_incident_wakes_it_only_where_the_runbook_counts_systems()
         h.book.put(IncidentView("shop", "b", "b", "1", incident.created, incident.spec, incident.status))
         woken.waker.answered(SOURCE, ())
         assert (incident.uid in woken) == counts
+
+
+def waiting(name: str, like: IncidentView, reason: str, created: str = "2026-11-23T12:00:00Z") -> IncidentView:
+    """An incident of the same policy and target, held for this reason."""
+    assert like.status is not None
+    now = like.status.verdict.since  # type: ignore[union-attr]
+    hold = HoldRecord(guard="budget", kind="Wait", reason=reason, message="", since=now, look_again_at=now)
+    status = like.status.model_copy(update={"phase": "Investigating", "steps": [], "obligations": [], "holds": [hold]})
+    return IncidentView("shop", name, name, "1", created, like.spec, status)
+
+
+@pytest.mark.parametrize(
+    ("reason", "woken_too"),
+    [("Concurrent", True), ("OtherIncident", True), ("OtherPolicy", True), ("NodesAtOnce", True), ("Freeze", False)],
+)
+async def test_what_waits_for_another_incident_is_looked_at_when_that_one_lets_go(reason: str, woken_too: bool) -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    h.book.freed = woken.waker.freed
+    h.book.put(waiting("b", incident, reason))
+    h.book.put(incident)
+    assert woken == [], "it is still at work"
+    assert incident.status is not None
+    steps = [step.model_copy(update={"phase": "Done", "outcome": "Passed"}) for step in incident.status.steps]
+    status = incident.status.model_copy(update={"phase": "Monitoring", "steps": steps})
+    h.book.put(replace(incident, status=status))
+    assert ("b" in woken) == woken_too
+    woken.clear()
+    h.book.drop(incident.uid)
+    assert ("b" in woken) == woken_too
+
+
+async def test_of_many_that_wait_for_another_those_that_waited_longest_are_looked_at() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    for number in range(30):
+        h.book.put(waiting(f"b{number}", incident, "Concurrent", f"2026-11-23T12:00:{59 - number}Z"))
+    woken.waker.freed(incident)
+    assert woken == [f"b{number}" for number in range(29, 19, -1)]
+
+
+async def test_what_waits_for_the_incidents_of_another_policy_or_target_is_left_alone() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    ref = incident.spec.policy_ref.model_copy(update={"name": "another"})
+    target = incident.spec.target.model_copy(update={"uid": "another"})
+    other = replace(incident, spec=incident.spec.model_copy(update={"policy_ref": ref, "target": target}))
+    for reason in ("Concurrent", "OtherIncident", "OtherPolicy"):
+        h.book.put(waiting(f"b-{reason}", incident, reason))
+    woken.waker.freed(other)
+    assert woken == []
 
 
 async def test_what_waits_is_looked_at_again_after_as_long_as_nothing_has_changed() -> None:

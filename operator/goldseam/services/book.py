@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,6 +23,8 @@ class IncidentBook:
         self._others: dict[str, tuple[str, Other, Other]] = {}
         """Namespace, and how it matters there and elsewhere; made once for each reading, for every look asks."""
         self._of: dict[PolicyKey, dict[str, None]] = defaultdict(dict)
+        self.freed: Callable[[IncidentView], None] = lambda _: None
+        """Is told when an incident holds others back no more, or less than before."""
 
     def put(self, incident: IncidentView) -> None:
         """Take in what was read or written."""
@@ -30,19 +32,24 @@ class IncidentBook:
             self.drop(incident.uid)
             return
         self._views[incident.uid] = incident
+        self._of[incident.policy][incident.uid] = None
         if at_home(incident, self._home):
+            _, before, _ = self._others.get(incident.uid, (None, None, None))
             other = _other(incident)
             self._others[incident.uid] = (incident.namespace, other, _elsewhere(other))
-        self._of[incident.policy][incident.uid] = None
+            if before is not None and _lets_go(before, other):
+                self.freed(incident)
 
     def drop(self, uid: str) -> None:
         """Forget an incident that is over, or was deleted."""
         incident = self._views.pop(uid, None)
         if incident is not None:
-            self._others.pop(uid, None)
+            known = self._others.pop(uid, None)
             del self._of[incident.policy][uid]
             if not self._of[incident.policy]:
                 del self._of[incident.policy]
+            if known is not None:
+                self.freed(incident)
 
     def get(self, uid: str) -> IncidentView | None:
         """The incident of that uid."""
@@ -80,6 +87,12 @@ def at_home(incident: IncidentView, home: str) -> bool:
     """Whether it is where one of its policy and target belongs: elsewhere it is somebody's claim, not our record."""
     where = incident.namespace
     return where == (incident.spec.target.namespace or home) and incident.policy.namespace in ("", where)
+
+
+def _lets_go(before: Other, now: Other) -> bool:
+    """Whether it is at work, claims its target, or owes, no more or less than before."""
+    gives = (before.busy > now.busy, before.claims > now.claims, len(before.obligations) > len(now.obligations))
+    return any(gives)
 
 
 def _elsewhere(other: Other) -> Other:

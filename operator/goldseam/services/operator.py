@@ -102,6 +102,7 @@ class Operator:
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
         self.waker = Waker(self.book, self._read, self._counts, self._wake)
+        self.book.freed = self.waker.freed
         self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
 
     def _looker(self, permissions: Permissions) -> Looker:

@@ -26,6 +26,9 @@ SOONEST, LATEST = timedelta(seconds=2), timedelta(minutes=5)
 SHARE = timedelta(seconds=0.3)
 """How much later for each incident that is open: all that wait cost three looks a second together, not more."""
 
+AT_ONCE = 10
+"""How many of those that waited for another incident are looked at when it lets go; the others in their time."""
+
 Read = Callable[[IncidentView], Reading]
 
 
@@ -33,6 +36,16 @@ def under_way(incident: IncidentView) -> bool:
     """Whether something is being done, watched, or owed: then the world has to be watched closely."""
     status = incident.status
     return status is None or status.phase in UNDER_WAY or status.owes > 0 or status.open_step() is not None
+
+
+def _waits_for(incident: IncidentView, other: IncidentView) -> bool:
+    """Whether something that the other one does, claims or owes holds this one."""
+    reasons = {hold.reason for hold in incident.status.holds} if incident.status else set()
+    if "Concurrent" in reasons and incident.policy == other.policy:
+        return True
+    if reasons & {"OtherIncident", "OtherPolicy"} and incident.spec.target.uid == other.spec.target.uid:
+        return True
+    return bool(reasons & {"NodesAtOnce", "NodesPerZone"})
 
 
 class Pace:
@@ -96,4 +109,10 @@ class Waker:
     def everybody(self) -> None:
         """Something that may concern any of them has changed: a Pause, the Guardrails, a Runbook."""
         for incident in self._book.all():
+            self._wake(incident.uid)
+
+    def freed(self, other: IncidentView) -> None:
+        """An incident holds others back no more: those that have waited for it longest may go on at once."""
+        waiting = [incident for incident in self._book.all() if _waits_for(incident, other)]
+        for incident in sorted(waiting, key=lambda incident: incident.created)[:AT_ONCE]:
             self._wake(incident.uid)
