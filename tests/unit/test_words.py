@@ -127,6 +127,13 @@ def test_an_acknowledgement_changes_nothing_else() -> None:
     assert found.timeline[-1].message == "jane has seen it: on it"
 
 
+def test_eight_acknowledgements_are_heard_at_once_and_an_answer_is_heard_however_many_there_are() -> None:
+    many = [word("Acknowledge", uid=f"uid-{number}") for number in range(12)]
+    found = approvals.heard(asked(question(), words=(*many, word())), NOW)
+    assert [r.uid for r in found.responses] == [*(f"uid-{number}" for number in range(8)), "uid-word"]
+    assert [a.state for a in found.approvals] == ["Approved"]
+
+
 def test_a_person_who_takes_over_ends_the_acting_and_makes_debts_due() -> None:
     owed = [debt(), debt(key="k", due_at=NOW - HALF)]
     found = approvals.heard(asked(words=(word("Undo", reason="I do it"),), phase="Fixing", obligations=owed), NOW)
