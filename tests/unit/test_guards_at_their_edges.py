@@ -15,7 +15,7 @@ from goldseam.engine.guards import asking, budget, busy, harm, knowledge, narrow
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.situation import Ledger, LivePolicy, PauseInForce, Situation
-from tests.support.objects import node
+from tests.support.objects import node, workload
 from tests.unit.test_guards import KEY, NOW, guardrails, other, reason, situation, spec, spent
 
 HOUR = timedelta(hours=1)
@@ -153,6 +153,14 @@ def test_of_two_policies_of_one_age_the_name_decides() -> None:
     for name, held in (("a", True), ("z", False)):
         rival = other(policy=PolicyKey("RemediationPolicy", "shop", name), policy_created=mine.created)
         assert bool(busy.busy(situation(others=(rival,)), NOW)) is held
+
+
+def test_a_stateful_set_whose_every_pod_is_updated_is_not_in_a_rollout_any_more() -> None:
+    for updated, partition, held in ((3, 0, False), (2, 0, True), (2, 1, False), (1, 1, True)):
+        status = {"updateRevision": "api-2", "updatedReplicas": updated}
+        rules = {"updateStrategy": {"rollingUpdate": {"partition": partition}}}
+        target = workload("StatefulSet", status=status, spec=rules if partition else {})
+        assert bool(busy.busy(situation(world=World(target=target)), NOW)) is held
 
 
 def test_headroom_never_speaks_of_fewer_than_no_pods() -> None:

@@ -268,6 +268,15 @@ def test_a_cron_window_starts_by_the_clock_and_ends_by_elapsed_time(
     assert changes_on(window, day, window.zone) == changes
 
 
+@pytest.mark.parametrize(("schedule", "opens", "fold"), [("30 2 * * *", "02:30", 0), ("5 2 * * *", "02:05", 1)])
+def test_in_an_hour_that_is_there_twice_a_schedule_comes_first_in_what_is_left_of_it_then_in_its_second_time(
+    schedule: str, opens: str, fold: int
+) -> None:
+    found = open_at([cron(schedule, "1m", BERLIN)], "shop", at("2026-10-25T02:10", BERLIN, fold=0))
+    assert found is not None
+    assert found.opens == at(f"2026-10-25T{opens}", BERLIN, fold=fold)
+
+
 def test_a_schedule_in_a_zone_whose_last_hour_of_a_day_is_missing_comes_to_an_end() -> None:
     window = cron("* * * * SAT", "1m", "America/Nuuk")
     assert not is_open(window, at("2026-03-29T05:00", "America/Nuuk"))

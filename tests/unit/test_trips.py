@@ -25,7 +25,7 @@ def after(old: Trip | None, unhealthy: int, of: int, minutes: float = 0) -> Trip
     ("unhealthy", "of", "state"),
     [
         (1, 1, "Armed"), (2, 2, "Armed"), (2, 3, "Armed"), (3, 3, "Tripped"), (3, 10, "Tripped"), (3, 11, "Armed"),
-        (4, 11, "Tripped"), (29, 100, "Armed"), (30, 100, "Tripped"), (0, 0, "Armed"),
+        (4, 11, "Tripped"), (29, 100, "Armed"), (30, 100, "Tripped"), (0, 0, "Armed"), (298, 1000, "Armed"),
     ],
 )  # fmt: skip
 def test_it_trips_at_a_share_and_never_below_a_number(unhealthy: int, of: int, state: str) -> None:
@@ -45,6 +45,18 @@ def test_it_lets_through_again_after_a_calm_without_a_break() -> None:
     assert after(calm, 14, 100, 15).state == "Tripped"
     assert after(calm, 16, 100, 15).calm_since is None, "the calm has been broken"
     assert after(calm, 14, 100, 16).state == "Armed"
+
+
+def test_a_share_exactly_at_half_of_its_limit_is_not_calm_yet() -> None:
+    tripped = after(None, 30, 100)
+    assert after(tripped, 15, 100, 1).calm_since is None
+    assert after(tripped, 149, 1000, 1).calm_since == NOW + MINUTE
+
+
+def test_a_number_exactly_at_its_limit_is_not_calm_while_the_share_is_high() -> None:
+    tripped = after(None, 3, 10)
+    assert after(tripped, 3, 10, 1).calm_since is None
+    assert after(tripped, 2, 5, 1).calm_since == NOW + MINUTE, "below the number it is calm, whatever the share"
 
 
 def test_nothing_changes_while_nothing_changes() -> None:
@@ -70,6 +82,17 @@ def test_a_storm_is_many_rules_in_many_namespaces_at_once() -> None:
     assert storm(alert("a", "x"), alert("b", "x"), alert("c", "x")).state == "Armed", "one namespace"
     assert storm(alert("a", "x"), alert("a", "y"), alert("b", "z")).state == "Armed", "two rules"
     assert storm(*gust[:2], alert("c", "y", ago=9)).state == "Armed", "one began long ago"
+
+
+@pytest.mark.parametrize(("ago", "state"), [(-0.1, "Armed"), (0, "Tripped"), (5, "Tripped"), (5.1, "Armed")])
+def test_an_alert_counts_from_the_moment_it_begins_to_the_last_of_its_time(ago: float, state: str) -> None:
+    assert storm(alert("a", "x"), alert("b", "y"), alert("c", "y", ago)).state == state
+
+
+def test_a_storm_says_of_how_many_rules_namespaces_and_minutes_it_is() -> None:
+    gust = [alert("a", "x"), alert("b", "y"), alert("c", "y"), alert("d", "")]
+    hour = storm_tripped(None, Storm(rules=3, namespaces=2, within=timedelta(hours=1)), gust, NOW)
+    assert hour.message.startswith("alerts of 4 rules in 2 namespaces began within 60 min: ")
 
 
 def test_a_storm_that_is_over_re_arms() -> None:

@@ -127,6 +127,29 @@ def test_an_acknowledgement_changes_nothing_else() -> None:
     assert found.timeline[-1].message == "jane has seen it: on it"
 
 
+def test_eight_acknowledgements_are_heard_at_once_and_an_answer_is_heard_however_many_there_are() -> None:
+    many = [word("Acknowledge", uid=f"uid-{number}") for number in range(12)]
+    found = approvals.heard(asked(question(), words=(*many, word())), NOW)
+    assert [r.uid for r in found.responses] == [*(f"uid-{number}" for number in range(8)), "uid-word"]
+    assert [a.state for a in found.approvals] == ["Approved"]
+
+
+def test_many_who_take_over_at_once_are_each_heard_once_though_nobody_could_be_told() -> None:
+    words = tuple(word("Undo", uid=f"uid-{number}", reason=str(number)) for number in range(20))
+    s = asked(words=words, obligations=[debt()])
+    first = approvals.heard(s, NOW)
+    assert [r.uid for r in first.responses] == [f"uid-{number}" for number in range(8)]
+    assert (first.handed_over, first.obligations[0].due_at) == (True, NOW)
+    assert approvals.heard(replace(s, status=first), NOW) == first
+
+
+def test_who_takes_over_is_heard_however_many_were_before_if_anything_is_left_to_do() -> None:
+    many = [word("Acknowledge", uid=f"uid-{number}") for number in range(8)]
+    for status in ({"handed_over": True, "obligations": [debt()]}, {"obligations": [debt(due_at=NOW)]}):
+        found = approvals.heard(asked(words=(*many, word("Undo")), **status), NOW)
+        assert (found.responses[-1].uid, found.handed_over, found.obligations[0].due_at) == ("uid-word", True, NOW)
+
+
 def test_a_person_who_takes_over_ends_the_acting_and_makes_debts_due() -> None:
     owed = [debt(), debt(key="k", due_at=NOW - HALF)]
     found = approvals.heard(asked(words=(word("Undo", reason="I do it"),), phase="Fixing", obligations=owed), NOW)

@@ -80,7 +80,7 @@ def _timely(question: ApprovalRecord, now: datetime) -> ApprovalRecord:
 
 
 def _taken(s: Situation, status: IncidentStatus, word: Word, now: datetime) -> IncidentStatus:
-    if ignored(s, status, word) or taken(status, word) or (word.decision == "Acknowledge" and _heard_enough(s, status)):
+    if ignored(s, status, word) or taken(status, word) or (_stops_nothing(status, word) and _heard_enough(s, status)):
         return status
     said = ResponseRecord(uid=word.uid, decision=word.decision, by=word.by, at=word.at, reason=record.cut(word.reason))
     # beyond what fits go the oldest, and before all others those whose authors know already what became of it
@@ -107,6 +107,13 @@ def taken(status: IncidentStatus, word: Word) -> bool:
 
 def _untold(s: Situation) -> set[str]:
     return {word.uid for word in s.words if not word.counted}
+
+
+def _stops_nothing(status: IncidentStatus, word: Word) -> bool:
+    """An acknowledgement; or an Undo after another one, when people have it and all that is owed is due already."""
+    if word.decision == "Undo":
+        return status.handed_over and all(o.due_at for o in status.open_obligations())
+    return word.decision == "Acknowledge"
 
 
 def _heard_enough(s: Situation, status: IncidentStatus) -> bool:
