@@ -169,6 +169,34 @@ async def test_of_two_candidates_at_the_same_moment_one_leads(race: Race) -> Non
     assert race.lease["holderIdentity"] == "a"
 
 
+def put_back(race: Race, *, lease: bool) -> None:
+    """As when etcd is restored from a backup: versions begin again where they were."""
+    race.cluster._version = 0
+    found = race.cluster.objects.pop(PATH)
+    if lease:
+        race.cluster.add("leases", found)
+
+
+@pytest.mark.parametrize("lease", [True, False], ids=["with its lease", "before its lease"])
+async def test_a_leader_gives_up_when_the_cluster_was_put_back_to_an_earlier_state(race: Race, lease: bool) -> None:
+    leader = await leading(race, "a")
+    put_back(race, lease=lease)
+    with pytest.raises(Fenced, match="put back to an earlier state"):
+        await leader.keep()
+    assert leader.left < 0, "no write is begun any more"
+
+
+async def test_one_that_stands_by_gives_up_when_the_cluster_was_put_back_to_an_earlier_state(race: Race) -> None:
+    await leading(race, "a")
+
+    async def restore() -> None:
+        put_back(race, lease=True)
+
+    race.meanwhile = restore
+    with pytest.raises(Fenced, match="put back to an earlier state"):
+        await race.candidate("b").won()
+
+
 async def test_without_its_number_a_leader_does_not_act(race: Race) -> None:
     leader = race.candidate("a")
     await leader.won()

@@ -63,6 +63,7 @@ class Leadership:
         self._told = told
         self._lease: Json = {}
         self._seen: tuple[str, float] = ("", 0.0)
+        self._newest = 0
         self._until = float("-inf")
         self.epoch = 0
         """This leader's number; 0 before it leads."""
@@ -73,7 +74,11 @@ class Leadership:
         return self._until - self._clock.monotonic()
 
     async def won(self) -> None:
-        """Stand by until this process leads."""
+        """Stand by until this process leads.
+
+        Raises:
+            Fenced: the cluster was put back to an earlier state: this process must stop.
+        """
         while not await self._tried():
             await self._sleep(self._terms.retry * random.uniform(0.8, 1.2))
         log.info("leading", identity=self._identity)
@@ -134,6 +139,8 @@ class Leadership:
             return await self._created()
         except Conflict:
             return False
+        except Fenced:
+            raise
         except GoldseamError as error:
             log.warning("lease_not_read", problem=str(error))
             return False
@@ -149,7 +156,9 @@ class Leadership:
         }
         try:
             with urgently():
-                self._lease = await self._cluster.create(LEASES, self._namespace, body)
+                self._lease = await self._answer(self._cluster.create(LEASES, self._namespace, body))
+        except Fenced:
+            raise
         except (AlreadyExists, Conflict):
             return False
         except GoldseamError as error:
@@ -179,7 +188,7 @@ class Leadership:
 
     async def _read(self) -> None:
         with urgently():
-            self._lease = await self._cluster.get(LEASES, self._namespace, NAME)
+            self._lease = await self._answer(self._cluster.get(LEASES, self._namespace, NAME))
         version = str(self._lease["metadata"]["resourceVersion"])
         if version != self._seen[0]:
             self._seen = (version, self._clock.monotonic())
@@ -187,11 +196,30 @@ class Leadership:
     async def _write(self, spec: Json, *, extends: bool = True) -> None:
         begun = self._clock.monotonic()
         meta = {key: self._lease["metadata"][key] for key in ("uid", "resourceVersion")}
+        body = {"metadata": meta, "spec": spec}
         with urgently():
-            self._lease = await self._cluster.patch(LEASES, self._namespace, NAME, {"metadata": meta, "spec": spec})
+            self._lease = await self._answer(self._cluster.patch(LEASES, self._namespace, NAME, body))
         if extends:
             self._until = begun + self._terms.duration
             self._tell(begun)
+
+    async def _answer(self, request: Awaitable[Json]) -> Json:
+        """The lease as the API server has it now. Its version only grows, unless etcd was put back to a backup.
+
+        Then the watches would be opened at versions that are yet to come, and be blind until they have come; and what
+        this process knows of incidents is of a world that is no more. Source: resource versions of a kind are compared
+        as numbers (kubernetes, API concepts).
+        """
+        known = self._newest  # another request may overtake this one
+        lease = await request
+        version = _number(lease)
+        if 0 < version < known:
+            self._until = float("-inf")
+            raise Fenced(
+                f"the cluster was put back to an earlier state: the lease has the version {version}, and had {known}"
+            )
+        self._newest = max(self._newest, version)
+        return lease
 
     def _tell(self, begun: float) -> None:
         """The API server notes in `managedFields` when it took in a write, in whole seconds."""
@@ -219,3 +247,9 @@ class Leadership:
             "renewTime": format_time(now),
             **fields,
         }
+
+
+def _number(lease: Json) -> int:
+    """Its resourceVersion; 0 where it is none that can be compared."""
+    version = str(lease["metadata"]["resourceVersion"])
+    return int(version) if version.isdecimal() else 0
