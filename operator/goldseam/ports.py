@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from goldseam.engine.alerts import ActiveAlert as ActiveAlert
@@ -16,18 +17,33 @@ from goldseam.engine.alerts import Samples as Samples
 
 Json = dict[str, Any]
 
-URGENT: ContextVar[bool] = ContextVar("urgent", default=False)
-"""Whether what is asked of the cluster now goes before the rest: the lease, and what is owed."""
+
+class Line(Enum):
+    """In which line a request to the cluster waits for its turn. The lines are served in turn, so that none of them,
+    however long it is, holds up the others."""
+
+    URGENT = auto()
+    """The lease, and what is owed: before all others."""
+    ACTING = auto()
+    """An alert that is new, and what is being done about one."""
+    LOOKING = auto()
+    """Incidents that wait, and whatever is not said to be else."""
+    TELLING = auto()
+    """What only tells people how things stand."""
+
+
+LINE: ContextVar[Line] = ContextVar("line", default=Line.LOOKING)
+"""In which line what is asked of the cluster now waits."""
 
 
 @contextmanager
-def urgently() -> Iterator[None]:
-    """What is asked of the cluster inside goes before the rest."""
-    before = URGENT.set(True)
+def waiting_in(line: Line) -> Iterator[None]:
+    """What is asked of the cluster inside waits in this line."""
+    before = LINE.set(line)
     try:
         yield
     finally:
-        URGENT.reset(before)
+        LINE.reset(before)
 
 
 @dataclass(frozen=True)

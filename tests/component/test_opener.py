@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from goldseam.api.alertsource import AlertSourceSpec
@@ -11,7 +12,7 @@ from goldseam.engine.views import view
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
-from goldseam.services.opener import Opener
+from goldseam.services.opener import AT_ONCE, Opener
 from goldseam.services.sources import Source
 from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
@@ -122,6 +123,53 @@ async def test_an_alert_must_fire_for_as_long_as_the_policy_says() -> None:
     stage.fire(deployment="api")
     assert await stage.turn(8) == []
     assert len(await stage.turn(5)) == 1
+
+
+async def test_how_long_an_alert_has_fired_is_not_forgotten_though_another_source_is_read_meanwhile() -> None:
+    stage = Stage(alert={"name": "Trouble", "for": "10s"})
+    stage.fire(deployment="api")
+    other = Source("other", stage.source.spec, stage, stage, stage.clock, stage.opener.answered)  # type: ignore[arg-type]
+    second = policy({"restart": {}}, target={"name": "nothing"})
+    second["metadata"]["name"] = "second"
+    stage.catalogue.arm(live_policy("RemediationPolicy", stage.cluster.add("remediationpolicies", second)))
+    getting = stage.cluster.get
+
+    async def get(*args: Any) -> Json:
+        if args[-1] == "second":  # in the middle of the first source's answer
+            await other.read()
+        return await getting(*args)
+
+    stage.cluster.get = get  # type: ignore[method-assign]
+    assert await stage.turn(8) == []
+    assert len(await stage.turn(5)) == 1
+
+
+async def test_many_policies_are_opened_for_side_by_side_and_each_once() -> None:
+    stage = Stage()
+    for number in range(30):
+        name = f"app-{number}"
+        made = policy({"restart": {}}, target={"name": name})
+        made["metadata"]["name"] = name
+        stage.catalogue.arm(live_policy("RemediationPolicy", stage.cluster.add("remediationpolicies", made)))
+        workload = deployment()
+        workload["metadata"] = {"name": name, "namespace": "shop"}
+        stage.cluster.add("deployments", workload)
+    stage.fire(deployment="any")
+    most, now = 0, 0
+    creating = stage.cluster.create
+
+    async def create(*args: Any) -> Json:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+        return await creating(*args)
+
+    stage.cluster.create = create  # type: ignore[method-assign]
+    opened = await stage.turn(4)
+    assert len({i["spec"]["target"]["name"] for i in opened}) == len(opened) == 30
+    assert 1 < most <= AT_ONCE
 
 
 async def test_a_new_incident_follows_the_one_that_is_over() -> None:

@@ -23,7 +23,7 @@ from goldseam.adapters.kube_errors import translated
 from goldseam.adapters.throttle import Throttle
 from goldseam.engine.objects import FIELD_MANAGER
 from goldseam.errors import GoldseamError, Gone, Invalid, Throttled, Unavailable
-from goldseam.ports import URGENT, Access, Json, Page, Resource
+from goldseam.ports import LINE, Access, Json, Page, Resource
 
 TIMEOUT = 10.0
 """Seconds that we wait for one answer. The server is told to give up on a write one second earlier."""
@@ -195,13 +195,13 @@ class KubeCluster:
     ) -> Json:
         what = f"{method} {path}"
         if method == "GET":
-            await self._throttle.turn(urgent=URGENT.get())
+            await self._throttle.turn(LINE.get())
         else:
             query = query | {"timeout": f"{max(1, int(self._timeout) - 1)}s"}
         try:
             async with asyncio.timeout(self._timeout):
                 if method != "GET":  # the lease that is left was looked at before: waiting counts as part of the write
-                    await self._throttle.turn(urgent=URGENT.get())
+                    await self._throttle.turn(LINE.get())
                 status, headers, content = await self._send(method, path, query, body, content_type)
         except TimeoutError as error:
             metrics.api_request(method, "none")

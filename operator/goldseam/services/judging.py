@@ -16,7 +16,7 @@ import structlog
 from goldseam.api import conditions as c
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.errors import GoldseamError
-from goldseam.ports import Json
+from goldseam.ports import LINE, Json, Line
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.statuses import Statuses
 
@@ -106,6 +106,7 @@ class Judging:
 
     async def run(self) -> None:
         """Judge what waits, for ever."""
+        LINE.set(Line.TELLING)
         while True:
             await self._filled.wait()
             self._filled.clear()
@@ -127,6 +128,7 @@ class Judging:
 
     async def keep_checking(self) -> None:
         """Ask for missing rights again, for ever."""
+        LINE.set(Line.TELLING)
         while True:
             await asyncio.sleep(RECHECK)
             for keys in list(self._lacking.values()):

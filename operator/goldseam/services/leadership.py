@@ -20,7 +20,7 @@ import structlog
 from goldseam import metrics
 from goldseam.api.base import format_time
 from goldseam.errors import AlreadyExists, Conflict, Fenced, GoldseamError, NotFound
-from goldseam.ports import Clock, Cluster, Json, urgently
+from goldseam.ports import Clock, Cluster, Json, Line, waiting_in
 from goldseam.resources import LEASES
 
 log = structlog.get_logger("goldseam.leadership")
@@ -155,7 +155,7 @@ class Leadership:
             "spec": self._spec(acquireTime=now, leaseTransitions=transitions),
         }
         try:
-            with urgently():
+            with waiting_in(Line.URGENT):
                 self._lease = await self._answer(self._cluster.create(LEASES, self._namespace, body))
         except Fenced:
             raise
@@ -187,7 +187,7 @@ class Leadership:
             raise Fenced(f"{self._holder or 'nobody'} has the lease now")
 
     async def _read(self) -> None:
-        with urgently():
+        with waiting_in(Line.URGENT):
             self._lease = await self._answer(self._cluster.get(LEASES, self._namespace, NAME))
         version = str(self._lease["metadata"]["resourceVersion"])
         if version != self._seen[0]:
@@ -197,7 +197,7 @@ class Leadership:
         begun = self._clock.monotonic()
         meta = {key: self._lease["metadata"][key] for key in ("uid", "resourceVersion")}
         body = {"metadata": meta, "spec": spec}
-        with urgently():
+        with waiting_in(Line.URGENT):
             self._lease = await self._answer(self._cluster.patch(LEASES, self._namespace, NAME, body))
         if extends:
             self._until = begun + self._terms.duration

@@ -20,7 +20,7 @@ from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
-from goldseam.ports import URGENT, Clock, Cluster
+from goldseam.ports import LINE, Clock, Cluster, Line
 from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
@@ -31,7 +31,7 @@ from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.waking import Pace
+from goldseam.services.waking import Pace, under_way
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
@@ -109,7 +109,7 @@ class Looker:
         if incident.status is None:
             return await self._begin(incident, now)
         status = incident.status
-        URGENT.set(bool(status.open_obligations()))  # an incident has a task of its own
+        LINE.set(_line(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
@@ -120,6 +120,7 @@ class Looker:
             situation = await self._permitted(situation, remembered=True)
             decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
+            LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             async with self._deciding:
                 committed = await self._commit(incident, status)
             return committed if isinstance(committed, timedelta) else await self._act(*committed)
@@ -230,6 +231,12 @@ class Looker:
         self.book.put(written)
         self._pace.changed(written.uid)
         return written
+
+
+def _line(incident: IncidentView) -> Line:
+    if incident.status is not None and incident.status.open_obligations():
+        return Line.URGENT
+    return Line.ACTING if under_way(incident) else Line.LOOKING
 
 
 def _after(results: list[Result], decision: Decision) -> timedelta:

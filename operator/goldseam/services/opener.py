@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,7 +19,7 @@ from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manife
 from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import AlreadyExists, GoldseamError, NotFound
-from goldseam.ports import Clock, Cluster, Json
+from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import INCIDENTS, NAMESPACES, NODES, OURS, PODS, REPLICA_SETS, TARGETS
 from goldseam.services.book import IncidentBook, target_key
 from goldseam.services.catalogue import Armed, Catalogue
@@ -27,6 +28,7 @@ from goldseam.services.sources import Source
 
 log = structlog.get_logger("goldseam.opener")
 
+AT_ONCE = 8
 CANDIDATES = 5
 REMEMBERED = 20_000
 
@@ -45,7 +47,8 @@ class Opener:
     problem: Callable[[PolicyKey, str], None]
     """Says on the policy why its alert opens nothing; empty when it does."""
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
-    _seen: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
+    _seen: dict[str, set[tuple[PolicyKey, TargetKey]]] = field(default_factory=dict)
+    """What each source shows to be firing now."""
     _owners: dict[tuple[str, str], TargetKey | None] = field(default_factory=dict)
     _targets: dict[tuple[PolicyKey, int, frozenset[tuple[str, str]]], TargetKey] = field(default_factory=dict)
     """Which target an alert was found to mean for a policy, where an incident handles it."""
@@ -53,10 +56,22 @@ class Opener:
     """Which node an address was found to be."""
 
     async def answered(self, source: Source) -> None:
-        """A source was read: open what is new."""
-        self._seen = set()
+        """A source was read: open what is new, some at a time."""
+        LINE.set(Line.ACTING)  # a source has a task of its own
+        self._seen[source.name] = set()
         if len(self._targets) > REMEMBERED:
             self._targets.clear()
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def consider(armed: Armed, firing: list[ActiveAlert]) -> None:
+            async with slots:
+                await self._guarded(source, armed, firing)
+
+        await asyncio.gather(*(consider(armed, firing) for armed, firing in self._concerned(source)))
+        self._forget(source.name)
+
+    def _concerned(self, source: Source) -> Iterator[tuple[Armed, list[ActiveAlert]]]:
+        """The policies whose business something new may be, and that."""
         for name in sorted(self.catalogue.alerts_of(source.name)):
             alerts = [a for key in source.history.by_name.get(name, ()) for a in source.history.rules[key].rule.alerts]
             firing = [a for a in alerts if a.state == "firing" and matches(a.labels, source.spec.matchers)]
@@ -64,8 +79,8 @@ class Opener:
             for alert in firing:
                 by_namespace.setdefault(alert.labels.get("namespace", ""), []).append(alert)
             for armed in list(self.catalogue.concerned(source.name, name)) if firing else ():
-                await self._guarded(source, armed, self._new(armed, firing, by_namespace))
-        self._forget(source.name)
+                if found := self._new(armed, firing, by_namespace):
+                    yield armed, found
 
     def _new(
         self, armed: Armed, firing: list[ActiveAlert], by_namespace: Mapping[str, list[ActiveAlert]]
@@ -83,7 +98,7 @@ class Opener:
         """An alert that stopped firing begins anew when it is back."""
         for policy, target in list(self._firing_since):
             armed = self.catalogue.armed.get(policy)
-            if (policy, target) not in self._seen and (armed is None or armed.source == source):
+            if (policy, target) not in self._seen[source] and (armed is None or armed.source == source):
                 del self._firing_since[policy, target]
 
     async def _guarded(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
@@ -93,7 +108,7 @@ class Opener:
             log.warning("not_opened", policy=str(armed.key), problem=str(error))
 
     async def _consider(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
-        if armed.suspended or not firing:
+        if armed.suspended:
             return
         policy = live_policy(armed.key.kind, await self._policy(armed.key))
         if policy.spec is None:
@@ -106,7 +121,7 @@ class Opener:
                 self.problem(armed.key, target.message)
             elif self._handled(policy.key, policy.uid, target):
                 self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
-            elif self._long_enough(policy, target):
+            elif self._long_enough(source, policy, target):
                 await self._open_if_fresh(source, policy, target, alert)
 
     async def _policy(self, key: PolicyKey) -> Json:
@@ -115,11 +130,11 @@ class Opener:
     def _handled(self, policy: PolicyKey, uid: str, target: TargetKey) -> bool:
         return self.book.handling(policy, uid, target, self.clock.now()) is not None
 
-    def _long_enough(self, policy: LivePolicy, target: TargetKey) -> bool:
+    def _long_enough(self, source: Source, policy: LivePolicy, target: TargetKey) -> bool:
         assert policy.spec is not None
         wanted = policy.spec.alert.hold_for.total_seconds()
         now = self.clock.monotonic()
-        self._seen.add((policy.key, target))
+        self._seen[source.name].add((policy.key, target))
         return now - self._firing_since.setdefault((policy.key, target), now) >= wanted
 
     async def target(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> TargetKey | NoTarget:

@@ -35,12 +35,24 @@ class Source:
         self._clock, self._answered = clock, answered
         self._lock = asyncio.Lock()
         self._begun = float("-inf")
+        self._news = asyncio.Event()
 
     async def run(self) -> None:
-        """Read at every interval, for ever."""
+        """Read at every interval, for ever, however long those take who listen: else what is read would be too old."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._telling())
+            while True:
+                async with self._lock:
+                    await self._read()
+                self._news.set()
+                await asyncio.sleep(self.spec.interval.total_seconds())
+
+    async def _telling(self) -> None:
+        """Tell who listens; of several reads meanwhile, the newest."""
         while True:
-            await self.read()
-            await asyncio.sleep(self.spec.interval.total_seconds())
+            await self._news.wait()
+            self._news.clear()
+            await self._answered(self)
 
     async def read(self) -> None:
         """Read once, and tell who listens."""
