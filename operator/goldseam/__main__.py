@@ -22,6 +22,7 @@ import structlog
 
 from goldseam import logs, metrics
 from goldseam.adapters.clock import SystemClock
+from goldseam.adapters.credentials import Credentials
 from goldseam.adapters.events import KubeEvents
 from goldseam.adapters.http_server import serve
 from goldseam.adapters.kube import KubeCluster, connect
@@ -46,14 +47,14 @@ SILENT = 30.0
 """Seconds without any answer of the API server after which we are not ready: the lease alone is asked for each 2 s."""
 
 
-def _source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
-    timeout = spec.timeout.total_seconds()
-    return PrometheusServer(spec.url, timeout=timeout), PromqlMetrics(spec.url, timeout=timeout)
-
-
 def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Outside:
+    def source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
+        timeout, credentials = spec.timeout.total_seconds(), Credentials(spec, cluster, settings.namespace)
+        server = PrometheusServer(spec.url, credentials, timeout=timeout)
+        return server, PromqlMetrics(spec.url, credentials, timeout=timeout)
+
     record = recorder(settings.record_dir)
-    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, _source, record)
+    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, record)
 
 
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from goldseam.adapters.credentials import PLAIN, Credentials
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.errors import Unavailable
 
@@ -28,15 +29,19 @@ LARGEST = 32 * 2**20
 MOST_PAGES = 1_000
 USUAL_INTERVAL = 60.0
 """Seconds between evaluations of a group that does not say: Prometheus' default."""
+REFUSALS = (401, 403)
 REDIRECTED = "redirects are not followed; give the final URL"
 
 
 class PrometheusServer:
     """The port `AlertServer` over HTTP. Redirects are not followed: they would carry us where the admin did not say."""
 
-    def __init__(self, url: str, *, timeout: float, largest: int = LARGEST) -> None:
+    def __init__(
+        self, url: str, credentials: Credentials | None = None, *, timeout: float, largest: int = LARGEST
+    ) -> None:
         """`timeout` is in seconds, for all pages together; `largest` is in bytes, for each."""
         self._url, self._timeout, self._largest = url.rstrip("/"), timeout, largest
+        self._credentials = credentials
 
     async def rules(self) -> RulesAnswer:
         """All alerting rules, page by page where the server pages."""
@@ -69,8 +74,13 @@ class PrometheusServer:
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
         """A session whose errors are ours."""
+        way = await self._credentials.way() if self._credentials else PLAIN
         try:
-            async with asyncio.timeout(self._timeout), aiohttp.ClientSession() as session:
+            connector = aiohttp.TCPConnector(ssl=way.tls or True)
+            async with (
+                asyncio.timeout(self._timeout),
+                aiohttp.ClientSession(connector=connector, headers=way.headers) as session,
+            ):
                 yield session
         except TimeoutError as error:
             raise Unavailable(f"no answer within {self._timeout:g} s") from error
@@ -87,9 +97,24 @@ class PrometheusServer:
                 raise Unavailable(f"HTTP {answer.status}: {REDIRECTED}")
             if answer.status == 404 and missing is not None:
                 return missing
+            if answer.status in REFUSALS and self._credentials is not None:
+                self._credentials.refused()
             if answer.status != 200:
-                raise Unavailable(f"HTTP {answer.status}")
+                raise Unavailable(await self._unexpected(answer))
             return _parsed(await self._limited(answer))
+
+    async def _unexpected(self, answer: aiohttp.ClientResponse) -> str:
+        """What another status means to the admin who wrote the URL."""
+        said = f"HTTP {answer.status}"
+        if answer.status in REFUSALS:
+            return f"{said}: the server refuses us; see spec.auth" + (
+                " and spec.tenant" if answer.status == 401 else ""
+            )
+        if answer.status == 404:
+            server = answer.headers.get("Server", "")[:40]
+            kind = f"it answers as {server}" if server else "it has no rules API"
+            return f"{said}: this is not the Prometheus API ({kind}); is the path in spec.url right?"
+        return said
 
     async def _limited(self, answer: aiohttp.ClientResponse) -> bytes:
         content = bytearray()

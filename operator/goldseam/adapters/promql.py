@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import ssl
 import threading
 import time
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
+from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from goldseam.adapters.credentials import PLAIN, Credentials, Way
 from goldseam.adapters.prometheus import REDIRECTED, reason_of
 from goldseam.engine.alerts import Samples
 from goldseam.errors import GoldseamError, Invalid, Unavailable
@@ -30,18 +33,22 @@ LARGEST = 4 * 2**20
 class PromqlMetrics:
     """The port `Metrics`. One client and one session a thread: a `requests.Session` is not made to be shared."""
 
-    def __init__(self, url: str, *, timeout: float, largest: int = LARGEST) -> None:
+    def __init__(
+        self, url: str, credentials: Credentials | None = None, *, timeout: float, largest: int = LARGEST
+    ) -> None:
         """`timeout` is in seconds, `largest` in bytes."""
         self._url, self._timeout, self._largest = url.rstrip("/"), timeout, largest
+        self._credentials = credentials
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._local = threading.local()
 
     async def query(self, expression: str) -> Samples:
         """Evaluate an instant query. A warning of the server is part of the answer; it is not judged here."""
+        way = await self._credentials.way() if self._credentials else PLAIN
         try:
             async with asyncio.timeout(self._timeout + 1):
                 await self._slots.acquire()
-                running = asyncio.ensure_future(asyncio.to_thread(self._query, expression))
+                running = asyncio.ensure_future(asyncio.to_thread(self._query, expression, way))
                 # A thread cannot be cancelled. It keeps its slot to its end, or a slow server would take them all.
                 running.add_done_callback(self._free)
                 return await asyncio.shield(running)
@@ -53,9 +60,9 @@ class PromqlMetrics:
         if not running.cancelled():
             running.exception()  # whoever waited may be gone; the loop shall not complain of an error nobody took
 
-    def _query(self, expression: str) -> Samples:
+    def _query(self, expression: str, way: Way) -> Samples:
         try:
-            client, reader = self._client()
+            client, reader = self._client(way)
             reader.begin()
             client.custom_query(expression, timeout=self._timeout)
         except GoldseamError:
@@ -70,17 +77,34 @@ class PromqlMetrics:
             raise Unavailable("no answer was read")
         return reader.samples
 
-    def _client(self) -> tuple[Any, _Reader]:
-        if not hasattr(self._local, "client"):
+    def _client(self, way: Way) -> tuple[Any, _Reader]:
+        """This thread's client, made anew when the credentials have changed."""
+        if getattr(self._local, "way", None) is not way:
             session = requests.Session()
             session.max_redirects = 0
             session.trust_env = False
+            session.headers.update(way.headers)
             reader = _Reader(self._timeout, self._largest)
             session.hooks["response"].append(reader)
             never = Retry(total=0, read=False)  # with total alone, a timeout passes for a broken connection
-            self._local.client = PrometheusConnect(url=self._url, retry=never, session=session), reader
+            client = PrometheusConnect(url=self._url, retry=never, session=session)
+            if way.tls is not None:
+                session.mount(self._url, _Trusting(way.tls, max_retries=never))
+            self._local.client, self._local.way = (client, reader), way
         found: tuple[Any, _Reader] = self._local.client
         return found
+
+
+class _Trusting(HTTPAdapter):
+    """Connections whose TLS is set by a context, which requests has no setting for."""
+
+    def __init__(self, tls: ssl.SSLContext, **options: Any) -> None:
+        self._tls = tls
+        super().__init__(**options)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """As it is called by requests."""
+        super().init_poolmanager(*args, **options, ssl_context=self._tls)
 
 
 class _Reader:

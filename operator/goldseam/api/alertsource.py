@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from goldseam.api.base import AnyDuration, Matcher, Model
+from goldseam.api.base import AnyDuration, Matcher, Model, Rule
 from goldseam.api.constraints import Between, Pattern
+from goldseam.api.secrets import SecretKeyRef, SecretRef
 
 Url = Annotated[
     str,
@@ -21,6 +22,49 @@ Url = Annotated[
 """An http or https URL without user, query or fragment."""
 
 
+class Auth(Model):
+    """How Goldseam shows who it is: exactly one way. The Secrets lie in the operator's own namespace and are read again
+    when they change."""
+
+    bearer: SecretKeyRef | None = None
+    """The token of `Authorization: Bearer`."""
+    basic: SecretRef | None = None
+    """A Secret with the keys `username` and `password` (type `kubernetes.io/basic-auth`)."""
+    mtls: SecretRef | None = None
+    """A Secret with the keys `tls.crt` and `tls.key` (type `kubernetes.io/tls`): the client's certificate."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "[has(self.bearer), has(self.basic), has(self.mtls)].filter(set, set).size() == 1",
+            "name exactly one of bearer, basic and mtls",
+            lambda auth: [auth.bearer, auth.basic, auth.mtls].count(None) == 2,
+        ),
+    )
+
+
+class Tenant(Model):
+    """Whose data a server of many tenants shall show."""
+
+    id: Annotated[
+        str,
+        Field(min_length=1, max_length=150),
+        Pattern(r"^[-!_.*()|a-zA-Z0-9]+$", "must be letters, digits and - ! _ . * ( ) |"),
+    ]
+    """The tenant, such as `team-a`; several with `|` between, where the server allows that."""
+    header: Annotated[
+        str, Field(min_length=1, max_length=63), Pattern(r"^[A-Za-z0-9][-A-Za-z0-9]*$", "must be the name of a header")
+    ] = "X-Scope-OrgID"
+    """The header that carries it. Default: `X-Scope-OrgID` (Mimir, Cortex, Loki); Thanos has `THANOS-TENANT`."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(has(self.header) && self.header.lowerAscii() in ['authorization', 'host', 'cookie'])",
+            "header: must not be Authorization, Host or Cookie; credentials stand in auth",
+            lambda tenant: tenant.header.lower() not in ("authorization", "host", "cookie"),
+        ),
+    )
+
+
 class AlertSourceSpec(Model):
     """A Prometheus-compatible server whose rules API says which alerts fire."""
 
@@ -29,7 +73,24 @@ class AlertSourceSpec(Model):
     matchers: Annotated[list[Matcher], Field(max_length=16)] = []
     """What an alert must carry to be about THIS cluster, such as `cluster="prod-1"`. Needed where one server holds the
     alerts of several clusters. Default: every alert counts."""
+    auth: Auth | None = None
+    """How Goldseam shows who it is. Default: not at all."""
+    ca_secret_ref: SecretKeyRef | None = None
+    """The certificate authority, as PEM, that the server's certificate must come from. Default: those of the system."""
+    tenant: Tenant | None = None
+    """Whose data is read, where the server has many tenants."""
     interval: Annotated[AnyDuration, Between("1s", "5m")] = timedelta(seconds=15)
     """How often the rules are read, from 1s to 5m. Default: 15s."""
     timeout: Annotated[AnyDuration, Between("1s", "1m")] = timedelta(seconds=10)
     """How long one read may take, from 1s to 1m. Default: 10s."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.url.startsWith('https://') || !(has(self.caSecretRef) || (has(self.auth) && has(self.auth.mtls)))",
+            "url: must begin with https:// where caSecretRef or auth.mtls is given",
+            lambda spec: (
+                spec.url.startswith("https://")
+                or not (spec.ca_secret_ref or (spec.auth is not None and spec.auth.mtls))
+            ),
+        ),
+    )

@@ -7,21 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from goldseam.api.alertsource import Url
-from goldseam.api.base import Duration, Matcher, Model, Name, Rule, ShortName, Text, unique
-from goldseam.api.constraints import Pattern
-
-
-class SecretKeyRef(Model):
-    """One key of a Secret in the operator's own namespace."""
-
-    name: Name
-    """The Secret's name."""
-    key: Annotated[
-        str,
-        Field(min_length=1, max_length=253),
-        Pattern(r"^[-._a-zA-Z0-9]+$", "must be a key of a Secret: letters, digits, -, _ and ."),
-    ]
-    """The key inside the Secret."""
+from goldseam.api.base import Duration, Matcher, Model, Rule, ShortName, Text, unique
+from goldseam.api.secrets import SecretKeyRef
 
 
 class Webhook(Model):
