@@ -159,10 +159,27 @@ async def test_what_is_no_rules_answer_is_not_an_empty_one(fake: FakePrometheus,
     assert await problem(url)
 
 
-@pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 500, 503])
+@pytest.mark.parametrize("status", [201, 204, 400, 500, 503])
 async def test_a_status_is_told_without_the_body(fake: FakePrometheus, url: str, status: int) -> None:
     fake.answer = says("" if status == 204 else "secret page", status)
     assert await problem(url) == f"HTTP {status}"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_server_that_refuses_us_is_told_with_where_to_look(fake: FakePrometheus, url: str, status: int) -> None:
+    fake.answer = says("secret page", status)
+    assert await problem(url) == f"HTTP {status}: the server refuses us; are spec.auth and spec.tenant right?"
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [("grafana/11", "it seems to be grafana/11"), ("", "it does not say what it is"), ("<b>x", "it seems to be bx")],
+)
+async def test_what_is_not_prometheus_is_told_with_what_it_seems_to_be(
+    fake: FakePrometheus, url: str, server: str, said: str
+) -> None:
+    fake.answer = says("secret page", 404, {"Server": server})
+    assert await problem(url) == f"HTTP 404: this is not the Prometheus API ({said}); is the path in spec.url right?"
 
 
 async def test_an_answer_that_is_too_large_is_not_read_to_its_end(fake: FakePrometheus, url: str) -> None:

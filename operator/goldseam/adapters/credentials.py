@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from goldseam.api.alertsource import AlertSourceSpec
-from goldseam.api.secrets import SecretKeyRef
+from goldseam.api.secret_refs import SecretKeyRef
 from goldseam.errors import GoldseamError, NotFound, Unavailable
 from goldseam.ports import Cluster, Json
 from goldseam.resources import SECRETS

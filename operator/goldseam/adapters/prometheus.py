@@ -100,21 +100,8 @@ class PrometheusServer:
             if answer.status in REFUSALS and self._credentials is not None:
                 self._credentials.refused()
             if answer.status != 200:
-                raise Unavailable(await self._unexpected(answer))
+                raise Unavailable(_unexpected(answer))
             return _parsed(await self._limited(answer))
-
-    async def _unexpected(self, answer: aiohttp.ClientResponse) -> str:
-        """What another status means to the admin who wrote the URL."""
-        said = f"HTTP {answer.status}"
-        if answer.status in REFUSALS:
-            return f"{said}: the server refuses us; see spec.auth" + (
-                " and spec.tenant" if answer.status == 401 else ""
-            )
-        if answer.status == 404:
-            server = answer.headers.get("Server", "")[:40]
-            kind = f"it answers as {server}" if server else "it has no rules API"
-            return f"{said}: this is not the Prometheus API ({kind}); is the path in spec.url right?"
-        return said
 
     async def _limited(self, answer: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
@@ -123,6 +110,17 @@ class PrometheusServer:
             if len(content) > self._largest:
                 raise Unavailable(f"the answer is larger than {self._largest} bytes")
         return bytes(content)
+
+
+def _unexpected(answer: aiohttp.ClientResponse) -> str:
+    """What a status other than 200 means to the admin who wrote the URL; the body is anyone's, and is not told."""
+    if answer.status in REFUSALS:
+        return f"HTTP {answer.status}: the server refuses us; are spec.auth and spec.tenant right?"
+    if answer.status == 404:
+        name = "".join(re.findall(r"[\w./ -]", answer.headers.get("Server", "")[:40], re.ASCII))
+        what = f"it seems to be {name}" if name else "it does not say what it is"
+        return f"HTTP 404: this is not the Prometheus API ({what}); is the path in spec.url right?"
+    return f"HTTP {answer.status}"
 
 
 def reason_of(error: BaseException) -> str:

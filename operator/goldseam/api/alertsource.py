@@ -9,7 +9,7 @@ from pydantic import Field
 
 from goldseam.api.base import AnyDuration, Matcher, Model, Rule
 from goldseam.api.constraints import Between, Pattern
-from goldseam.api.secrets import SecretKeyRef, SecretRef
+from goldseam.api.secret_refs import SecretKeyRef, SecretRef
 
 Url = Annotated[
     str,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from goldseam.api.alertsource import Url
 from goldseam.api.base import Duration, Matcher, Model, Rule, ShortName, Text, unique
-from goldseam.api.secrets import SecretKeyRef
+from goldseam.api.secret_refs import SecretKeyRef
 
 
 class Webhook(Model):
