@@ -291,6 +291,34 @@ async def test_after_a_restart_a_policy_that_was_judged_costs_no_request() -> No
     assert len(first.cluster.writes) == 2
 
 
+async def test_however_many_wait_to_be_judged_few_are_kept_whole_and_each_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("goldseam.services.judging.KEPT", 3)
+    court = Court({"Trouble"})
+    for number in range(12):
+        court.see(f"policy-{number}")
+    assert sum(body is not None for body in court.judging._waiting.values()) == 3
+    with at_work(court):
+        assert await court.settled() == 12
+    assert {condition_of(body, "RuleFound") for body in court.bodies()} == {"True"}
+
+
+async def test_a_policy_that_cannot_be_read_again_now_is_judged_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goldseam.services.judging.KEPT", 0)
+    monkeypatch.setattr("goldseam.services.judging.RETRY", 0.01)
+    court = Court({"Trouble"})
+    court.cluster.unreadable = {"remediationpolicies"}
+    court.see("a")
+    with at_work(court):
+        assert await court.settled() == 0
+        court.cluster.unreadable = set()
+        async with asyncio.timeout(5):
+            while not court.cluster.writes:
+                await asyncio.sleep(0.01)
+    assert condition_of(court.bodies()[0], "RuleFound") == "True"
+
+
 async def test_a_rule_that_appears_is_said_on_the_policies_that_wait_for_it() -> None:
     rules: set[str] = set()
     court = Court(rules)

@@ -25,6 +25,8 @@ log = structlog.get_logger("goldseam.judging")
 RETRY = 10.0
 RECHECK = 60.0
 AT_ONCE = 4
+KEPT = 200
+"""Bodies of policies that wait to be judged; any other is read again when its turn comes. A body takes 10 kB."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Judging:
         """`has_rule` says whether a source has the rule of that name; None where that is not known."""
         self._statuses, self._catalogue, self._has_rule = statuses, catalogue, has_rule
         self._waiting: dict[PolicyKey, Json | None] = {}
-        self._filled, self._slots = asyncio.Event(), asyncio.Semaphore(AT_ONCE)
+        self._filled = asyncio.Event()
         self._said: dict[PolicyKey, Said] = {}
         self._lacking: dict[Hashable, dict[PolicyKey, None]] = defaultdict(dict)
         self._group: dict[PolicyKey, Hashable] = {}
@@ -101,30 +103,35 @@ class Judging:
                 self._put(key, None)
 
     def _put(self, key: PolicyKey, body: Json | None) -> None:
-        self._waiting[key] = body
+        self._waiting[key] = body if len(self._waiting) < KEPT else None
         self._filled.set()
 
     async def run(self) -> None:
         """Judge what waits, for ever."""
         LINE.set(Line.TELLING)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             await self._filled.wait()
-            self._filled.clear()
-            waiting, self._waiting = self._waiting, {}
-            await asyncio.gather(*(self._judge(key, body) for key, body in waiting.items()))
+            if not self._waiting:
+                self._filled.clear()
+                continue
+            key = next(iter(self._waiting))
+            await self._judge(key, self._waiting.pop(key))
 
     async def _judge(self, key: PolicyKey, body: Json | None) -> None:
-        async with self._slots:
-            body = body or await self._statuses.refreshed(key.kind, key.namespace, key.name)
-            if body is None:
-                return
-            try:
+        try:
+            body = body or await self._statuses.read(key.kind, key.namespace, key.name)
+            if body is not None:
                 await self._statuses.policy(key.kind, body)
-            except GoldseamError as error:
-                log.warning("not_judged", policy=str(key), problem=str(error))
-                asyncio.get_running_loop().call_later(RETRY, self._put, key, None)
-            except Exception:
-                log.exception("not_judged", policy=str(key))
+        except GoldseamError as error:
+            log.warning("not_judged", policy=str(key), problem=str(error))
+            asyncio.get_running_loop().call_later(RETRY, self._put, key, None)
+        except Exception:
+            log.exception("not_judged", policy=str(key))
 
     async def keep_checking(self) -> None:
         """Ask for missing rights again, for ever."""

@@ -148,8 +148,19 @@ class Statuses:
     async def refreshed(self, kind: str, namespace: str, name: str) -> Json | None:
         """The object as it is now; None when it is gone or cannot be read."""
         try:
-            return await self._cluster.get(OURS[kind], namespace, name)
+            return await self.read(kind, namespace, name)
         except GoldseamError:
+            return None
+
+    async def read(self, kind: str, namespace: str, name: str) -> Json | None:
+        """The object as it is now; None when it is gone.
+
+        Raises:
+            GoldseamError: it cannot be read.
+        """
+        try:
+            return await self._cluster.get(OURS[kind], namespace, name)
+        except NotFound:
             return None
 
 
