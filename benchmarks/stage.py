@@ -31,8 +31,8 @@ def installed(nodes: int = 3) -> Iterator[tuple[Plane, Path]]:
 
 @contextmanager
 def operator(plane: Plane, home: Path) -> Iterator[OperatorProcess]:
-    """The operator with its ServiceAccount's rights."""
-    with running(service_account(plane, home), home / "operator.log") as process:
+    """The operator with its ServiceAccount's rights, and without recordings, as it is set by default."""
+    with running(service_account(plane, home), home / "operator.log", recorded=False) as process:
         yield process
 
 

@@ -21,6 +21,7 @@ from goldseam.engine.views import IncidentView
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.judging import Judging
+from goldseam.services.look import WAITING_AT_ONCE
 from goldseam.services.permissions import Permissions
 from goldseam.services.statuses import Statuses
 from goldseam.services.waking import BUSY, LATEST, SOONEST, Pace, Waker
@@ -399,3 +400,46 @@ async def test_the_parsed_policy_of_an_incident_is_parsed_once_a_reading() -> No
     _, incident = await held()
     assert isinstance(incident.pinned, RemediationPolicySpec)
     assert incident.pinned is incident.pinned
+
+
+async def test_of_many_that_wait_a_few_look_at_the_same_time_and_each_has_its_look() -> None:
+    h, incident = await held()
+    views = [replace(incident, uid=f"b{number}", name=f"b{number}") for number in range(50)]
+    for waiting_one in views:
+        h.book.put(waiting_one)
+    now, most, looked = 0, 0, set()
+
+    async def read(known: IncidentView) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+        looked.add(known.uid)
+
+    h.looker._read = read  # type: ignore[method-assign,assignment]
+    await asyncio.gather(*(h.looker.look(one.uid) for one in views))
+    assert len(looked) == 50
+    assert most == WAITING_AT_ONCE
+
+
+async def test_one_at_which_something_is_under_way_waits_for_none_of_those_that_wait() -> None:
+    h, incident = await fixing()
+    looked = []
+
+    async def read(known: IncidentView) -> None:
+        looked.append(known.uid)
+        if known.uid != incident.uid:
+            await asyncio.Event().wait()
+
+    h.looker._read = read  # type: ignore[method-assign,assignment]
+    others = [waiting(f"b{number}", incident, "Freeze") for number in range(50)]
+    for other in others:
+        h.book.put(other)
+    tasks = [asyncio.create_task(h.looker.look(other.uid)) for other in others]
+    await asyncio.sleep(0)
+    await h.looker.look(incident.uid)
+    assert looked[-1] == incident.uid
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

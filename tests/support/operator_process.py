@@ -30,11 +30,13 @@ class OperatorProcess:
         log: Path,
         *,
         waits: bool = False,
+        recorded: bool = True,
         env: Mapping[str, str] | None = None,
         stdout: int | None = None,
         **settings: str,
     ) -> None:
-        """With `waits` it loads its code, and nothing else until `begin` is called. `env` is added to ours; `stdout` is
+        """With `waits` it loads its code, and nothing else until `begin` is called. `recorded`: whether it records its
+        decisions. `env` is added to ours; `stdout` is
         a file descriptor for what would go to `log`."""
         self.log, self.port, self._kubeconfig = log, _free_port(), kubeconfig
         ours = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
@@ -43,8 +45,8 @@ class OperatorProcess:
             "GOLDSEAM_NAMESPACE": NAMESPACE,
             "GOLDSEAM_LISTEN_HOST": "127.0.0.1",
             "GOLDSEAM_LISTEN_PORT": str(self.port),
-            "GOLDSEAM_RECORD_DIR": str(log.parent / "recordings"),
         }
+        ours |= {"GOLDSEAM_RECORD_DIR": str(log.parent / "recordings")} if recorded else {}
         ours |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
         ours |= env or {}
         command = [python(), "-c", WAITING] if waits else [python(), "-m", "goldseam", "run"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -39,6 +40,9 @@ log = structlog.get_logger("goldseam.look")
 AFTER_ERROR = timedelta(seconds=5)
 UNSURE = timedelta(seconds=3)
 OVER = timedelta(days=1)
+WAITING_AT_ONCE = 10
+"""Looks at incidents that wait, at the same time. When a thousand are woken at once, a write would else be so long in
+line behind all that they read that its time is over, again and again."""
 
 
 @dataclass
@@ -69,6 +73,7 @@ class Looker:
 
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
+        self._waiting = asyncio.Semaphore(WAITING_AT_ONCE)
         self._pace = Pace(self.clock, lambda: len(self.book.all()))
 
     async def look(self, uid: str) -> timedelta | None:
@@ -80,21 +85,27 @@ class Looker:
         known = self.book.get(uid)
         if known is None:
             return None
+        async with AsyncExitStack() as turn:
+            if not under_way(known):
+                await turn.enter_async_context(self._waiting)
+            return await self._looked(known, turn)
+
+    async def _looked(self, known: IncidentView, turn: AsyncExitStack) -> timedelta | None:
         try:
             incident = await self._read(known)
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
-            self.book.drop(uid)
-            self._pace.forget(uid)
+            self.book.drop(known.uid)
+            self._pace.forget(known.uid)
             return None
         if incident is None or incident.over:
-            self._pace.forget(uid)
+            self._pace.forget(known.uid)
             return None
         try:
-            again = await self._look(incident)
+            again = await self._look(incident, turn)
         except Conflict:
             return timedelta(seconds=0.2)
-        return self._pace.again(self.book.get(uid) or incident, again)
+        return self._pace.again(self.book.get(known.uid) or incident, again)
 
     async def _read(self, known: IncidentView) -> IncidentView | None:
         found = view(await self.cluster.get(INCIDENTS, known.namespace, known.name))
@@ -104,7 +115,7 @@ class Looker:
         self.book.put(found)
         return found
 
-    async def _look(self, incident: IncidentView) -> timedelta:
+    async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
         now = self.clock.now()
         if incident.status is None:
             return await self._begin(incident, now)
@@ -120,6 +131,7 @@ class Looker:
             situation = await self._permitted(situation, remembered=True)
             decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
+            await turn.aclose()  # what is done may take long: let others look meanwhile
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             async with self._deciding:
                 committed = await self._commit(incident, status)
