@@ -30,6 +30,7 @@ from goldseam.adapters.kubeconfig import token_file
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
 from goldseam.adapters.recorder import recorder
+from goldseam.adapters.replicas import AlertServers, AnyMetrics
 from goldseam.adapters.webhook import WebhookNotifier
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.cli import command
@@ -50,8 +51,10 @@ SILENT = 30.0
 def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Outside:
     def source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
         timeout, credentials = spec.timeout.total_seconds(), Credentials(spec, cluster, settings.namespace)
-        server = PrometheusServer(spec.url, credentials, timeout=timeout)
-        return server, PromqlMetrics(spec.url, credentials, timeout=timeout)
+        urls = [spec.url, *spec.replicas]
+        servers = [(url, PrometheusServer(url, credentials, timeout=timeout)) for url in urls]
+        promql = [PromqlMetrics(url, credentials, timeout=timeout) for url in urls]
+        return (servers[0][1], promql[0]) if not spec.replicas else (AlertServers(servers), AnyMetrics(promql))
 
     record = recorder(settings.record_dir)
     return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, record)

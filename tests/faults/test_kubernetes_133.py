@@ -15,7 +15,7 @@ from tests.cluster.test_older_crds import (
 from tests.cluster.test_slice import (
     test_a_node_is_drained_under_its_budget_and_comes_back,
     test_an_hpa_is_helped_by_its_floor_and_a_restart_follows,
-    test_scale_heals_and_is_undone,
+    test_scale_heals_by_a_query_and_is_undone,
 )
 from tests.support.plane import Plane, control_plane
 
@@ -24,7 +24,7 @@ __all__ += [
     "test_a_node_is_drained_under_its_budget_and_comes_back",
     "test_an_hpa_is_helped_by_its_floor_and_a_restart_follows",
     "test_an_intent_that_the_crd_cannot_hold_is_not_acted_on_until_the_crds_are_upgraded",
-    "test_scale_heals_and_is_undone",
+    "test_scale_heals_by_a_query_and_is_undone",
 ]
 
 

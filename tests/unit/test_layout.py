@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -75,3 +76,8 @@ def test_every_dependency_has_a_reason() -> None:
     reasons = (ROOT / "docs" / "decisions" / "0003-dependencies.md").read_text().lower()
     missing = {name for name in names if name not in reasons and not name.startswith("types-")}
     assert not missing
+
+
+def test_the_slow_proofs_can_be_imported_though_nothing_here_runs_them() -> None:
+    for path in sorted((ROOT / "tests" / "faults").glob("test_*.py")):
+        importlib.import_module(f"tests.faults.{path.stem}")

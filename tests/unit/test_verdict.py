@@ -280,3 +280,63 @@ def test_cleared_needs_an_unbroken_run_of_good_answers(events: list[str]) -> Non
         run = run + 1 if event in ("good", "stuck") else 0
         if found.state == "Cleared":
             assert run >= 5, events
+
+
+class Pair:
+    """Two servers that evaluate the same rule, read together; each shows an alert, nothing, or is away."""
+
+    def __init__(self) -> None:
+        self.history, self.now = History(), 1_000.0
+
+    def read(self, *shown: ActiveAlert | str | None, times: int = 1) -> Reading:
+        for _ in range(times):
+            self.now += 10
+            answered = [(number, one) for number, one in enumerate(shown) if not isinstance(one, str)]
+            rules = tuple(rule(self.now, *([one] if one else []), replica=number) for number, one in answered)
+            missing = "; ".join(one for one in shown if isinstance(one, str))
+            self.history = observe(self.history, RulesAnswer(rules, missing=missing), self.now)
+        return verdict(self.history, "A", lambda alert: True, self.now, EPOCH, POLL)
+
+
+AWAY = "http://b: no answer within 10 s"
+
+
+def test_of_a_pair_one_that_shows_the_alert_is_enough() -> None:
+    pair = Pair()
+    pair.read(None, None, times=20)
+    for shown in ((FIRING, None), (None, FIRING)):
+        found = pair.read(*shown)
+        assert (found.state, found.fresh) == ("Firing", True)
+
+
+def test_of_a_pair_one_that_is_away_hides_nothing_that_the_other_shows() -> None:
+    pair = Pair()
+    pair.read(FIRING, FIRING, times=3)
+    found = pair.read(FIRING, AWAY)
+    assert (found.state, found.fresh) == ("Firing", True)
+
+
+def test_of_a_pair_one_that_is_away_lets_nothing_be_over() -> None:
+    pair = Pair()
+    pair.read(FIRING, FIRING, times=3)
+    found = pair.read(None, AWAY, times=30)
+    assert (found.state, found.fresh) == ("Unknown", False)
+    assert AWAY in found.message
+    assert pair.read(None, None).state == "Unknown", "it was not watched meanwhile"
+    assert pair.read(None, None, times=10).state == "Cleared"
+
+
+def test_a_pair_is_over_when_both_have_shown_nothing_for_long_enough() -> None:
+    pair = Pair()
+    pair.read(FIRING, FIRING, times=3)
+    assert pair.read(None, FIRING).state == "Firing", "one is later than the other"
+    assert pair.read(None, None, times=10).state == "Cleared"
+    assert pair.history.count == 1
+
+
+def test_of_a_pair_a_restarted_one_that_has_forgotten_everything_clears_nothing() -> None:
+    pair = Pair()
+    pair.read(FIRING, FIRING, times=20)
+    pair.history = replace(pair.history, rules={k: w for k, w in pair.history.rules.items() if w.rule.replica == 0})
+    assert pair.read(FIRING, None).state == "Firing"
+    assert pair.read(None, None).state == "Unknown"

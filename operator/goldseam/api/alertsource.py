@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from goldseam.api.base import AnyDuration, Matcher, Model, Rule
+from goldseam.api.base import AnyDuration, Matcher, Model, Rule, unique
 from goldseam.api.constraints import Between, Pattern
 from goldseam.api.secret_refs import SecretKeyRef, SecretRef
 
@@ -70,6 +70,9 @@ class AlertSourceSpec(Model):
 
     url: Url
     """Where the server's API begins, without `/api/v1`, such as `http://prometheus.monitoring:9090`."""
+    replicas: Annotated[list[Url], Field(max_length=7)] = []
+    """The other servers of an HA pair, which evaluate the same rules. An alert fires if any of them shows it; it is
+    over only when all have answered and none shows it. Default: there are no others."""
     matchers: Annotated[list[Matcher], Field(max_length=16)] = []
     """What an alert must carry to be about THIS cluster, such as `cluster="prod-1"`. Needed where one server holds the
     alerts of several clusters. Default: every alert counts."""
@@ -85,6 +88,11 @@ class AlertSourceSpec(Model):
     """How long one read may take, from 1s to 1m. Default: 10s."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.replicas) || self.replicas.all(url, url != self.url && self.replicas.exists_one(r, r == url))",
+            "replicas: must name each server once, and not the one in url",
+            lambda spec: unique([spec.url, *spec.replicas]),
+        ),
         Rule(
             "self.url.startsWith('https://') || !(has(self.caSecretRef) || (has(self.auth) && has(self.auth.mtls)))",
             "url: must begin with https:// where caSecretRef or auth.mtls is given",

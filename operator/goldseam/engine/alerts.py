@@ -34,11 +34,13 @@ class AlertRule:
     labels: Mapping[str, str]
     alerts: tuple[ActiveAlert, ...]
     state: str = ""
+    replica: int = 0
+    """Which server of an HA pair shows it; each evaluates the rule by itself."""
 
     @property
     def key(self) -> str:
-        """Which rule this is among those of the server."""
-        return f"{self.group}\n{self.name}\n{self.query}"
+        """Which rule this is among those of the source."""
+        return f"{self.replica}\n{self.group}\n{self.name}\n{self.query}"
 
     @cached_property
     def _by_namespace(self) -> Mapping[str, tuple[ActiveAlert, ...]]:
@@ -61,6 +63,9 @@ class RulesAnswer:
 
     rules: tuple[AlertRule, ...]
     warnings: tuple[str, ...] = ()
+    missing: str = ""
+    """Which servers of an HA pair did not answer, and why: what the others show counts, what they do not show proves
+    nothing."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,13 @@ class History:
     """When the last good answer came; None before the first one."""
     problem: str = "it has not been read yet"
     """Why the last read told nothing; empty when it did."""
+    missing: str = ""
+    """Which servers of an HA pair did not answer, and why."""
+
+    @property
+    def count(self) -> int:
+        """How many rules there are; those of an HA pair count once."""
+        return len({key.partition("\n")[2] for key in self.rules})
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def observe(history: History, answer: RulesAnswer, now: float) -> History:
     for rule in answer.rules:
         names.setdefault(rule.name, []).append(rule.key)
     problem = f"the answer is partial: {warned}" if warned else ""
-    return History(rules, {name: tuple(keys) for name, keys in names.items()}, now, problem)
+    return History(rules, {name: tuple(keys) for name, keys in names.items()}, now, problem, answer.missing)
 
 
 def failed(history: History, problem: str) -> History:
@@ -131,7 +138,7 @@ def verdict(
         showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts_in(namespace))]
         if showing:
             return _present(state, showing, now, today, dead or history.problem, look_back)
-    return _absent(watches, now, today, dead or history.problem, look_back)
+    return _absent(watches, now, today, dead or history.problem or history.missing, look_back)
 
 
 def _present(

@@ -140,7 +140,7 @@ class Registrar:
     async def answered(self, source: Source) -> None:
         """A source was read: its status and that of its policies change only when what it has changes."""
         rules = frozenset(source.history.by_name)
-        news = (source.history.problem, len(source.history.rules))
+        news = (source.history.problem or source.history.missing, source.history.count)
         if self._told.get(source.name) != news:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)

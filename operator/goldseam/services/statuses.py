@@ -104,12 +104,12 @@ class Statuses:
     async def source(self, obj: Json, source: Source) -> None:
         """Ready and SourceReachable of an AlertSource, with its version and rules."""
         now, generation = self._clock.now(), _generation(obj)
-        problem = source.history.problem
+        problem = source.history.problem or source.history.missing
         reached = condition(
             c.SOURCE_REACHABLE, not problem, c.UNREACHABLE if problem else c.READ, problem or "read", generation, now
         )
         ready = condition(c.READY, True, c.ACCEPTED, "the spec is valid", generation, now)
-        fields: Json = {"rules": len(source.history.rules)}
+        fields: Json = {"rules": source.history.count}
         if source.version:
             fields["version"] = source.version[:64]
         await self._write("AlertSource", obj, [ready, reached], fields)
