@@ -45,14 +45,14 @@ async def test_both_are_read_and_each_rule_is_that_of_its_server() -> None:
     answer = await pair(Server("A", "B"), Server("A", warnings=("slow",))).rules()
     assert [(rule.replica, rule.name) for rule in answer.rules] == [(0, "A"), (0, "B"), (1, "A")]
     assert len({rule.key for rule in answer.rules}) == 3
-    assert (answer.warnings, answer.missing) == (("http://b: slow",), "")
+    assert (answer.warnings, answer.missing, answer.servers) == (("http://b: slow",), "", 2)
 
 
 async def test_one_that_does_not_answer_is_named_and_the_other_counts() -> None:
     servers = pair(Server(broken=Unavailable("HTTP 503")), Server("A"))
     answer = await servers.rules()
     assert [(rule.replica, rule.name) for rule in answer.rules] == [(1, "A")]
-    assert answer.missing == "http://a: HTTP 503"
+    assert (answer.missing, answer.servers) == ("http://a: HTTP 503", 1)
     assert await servers.version() == "3.15.1"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
-from goldseam.engine.verdict import History, Reading, failed, longest_range, observe, verdict
+from goldseam.engine.verdict import History, Reading, believed, failed, heartbeat, longest_range, observe, verdict
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 POLL = timedelta(seconds=5)
@@ -294,7 +294,8 @@ class Pair:
             answered = [(number, one) for number, one in enumerate(shown) if not isinstance(one, str)]
             rules = tuple(rule(self.now, *([one] if one else []), replica=number) for number, one in answered)
             missing = "; ".join(one for one in shown if isinstance(one, str))
-            self.history = observe(self.history, RulesAnswer(rules, missing=missing), self.now)
+            answer = RulesAnswer(rules, missing=missing, servers=len(answered))
+            self.history = observe(self.history, answer, self.now)
         return verdict(self.history, "A", lambda alert: True, self.now, EPOCH, POLL)
 
 
@@ -340,3 +341,70 @@ def test_of_a_pair_a_restarted_one_that_has_forgotten_everything_clears_nothing(
     pair.history = replace(pair.history, rules={k: w for k, w in pair.history.rules.items() if w.rule.replica == 0})
     assert pair.read(FIRING, None).state == "Firing"
     assert pair.read(None, None).state == "Unknown"
+
+
+def test_of_a_pair_one_that_lacks_the_rule_lets_nothing_be_over() -> None:
+    pair = Pair()
+    pair.read(FIRING, FIRING, times=3)
+    for _ in range(30):
+        pair.now += 10
+        pair.history = observe(pair.history, RulesAnswer((rule(pair.now, replica=0),), servers=2), pair.now)
+    found = verdict(pair.history, "A", lambda alert: True, pair.now, EPOCH, POLL)
+    assert (found.state, "only 1 of 2 servers have the rule A" in found.message) == ("Unknown", True)
+
+
+BEAT = ActiveAlert({"alertname": "Watchdog"}, {}, "firing", EPOCH)
+
+
+def beating(watch: Watch, alert: ActiveAlert | None, *beats: AlertRule, times: int = 20) -> Reading:
+    """The verdict of a source with a heartbeat, after some reads of the alert's rule and the heartbeat's."""
+    found = watch.reading()
+    for _ in range(times):
+        shown = rule(watch.now + 10, *([alert] if alert else []))
+        moving = (replace(one, last_evaluation=EPOCH + timedelta(seconds=watch.now + 10)) for one in beats)
+        found = watch.read(shown, *moving, after=10)
+    return believed(found, heartbeat(watch.history, "Watchdog", watch.now))
+
+
+WATCHDOG = rule(0, BEAT, name="Watchdog", query="vector(1)")
+SILENT = rule(0, name="Watchdog", query="vector(1)")
+FAILING = rule(0, BEAT, name="Watchdog", query="vector(1)", health="err")
+
+
+def test_while_the_heartbeat_fires_the_source_is_believed() -> None:
+    assert beating(Watch(), FIRING, WATCHDOG).fresh
+    assert beating(Watch(), None, WATCHDOG).state == "Cleared"
+
+
+@pytest.mark.parametrize("beats", [(), (SILENT,), (FAILING,)])
+def test_without_its_heartbeat_nothing_that_a_source_says_is_believed(beats: tuple[AlertRule, ...]) -> None:
+    firing, absent = beating(Watch(), FIRING, *beats), beating(Watch(), None, *beats)
+    assert (firing.state, firing.fresh, absent.state, absent.fresh) == ("Firing", False, "Unknown", False)
+    for found in (firing, absent):
+        assert "the heartbeat Watchdog does not fire freshly" in found.message
+    pending = replace(FIRING, state="pending")
+    assert beating(Watch(), pending, *beats).state == "Unknown"
+
+
+def test_a_heartbeat_that_stands_still_is_none() -> None:
+    watch = Watch()
+    beating(watch, FIRING, WATCHDOG)
+    still = replace(WATCHDOG, last_evaluation=EPOCH + timedelta(seconds=watch.now))
+    for _ in range(5):
+        found = watch.read(rule(watch.now + 10, FIRING), still, after=10)
+    assert not believed(found, heartbeat(watch.history, "Watchdog", watch.now)).fresh
+
+
+def test_of_a_pair_one_heartbeat_is_enough_to_act_but_not_to_be_over() -> None:
+    def of_pair(alert: ActiveAlert | None) -> Reading:
+        history, now = History(), 1_000.0
+        for _ in range(20):
+            now += 10
+            shown = [rule(now, *([alert] if alert else []), replica=number) for number in (0, 1)]
+            beat = rule(now, BEAT, name="Watchdog", replica=0)
+            history = observe(history, RulesAnswer((*shown, beat), servers=2), now)
+        found = verdict(history, "A", lambda alert: True, now, EPOCH, POLL)
+        return believed(found, heartbeat(history, "Watchdog", now))
+
+    assert of_pair(FIRING).fresh
+    assert of_pair(None).state == "Unknown"

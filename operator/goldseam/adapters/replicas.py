@@ -36,7 +36,7 @@ class AlertServers:
                 raise answer
         if len(away) == len(self._servers):
             raise Unavailable("; ".join(away))
-        return RulesAnswer(tuple(rules), tuple(warnings), "; ".join(away))
+        return RulesAnswer(tuple(rules), tuple(warnings), "; ".join(away), len(answers) - len(away))
 
     async def version(self) -> str:
         """That of the first that says."""

@@ -65,6 +65,13 @@ class Tenant(Model):
     )
 
 
+class Heartbeat(Model):
+    """An alert that fires for as long as all is well, such as `Watchdog` of kube-prometheus."""
+
+    alert: Annotated[str, Field(min_length=1, max_length=256)]
+    """Its name."""
+
+
 class AlertSourceSpec(Model):
     """A Prometheus-compatible server whose rules API says which alerts fire."""
 
@@ -82,6 +89,9 @@ class AlertSourceSpec(Model):
     """The certificate authority, as PEM, that the server's certificate must come from. Default: those of the system."""
     tenant: Tenant | None = None
     """Whose data is read, where the server has many tenants."""
+    heartbeat: Heartbeat | None = None
+    """While this alert does not fire freshly, nothing that the source says is believed: no alert is over, and none is
+    acted on. Default: no heartbeat is asked for."""
     interval: Annotated[AnyDuration, Between("1s", "5m")] = timedelta(seconds=15)
     """How often the rules are read, from 1s to 5m. Default: 15s."""
     timeout: Annotated[AnyDuration, Between("1s", "1m")] = timedelta(seconds=10)

@@ -66,6 +66,8 @@ class RulesAnswer:
     missing: str = ""
     """Which servers of an HA pair did not answer, and why: what the others show counts, what they do not show proves
     nothing."""
+    servers: int = 1
+    """How many servers answered."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class History:
     """Why the last read told nothing; empty when it did."""
     missing: str = ""
     """Which servers of an HA pair did not answer, and why."""
+    servers: int = 1
+    """How many answered."""
 
     @property
     def count(self) -> int:
@@ -73,7 +75,9 @@ def observe(history: History, answer: RulesAnswer, now: float) -> History:
     for rule in answer.rules:
         names.setdefault(rule.name, []).append(rule.key)
     problem = f"the answer is partial: {warned}" if warned else ""
-    return History(rules, {name: tuple(keys) for name, keys in names.items()}, now, problem, answer.missing)
+    return History(
+        rules, {name: tuple(keys) for name, keys in names.items()}, now, problem, answer.missing, answer.servers
+    )
 
 
 def failed(history: History, problem: str) -> History:
@@ -138,7 +142,33 @@ def verdict(
         showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts_in(namespace))]
         if showing:
             return _present(state, showing, now, today, dead or history.problem, look_back)
-    return _absent(watches, now, today, dead or history.problem or history.missing, look_back)
+    doubt = dead or history.problem or history.missing or _unlike(watches, history.servers)
+    return _absent(watches, now, today, doubt, look_back)
+
+
+def heartbeat(history: History, alert: str, now: float) -> tuple[bool, str]:
+    """Whether any server of the source shows its heartbeat, and what is wrong where not all of them do.
+
+    An alert that always fires is the one proof that rules are evaluated, and that an answer shows what fires.
+    """
+    watches = [history.rules[key] for key in history.by_name.get(alert, ())]
+    beating = {w.rule.replica for w in watches if _is_fresh(w, now) and any(a.state == "firing" for a in w.rule.alerts)}
+    lost = len(beating) < history.servers
+    return bool(beating), f"the heartbeat {alert} does not fire freshly" if lost else ""
+
+
+def believed(reading: Reading, beats: tuple[bool, str]) -> Reading:
+    """The verdict as far as the source's heartbeat lets it be believed."""
+    any_beats, problem = beats
+    if not problem or (any_beats and reading.state == "Firing"):
+        return reading
+    if reading.state == "Firing":
+        return replace(reading, fresh=False, message=f"the alert was firing when last seen, but {problem}")
+    return replace(reading, state="Unknown", fresh=False, message=f"no alert is shown, but {problem}")
+
+
+def _is_fresh(watch: RuleWatch, now: float) -> bool:
+    return bool(watch.advances) and _in_time(watch, now) and watch.rule.health == "ok"
 
 
 def _present(
@@ -146,7 +176,7 @@ def _present(
 ) -> Reading:
     if state == "pending":
         return Reading("Pending", False, "the alert is pending", look_back=look_back)
-    fresh = [w for w in watches if w.advances and _in_time(w, now) and w.rule.health == "ok"]
+    fresh = [w for w in watches if _is_fresh(w, now)]
     if fresh and not problem:
         after = _moment(max(w.evaluated_after for w in fresh), now, today)
         return Reading("Firing", True, "the alert is firing", after, look_back)
@@ -160,6 +190,12 @@ def _absent(watches: list[RuleWatch], now: float, today: datetime, problem: str,
         return Reading("Unknown", False, f"no alert is shown, but {problem or doubts[0]}", look_back=look_back)
     after = _moment(min(w.evaluated_after for w in watches), now, today)
     return Reading("Cleared", True, "the rule is healthy and the alert is gone", after, look_back)
+
+
+def _unlike(watches: list[RuleWatch], servers: int) -> str:
+    """Why the servers of a pair are no two opinions on this rule."""
+    has = len({watch.rule.replica for watch in watches})
+    return f"only {has} of {servers} servers have the rule {watches[0].rule.name}" if has < servers else ""
 
 
 def _doubt(watch: RuleWatch, now: float) -> str:

@@ -62,7 +62,7 @@ class Registrar:
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._judging = judging
         self._generations: dict[tuple[str, str, str], int] = {}
-        self._told: dict[str, tuple[str, int]] = {}
+        self._told: dict[str, tuple[str, int, str]] = {}
         self._rules: dict[str, frozenset[str]] = {}
 
     async def run(self) -> None:
@@ -140,7 +140,7 @@ class Registrar:
     async def answered(self, source: Source) -> None:
         """A source was read: its status and that of its policies change only when what it has changes."""
         rules = frozenset(source.history.by_name)
-        news = (source.history.problem or source.history.missing, source.history.count)
+        news = (source.history.problem or source.history.missing, source.history.count, source.heartbeat[1])
         if self._told.get(source.name) != news:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)

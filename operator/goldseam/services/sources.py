@@ -90,7 +90,14 @@ class Source:
     def reading(self, alert: str, ours: Callable[[ActiveAlert], bool], namespace: str | None = None) -> verdict.Reading:
         """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""
         now, today = self._clock.monotonic(), self._clock.now()
-        return verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace)
+        found = verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace)
+        return verdict.believed(found, self.heartbeat)
+
+    @property
+    def heartbeat(self) -> tuple[bool, str]:
+        """Whether the source's heartbeat is seen, where it has one, and what is wrong with it."""
+        wanted = self.spec.heartbeat
+        return verdict.heartbeat(self.history, wanted.alert, self._clock.monotonic()) if wanted else (True, "")
 
 
 class Sources:

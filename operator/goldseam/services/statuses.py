@@ -112,7 +112,7 @@ class Statuses:
         fields: Json = {"rules": source.history.count}
         if source.version:
             fields["version"] = source.version[:64]
-        await self._write("AlertSource", obj, [ready, reached], fields)
+        await self._write("AlertSource", obj, [ready, reached, *_heartbeat(source, generation, now)], fields)
 
     async def simple(self, kind: str, obj: Json, problem: str, fields: Json | None = None) -> None:
         """Ready or Stalled of a kind that is only read."""
@@ -162,6 +162,15 @@ class Statuses:
             return await self._cluster.get(OURS[kind], namespace, name)
         except NotFound:
             return None
+
+
+def _heartbeat(source: Source, generation: int, now: datetime) -> list[Condition]:
+    """Whether the heartbeat is seen, once the source was read."""
+    if source.spec.heartbeat is None or source.history.read_at is None:
+        return []
+    _, problem = source.heartbeat
+    reason, message = (c.LOST, problem) if problem else (c.BEATS, "the heartbeat fires freshly")
+    return [condition(c.HEARTBEAT, not problem, reason, message, generation, now)]
 
 
 def _generation(obj: Json) -> int:
