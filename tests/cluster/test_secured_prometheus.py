@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-import shutil
-import socket
 import ssl
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +17,7 @@ import trustme
 from tests.support.objects_on_cluster import deployment, policy, running, status
 from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
+from tests.support.prometheus import another_prometheus
 
 PASSWORD = "test"
 BCRYPT = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay"  # gitleaks:allow - "test" (prometheus docs)
@@ -46,9 +43,6 @@ class Secured:
 @pytest.fixture
 def secured(installed: Plane, namespace: str, tmp_path: Path) -> Iterator[Secured]:
     """A Prometheus of its own, with one rule that always fires for this test's Deployment."""
-    program = shutil.which("prometheus", path=installed.env["PATH"])
-    if program is None:
-        pytest.skip("there is no Prometheus on the PATH of this cluster")
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -58,31 +52,13 @@ def secured(installed: Plane, namespace: str, tmp_path: Path) -> Iterator[Secure
         "client_ca_file": str(tmp_path / "ca.pem"),
         "client_auth_type": "VerifyClientCertIfGiven",
     }
-    (tmp_path / "web.yml").write_text(json.dumps({"tls_server_config": tls, "basic_auth_users": {"jane": BCRYPT}}))
+    web = {"tls_server_config": tls, "basic_auth_users": {"jane": BCRYPT}}
     rule = {"alert": "Secured", "expr": "vector(1)", "labels": {"namespace": namespace, "deployment": "worker"}}
-    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": [rule]}]}))
-    (tmp_path / "prometheus.yml").write_text(json.dumps({"rule_files": [str(tmp_path / "rules.yml")]}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        program,
-        f"--config.file={tmp_path / 'prometheus.yml'}",
-        f"--web.config.file={tmp_path / 'web.yml'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        "--log.level=warn",
-    ]
-    with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
+    with another_prometheus(installed, tmp_path / "prometheus", rule, web=web) as (port, _):
         url = f"https://127.0.0.1:{port}"
         eventually(lambda: refuses(url, tmp_path / "ca.pem"), "Prometheus to ask who we are")
         yield Secured(url, authority)
-    finally:
-        process.terminate()
-        process.wait(20)
-        installed.must("-n", NAMESPACE, "delete", "secret", SECRET, "--ignore-not-found")
+    installed.must("-n", NAMESPACE, "delete", "secret", SECRET, "--ignore-not-found")
 
 
 def refuses(url: str, authority: Path) -> bool:

@@ -1,0 +1,66 @@
+"""A source of two real servers, and one with a heartbeat: what is believed, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, running, status
+from tests.support.operator_process import OperatorProcess
+from tests.support.plane import Plane, eventually
+from tests.support.prometheus import another_prometheus
+
+Trouble = Callable[..., None]
+SCALE = {"scale": {"replicas": 4}, "timeout": "60s"}
+
+
+def condition(plane: Plane, wanted: str) -> tuple[str, str]:
+    """Status and message of a condition of the source."""
+    found = plane.get("alertsource", "default").get("status", {}).get("conditions", [])
+    entry = next((entry for entry in found if entry["type"] == wanted), {})
+    return entry.get("status", ""), entry.get("message", "")
+
+
+def source(plane: Plane, **spec: Any) -> None:
+    made = {"url": plane.prometheus, "interval": "1s", **spec}
+    kind = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
+    plane.apply({**kind, "spec": made})
+
+
+def test_an_alert_that_one_of_a_pair_shows_is_healed_and_not_over_while_the_other_is_away(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, tmp_path: Path
+) -> None:
+    trouble(0, deployment="worker")  # the first server has the rule, and shows nothing
+    fires = {"alert": "Trouble", "expr": "vector(1)", "labels": {"namespace": namespace, "deployment": "worker"}}
+    with another_prometheus(installed, tmp_path / "second", fires) as (port, process):
+        source(installed, replicas=[f"http://127.0.0.1:{port}"])
+        installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE))
+        running(installed, namespace, "worker", 4)
+        process.kill()
+        eventually(lambda: condition(installed, "SourceReachable")[0] == "False", "the one that is away to be told")
+        assert f"http://127.0.0.1:{port}: cannot connect" in condition(installed, "SourceReachable")[1]
+        eventually(lambda: status(installed, namespace)["verdict"]["state"] == "Unknown", "the verdict to be Unknown")
+    assert status(installed, namespace)["phase"] == "Fixing"
+    source(installed, replicas=[])
+    eventually(
+        lambda: status(installed, namespace)["phase"] == "Resolved", "the other to be enough when it is alone", 90
+    )
+    assert outcomes(status(installed, namespace)) == [("scale", "Passed")]
+    assert effects(installed, namespace)[0] == "patch deployments/scale"
+
+
+def test_nothing_is_done_before_the_heartbeat_is_seen(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    source(installed, heartbeat={"alert": f"Watchdog-{namespace}"})
+    installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE))
+    running(installed, namespace, "worker", 3)
+    trouble(1, deployment="worker")
+    eventually(lambda: condition(installed, "HeartbeatSeen")[0] == "False", "the missing heartbeat to be told")
+    eventually(lambda: condition(installed, "SourceReachable")[0] == "True", "the source to be read")
+    assert "does not fire freshly" in condition(installed, "HeartbeatSeen")[1]
+    assert status(installed, namespace) == {}, "an alert that cannot be believed opens nothing"
+    trouble(1, alert=f"Watchdog-{namespace}")
+    running(installed, namespace, "worker", 4)
+    assert condition(installed, "HeartbeatSeen")[0] == "True"
