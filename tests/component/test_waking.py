@@ -443,3 +443,21 @@ async def test_one_at_which_something_is_under_way_waits_for_none_of_those_that_
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_leaders_number_costs_one_write_and_a_read_only_where_the_incident_has_changed() -> None:
+    h, incident = await fixing()
+    reads: list[str] = []
+    getting = h.cluster.get
+
+    async def get(*args: Any) -> Any:
+        reads.append(args[0].plural)
+        return await getting(*args)
+
+    h.cluster.get = get  # type: ignore[method-assign]
+    h.looker.epoch = lambda: 7
+    await h.looker.stamp(incident)
+    assert (h.status.epoch, reads) == (7, [])
+    h.looker.epoch = lambda: 8
+    await h.looker.stamp(incident)  # as it was before it was stamped: its version is not that of now
+    assert (h.status.epoch, reads) == (8, ["incidents"])

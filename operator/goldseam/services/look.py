@@ -177,7 +177,11 @@ class Looker:
 
     async def stamp(self, incident: IncidentView) -> None:
         """Write the leader's number, so that the API server refuses what an earlier leader still sends."""
-        if incident.status is not None and incident.status.epoch != self.epoch():
+        if incident.status is None or incident.status.epoch == self.epoch():
+            return
+        try:
+            await self.write(incident, incident.status)
+        except Conflict:  # it has changed since it was read
             found = await self._read(incident)
             if found is not None and found.status is not None:
                 await self.write(found, found.status)

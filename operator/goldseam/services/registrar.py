@@ -70,6 +70,7 @@ class Registrar:
         while True:
             for seen in await self._inbox.take():
                 await self._guarded(seen)
+                await asyncio.sleep(0)  # at a start there are thousands, and the lease has to be renewed meanwhile
 
     async def _guarded(self, seen: Seen) -> None:
         try:
