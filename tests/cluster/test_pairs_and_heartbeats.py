@@ -12,7 +12,7 @@ from tests.support.plane import Plane, eventually
 from tests.support.prometheus import another_prometheus
 
 Trouble = Callable[..., None]
-SCALE = {"scale": {"replicas": 4}, "timeout": "60s"}
+SCALE = {"scale": {"replicas": 4}, "timeout": "180s"}
 
 
 def condition(plane: Plane, wanted: str) -> tuple[str, str]:
