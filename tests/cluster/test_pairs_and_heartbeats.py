@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,19 @@ def condition(plane: Plane, wanted: str) -> tuple[str, str]:
     found = plane.get("alertsource", "default").get("status", {}).get("conditions", [])
     entry = next((entry for entry in found if entry["type"] == wanted), {})
     return entry.get("status", ""), entry.get("message", "")
+
+
+def fires(plane: Plane, namespace: str) -> bool:
+    """Whether the first server shows an alert of this namespace."""
+    with urllib.request.urlopen(plane.prometheus + "/api/v1/alerts", timeout=5) as answer:
+        alerts = json.loads(answer.read())["data"]["alerts"]
+    return any(a["labels"].get("namespace") == namespace and a["state"] == "firing" for a in alerts)
+
+
+def last_read(operator: OperatorProcess) -> float:
+    """When a source was read last, in seconds of the epoch."""
+    found = re.search(r"^goldseam_source_last_read_timestamp_seconds\S* (\S+)$", operator.get("/metrics")[1], re.M)
+    return float(found[1]) if found else 0.0
 
 
 def source(plane: Plane, **spec: Any) -> None:
@@ -60,6 +77,9 @@ def test_nothing_is_done_before_the_heartbeat_is_seen(
     eventually(lambda: condition(installed, "HeartbeatSeen")[0] == "False", "the missing heartbeat to be told")
     eventually(lambda: condition(installed, "SourceReachable")[0] == "True", "the source to be read")
     assert "does not fire freshly" in condition(installed, "HeartbeatSeen")[1]
+    eventually(lambda: fires(installed, namespace), "the alert to fire")
+    fired = time.time()
+    eventually(lambda: last_read(operator) > fired + 3, "it to be read some times")
     assert status(installed, namespace) == {}, "an alert that cannot be believed opens nothing"
     trouble(1, alert=f"Watchdog-{namespace}")
     running(installed, namespace, "worker", 4)
