@@ -74,7 +74,7 @@ def test_the_reasons_of_refusals_are_those_of_the_table() -> None:
 def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
     from goldseam.api import conditions as c
 
-    types = {c.READY, c.STALLED, c.PERMITTED, c.SOURCE_REACHABLE, c.RULE_FOUND, c.TARGET_FOUND}
+    types = {c.READY, c.STALLED, c.PERMITTED, c.SOURCE_REACHABLE, c.HEARTBEAT, c.RULE_FOUND, c.TARGET_FOUND}
     used: set[str] = set()
     for path in (SOURCE / "services").glob("*.py"):
         used |= {getattr(c, name) for name in re.findall(r"\bc\.([A-Z_]+)\b", path.read_text())}

@@ -39,9 +39,19 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(c.READ, "The source was read.", "", c.SOURCE_REACHABLE),
     Entry(
         c.UNREACHABLE,
-        "The source does not answer, or what it answers cannot be trusted.",
-        "The message has the error. Until it is read again nothing is done on its alerts.",
+        "The source, or one server of a pair, does not answer, or what it answers cannot be trusted.",
+        "The message has the error. Until it is read again nothing is done on its alerts; where one of a pair is away,"
+        " only what the other shows is.",
         c.SOURCE_REACHABLE,
+    ),
+    Entry(c.BEATS, "The source's heartbeat fires freshly.", "", c.HEARTBEAT),
+    Entry(
+        c.LOST,
+        "The source's heartbeat does not fire freshly, on all servers of a pair: no alert is over, and where no server"
+        " shows it, none is acted on.",
+        "Load a rule of that name that always fires, such as Watchdog of kube-prometheus, or correct"
+        " `spec.heartbeat.alert`. If it was there, Prometheus does not evaluate its rules.",
+        c.HEARTBEAT,
     ),
     Entry(c.RULE_PRESENT, "The source has a rule of the alert's name.", "", c.RULE_FOUND),
     Entry(
