@@ -52,16 +52,21 @@ async def test_no_write_takes_effect_twice_and_every_debt_is_paid(after: bool) -
 
 async def killed_before_the_write() -> Harness:
     """The intent to scale is written down, and the operator dies before it is carried out."""
+    return await killed_before_the_write_of(0)
+
+
+async def killed_before_the_write_of(rung: int) -> Harness:
+    """The same of any rung."""
     for point in range(1, WRITES_MAX):
         h = Harness(policy(*LADDER), deployment(3), "deployments")
         await h.start()
         await h.open()
         h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + point, False
         try:
-            await h.settle(20)
+            await h.settle(75)
         except Killed:
             step = h.status.open_step()
-            if step is not None and step.phase == "Intended" and not effects(h):
+            if step is not None and step.phase == "Intended" and step.rung == rung and len(effects(h)) == rung:
                 h.cluster.kill_at = None
                 return h
     raise AssertionError("never killed between intent and write")
@@ -96,3 +101,22 @@ async def test_an_intent_whose_write_gets_no_answer_fails_when_its_time_is_over(
     await h.settle(75)
     assert [(s.action, s.outcome) for s in h.status.steps] == [("scale", "Failed"), ("restart", None)]
     assert [o.state for o in h.status.obligations] == ["Void"]
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["free", "paused"])
+@pytest.mark.parametrize("rung", [0, 1])
+async def test_an_intent_whose_alert_is_over_before_it_was_carried_out_ends_and_what_is_owed_is_paid(
+    rung: int, paused: bool
+) -> None:
+    h = await killed_before_the_write_of(rung)
+    assert h.live()["spec"]["replicas"] == (8 if rung else 3)
+    if paused:
+        h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    done = effects(h)
+    h.alert_state = "Cleared"
+    await h.start()
+    await h.settle(180)
+    assert h.status.steps[rung].outcome == "NotTaken"
+    assert (h.status.phase, h.status.owes) == ("Resolved", 0)
+    assert h.live()["spec"]["replicas"] == 3
+    assert effects(h)[len(done) :] == 2 * rung * ["deployments/shop/api/scale"], "nothing but the way back"

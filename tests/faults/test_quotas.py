@@ -19,7 +19,7 @@ def quota(namespace: str, **hard: str) -> dict[str, Any]:
 
 def in_force(plane: Plane, namespace: str) -> None:
     """Wait until its controller has counted: before that nothing is refused."""
-    eventually(lambda: plane.get("resourcequota", "little", namespace).get("status", {}).get("used"), "the quota")
+    eventually(lambda: plane.get("resourcequota", "little", namespace).get("status", {}).get("used"), "the quota", 150)
 
 
 def test_a_scale_for_which_there_is_no_room_fails_and_is_undone(

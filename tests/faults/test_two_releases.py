@@ -53,6 +53,12 @@ def changed_by_second(plane: Plane, namespace: str) -> list[str]:
     ]
 
 
+def refused(other: OperatorProcess) -> bool:
+    """By the admission policy of Incidents, or before it by the epoch rule, where its own number is the smaller one."""
+    said = other.log.read_text()
+    return "goldseam-incidents" in said or "status.epoch: Forbidden: never goes down" in said
+
+
 def test_the_other_release_is_refused_its_records_so_it_does_nothing(
     installed: Plane,
     namespace: str,

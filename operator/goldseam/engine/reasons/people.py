@@ -80,6 +80,7 @@ DECISIONS: tuple[Entry, ...] = (
     Entry("Undone", "Something owed was put back.", "", "wait"),
     Entry("NextAttempt", "A step did not help: it is tried again.", "", "wait"),
     Entry("NextRung", "A rung did not help or was passed over: the next one comes.", "", "wait"),
+    Entry("NotTaken", "The alert was over before a step that was written down was begun.", "", "wait"),
     Entry("Replanned", "The world has moved: a step is planned anew.", "", "wait"),
     Entry("Told", "A `notify` rung has told people.", "", "wait"),
     Entry("WouldEscalate", "Mode Observe: an `escalate` rung would tell people.", "", "wait"),
