@@ -23,7 +23,7 @@ COUNTED: Counter[str] = Counter()
 
 @pytest.fixture(scope="session")
 def counted() -> Counter[str]:
-    """What is counted over all tests: points, doubles, losses."""
+    """What is counted over all tests: points, doubles, losses, and points that were not reached."""
     return COUNTED
 
 
@@ -31,4 +31,4 @@ def counted() -> Counter[str]:
 def pytest_unconfigure() -> None:
     """Says what was counted, in JSON, after everything else."""
     if COUNTED["points"]:
-        print("\n" + json.dumps({name: COUNTED[name] for name in ("points", "doubles", "losses")}))  # noqa: T201
+        print("\n" + json.dumps({name: COUNTED[name] for name in ("points", "doubles", "losses", "unreached")}))  # noqa: T201
