@@ -423,6 +423,28 @@ async def test_of_many_that_wait_a_few_look_at_the_same_time_and_each_has_its_lo
     assert most == WAITING_AT_ONCE
 
 
+async def test_those_that_are_in_line_when_it_stops_are_not_looked_at_any_more() -> None:
+    h, incident = await held()
+    read: list[str] = []
+    going_on = asyncio.Event()
+
+    async def reading(known: IncidentView) -> None:
+        read.append(known.uid)
+        await going_on.wait()
+
+    h.looker._read = reading  # type: ignore[method-assign,assignment]
+    views = [replace(incident, uid=f"b{number}", name=f"b{number}") for number in range(50)]
+    for one in views:
+        h.book.put(one)
+    looks = [asyncio.create_task(h.looker.look(one.uid)) for one in views]
+    while len(read) < WAITING_AT_ONCE:
+        await asyncio.sleep(0)
+    h.looker.stopping = lambda: True
+    going_on.set()
+    await asyncio.gather(*looks)
+    assert len(read) == WAITING_AT_ONCE
+
+
 async def test_one_at_which_something_is_under_way_waits_for_none_of_those_that_wait() -> None:
     h, incident = await fixing()
     looked = []

@@ -88,6 +88,8 @@ class Looker:
         async with AsyncExitStack() as turn:
             if not under_way(known):
                 await turn.enter_async_context(self._waiting)
+                if self.stopping():
+                    return UNSURE
             return await self._looked(known, turn)
 
     async def _looked(self, known: IncidentView, turn: AsyncExitStack) -> timedelta | None:
