@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -149,22 +150,33 @@ class Theatre:
         meanwhile = tale.changes()[change] if change else lambda: None
         strike = self._mortal.dies_at(point, when, meanwhile) if point else None
         tale.begin()
+        state: dict[str, Any] | None = None
         try:
             ready = tale.stand if change else tale.healed
             eventually(ready, f"{tale.namespace} to be healed (log: {self._mortal.log})", PATIENCE)
             tale.relent()
-            eventually(tale.over, f"{tale.namespace} to be over (log: {self._mortal.log})", PATIENCE)
+            state = eventually(
+                lambda: tale.over() and told(tale.state()),
+                f"{tale.namespace} to be over (log: {self._mortal.log})",
+                PATIENCE,
+            )
         except AssertionError as error:
             problems.append(str(error))
         met = strike is None or strike.done.is_set()
         problems += self._mortal.troubles() + tale.owed()
-        run = Run(points(self._proxy.requests[begin:]), tale.effects(), tale.state(), problems, met)
+        run = Run(points(self._proxy.requests[begin:]), tale.effects(), state or tale.state(), problems, met)
         self._proxy.strike = None
         try:
             tale.leave()
         except AssertionError as error:
             run.problems.append(str(error))
         return run
+
+
+def told(state: dict[str, Any]) -> dict[str, Any] | None:
+    """The end of a run, once each incident says how it ended: for a target that is new one may be opened at the last
+    moment, before it is seen that the trouble is over."""
+    return state if all(incident["phase"] for incident in state["incidents"]) else None
 
 
 def reported(say: Say, counted: Counter[str], where: str, doubles: list[str], losses: list[str]) -> list[str]:
