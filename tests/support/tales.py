@@ -312,10 +312,9 @@ class Drain(Tale):
         return int(found.get("status", {}).get("disruptionsAllowed", 0))
 
     def begin(self) -> None:
-        """One rung."""
-        body = cluster_policy(
-            self.policy, {"drain": {}, "timeout": "30s"} | SETTLE, alert={"name": self.alert}, **QUICK
-        )
+        """One rung, about this node only: the alert of the run before may be shown a moment longer."""
+        alert = {"name": self.alert, "matchers": [f'node="{self.node}"']}
+        body = cluster_policy(self.policy, {"drain": {}, "timeout": "30s"} | SETTLE, alert=alert, **QUICK)
         self.direct.must("POST", f"{OURS}/clusterremediationpolicies", body)
 
     def _on_the_node(self) -> list[Json]:
