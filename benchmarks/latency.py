@@ -64,7 +64,8 @@ def main() -> None:
         budgets = {"cluster": [{"count": 1000, "per": "1h"}], "namespace": [{"count": 1000, "per": "1h"}]}
         plane.apply(policy(NAMESPACE, {"scale": {"replicas": 3}}, limits=limits))
         guardrails = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "Guardrails", "metadata": {"name": "cluster"}}
-        plane.apply({**guardrails, "spec": {"budgets": budgets}})
+        breaker = {"atLeast": 100}  # three at once of a few targets would trip it
+        plane.apply({**guardrails, "spec": {"budgets": budgets, "breaker": breaker}})
         for interval in ("5s", "1s"):
             source(plane, interval)
             with operator(plane, home):
