@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from goldseam.adapters.credentials import REMEMBERED, Credentials
 from goldseam.adapters.prometheus import PrometheusServer
@@ -19,6 +18,7 @@ from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.errors import Unavailable
 from tests.support.harness import VirtualClock
 from tests.support.toycluster import ToyCluster
+from tests.support.web import serving
 
 HOME = "goldseam-system"
 RULES = {"status": "success", "data": {"groups": []}}
@@ -76,10 +76,8 @@ async def server() -> Server:
 
 @pytest.fixture
 async def plain(server: Server) -> AsyncIterator[Stage]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    async with TestServer(app) as running:
-        yield Stage(str(running.make_url("")).rstrip("/"), server)
+    async with serving(server.handle) as url:
+        yield Stage(url, server)
 
 
 async def asked(stage: Stage, **spec: Any) -> list[dict[str, str]]:
@@ -191,14 +189,8 @@ class Secured:
 @pytest.fixture
 async def secured(server: Server) -> AsyncIterator[tuple[Stage, Secured]]:
     made = Secured(server)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=made.tls)
-    await site.start()
-    yield Stage(f"https://127.0.0.1:{runner.addresses[0][1]}", server), made
-    await runner.cleanup()
+    async with serving(server.handle, made.tls) as url:
+        yield Stage(url, server), made
 
 
 CA = {"name": "ca", "key": "ca.crt"}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from goldseam.adapters.events import KubeEvents
 from goldseam.adapters.kube import KubeCluster, connect
@@ -33,6 +33,7 @@ from goldseam.errors import (
     Unavailable,
 )
 from goldseam.ports import Access, Resource
+from tests.support.web import serving
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 PODS = Resource("", "v1", "pods")
@@ -87,10 +88,8 @@ async def server() -> FakeServer:
 
 @pytest.fixture
 async def url(server: FakeServer) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    async with TestServer(app) as running:
-        yield str(running.make_url("/")).rstrip("/")
+    async with serving(server.handle) as found:
+        yield found
 
 
 def kubeconfig(home: Path, server: str) -> str:

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from aiohttp import test_utils, web
+from aiohttp import web
 
 from goldseam.adapters.kube import connect
 from goldseam.adapters.kubeconfig import TOKEN_AGE, TokenFile, of_operator, of_person, token_file
 from goldseam.errors import Invalid
 from goldseam.resources import GUARDRAILS
+from tests.support.web import serving
 
 
 def written(path: Path, *contexts: str, current: str | None = None, namespace: str | None = None) -> Path:
@@ -136,11 +137,9 @@ async def test_a_netrc_that_names_the_server_breaks_no_request(tmp_path: Path, m
         seen.append(request.headers["Authorization"])
         return web.json_response({"metadata": {"name": "cluster"}})
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    async with test_utils.TestServer(app) as server:
+    async with serving(answer) as url:
         file = written(tmp_path / "a", "one", current="one")
-        file.write_text(file.read_text().replace("http://one:1", str(server.make_url(""))))
+        file.write_text(file.read_text().replace("http://one:1", url))
         async with connect(str(file), "goldseam") as cluster:
             await cluster.get(GUARDRAILS, "", "cluster")
     assert seen == ["Bearer token-of-one"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from goldseam.adapters.prometheus import NEVER, PrometheusServer
 from goldseam.errors import Unavailable
+from tests.support.web import serving
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,10 +78,8 @@ async def fake() -> FakePrometheus:
 
 @pytest.fixture
 async def url(fake: FakePrometheus) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", fake.handle)
-    async with TestServer(app) as running:
-        yield str(running.make_url("/base/"))
+    async with serving(fake.handle) as found:
+        yield found + "/base/"
 
 
 async def problem(url: str, **more: Any) -> str:

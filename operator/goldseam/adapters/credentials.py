@@ -61,7 +61,7 @@ class Credentials:
             return self._way
         secrets = {name: await self._secret(name) for name in self._names}
         if secrets != self._secrets:  # a TLS context of its own makes every connection new
-            self._secrets, self._way = {}, Way()
+            self._secrets, self._way = {}, PLAIN
             self._way = Way(self._tenant() | self._authorization(secrets), self._tls(secrets))
             self._secrets = secrets
         self._read_at = self._clock()

@@ -74,17 +74,17 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     if begun and not undo and holds[0].guard != "unread" and _is_late(s, step, now):  # half done: what it owes is paid
         return _failed(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
-        return _not_taken(status, step, "the alert was over before it was carried out", now)
+        why = "the alert was over before it was carried out"
+        return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
     if holds[0].kind == "Wait" or begun:
         return answers.held(s, status, holds, now)
-    status = obligations.voided(record.ended(status, step, "NotTaken", holds[0].message, now), step, "not taken")
-    return _climb(status, step, holds[0].message, answers.SOON)
+    why = holds[0].message
+    return _climb(_untaken(status, step, why, now), step, why, answers.SOON)
 
 
-def _not_taken(status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
-    """Nothing of it was done, and there is no use in it any more."""
-    status = obligations.voided(record.ended(status, step, "NotTaken", why, now), step, "not taken")
-    return answers.answer("wait", "NotTaken", record.say(status, why), answers.SOON)
+def _untaken(status: IncidentStatus, step: Step, why: str, now: datetime) -> IncidentStatus:
+    """Nothing of the step was done, so nothing is owed for it."""
+    return obligations.voided(record.ended(status, step, "NotTaken", why, now), step, "not taken")
 
 
 def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *, begun: bool) -> Decision:

@@ -42,8 +42,7 @@ class Source:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._telling())
             while True:
-                async with self._lock:
-                    await self._read()
+                await self.read()
                 self._news.set()
                 await asyncio.sleep(self.spec.interval.total_seconds())
 
@@ -55,10 +54,9 @@ class Source:
             await self._answered(self)
 
     async def read(self) -> None:
-        """Read once, and tell who listens."""
+        """Read once."""
         async with self._lock:
             await self._read()
-        await self._answered(self)
 
     async def refresh(self) -> None:
         """Make sure that the last answer was asked for just now: used before acting."""
