@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.objects_on_cluster import alert_source
 from tests.support.operator_process import OperatorProcess, running, service_account
 from tests.support.plane import ROOT, Plane, control_plane
-
-SOURCE = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def operator(plane: Plane, home: Path) -> Iterator[OperatorProcess]:
 
 def source(plane: Plane, interval: str) -> None:
     """The default AlertSource: the real Prometheus."""
-    plane.apply({**SOURCE, "spec": {"url": plane.prometheus, "interval": interval}})
+    plane.apply(alert_source(plane.prometheus, interval=interval))
 
 
 def report(title: str, figures: Mapping[str, object]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from access import Access, own_cluster, unclaimed
 from goldseam.services.fleet import UNHEALTHY
 from tests.support import exporter as exporters
+from tests.support.objects_on_cluster import alert_source
 from tests.support.operator_process import OperatorProcess, running, service_account
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
 
@@ -113,10 +114,7 @@ def left_unhealthy(plane: Plane) -> int:
 @pytest.fixture
 def source(installed: Plane, namespace: str) -> str:
     """The default AlertSource: the real Prometheus, read every second."""
-    spec = {"url": installed.prometheus, "interval": "1s"}
-    installed.apply(
-        {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}, "spec": spec}
-    )
+    installed.apply(alert_source(installed.prometheus, interval="1s"))
     return "default"
 
 

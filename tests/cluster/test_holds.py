@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from tests.support.objects_on_cluster import (
+    condition,
     deployment,
     effects,
     holding,
@@ -23,12 +24,6 @@ from tests.support.unprotected import without_protection
 Trouble = Callable[..., None]
 SCALE = {"scale": {"replicas": 8}, "timeout": "6s"}
 RESTART = {"restart": {}, "timeout": "60s"}
-
-
-def condition(plane: Plane, kind: str, name: str, namespace: str, wanted: str) -> dict[str, str]:
-    """One condition of an object; empty while it is not there."""
-    found = plane.get(kind, name, namespace).get("status", {}).get("conditions", [])
-    return next((entry for entry in found if entry["type"] == wanted), {})
 
 
 def test_a_pause_in_the_middle_of_a_ladder_stops_the_next_rung(

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, running, status
+from tests.support.objects_on_cluster import (
+    alert_source,
+    deployment,
+    effects,
+    outcomes,
+    policy,
+    running,
+    source_says,
+    status,
+)
 from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
 from tests.support.prometheus import another_prometheus
 
 Trouble = Callable[..., None]
+LAST_READ = r"goldseam_source_last_read_timestamp_seconds\S*"
 SCALE = {"scale": {"replicas": 4}, "timeout": "180s"}
-
-
-def condition(plane: Plane, wanted: str) -> tuple[str, str]:
-    """Status and message of a condition of the source."""
-    found = plane.get("alertsource", "default").get("status", {}).get("conditions", [])
-    entry = next((entry for entry in found if entry["type"] == wanted), {})
-    return entry.get("status", ""), entry.get("message", "")
 
 
 def fires(plane: Plane, namespace: str) -> bool:
@@ -33,16 +35,8 @@ def fires(plane: Plane, namespace: str) -> bool:
     return any(a["labels"].get("namespace") == namespace and a["state"] == "firing" for a in alerts)
 
 
-def last_read(operator: OperatorProcess) -> float:
-    """When a source was read last, in seconds of the epoch."""
-    found = re.search(r"^goldseam_source_last_read_timestamp_seconds\S* (\S+)$", operator.get("/metrics")[1], re.M)
-    return float(found[1]) if found else 0.0
-
-
 def source(plane: Plane, **spec: Any) -> None:
-    made = {"url": plane.prometheus, "interval": "1s", **spec}
-    kind = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
-    plane.apply({**kind, "spec": made})
+    plane.apply(alert_source(plane.prometheus, interval="1s", **spec))
 
 
 def test_an_alert_that_one_of_a_pair_shows_is_healed_and_not_over_while_the_other_is_away(
@@ -55,8 +49,8 @@ def test_an_alert_that_one_of_a_pair_shows_is_healed_and_not_over_while_the_othe
         installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE))
         running(installed, namespace, "worker", 4)
         process.kill()
-        eventually(lambda: condition(installed, "SourceReachable")[0] == "False", "the one that is away to be told")
-        assert f"http://127.0.0.1:{port}: cannot connect" in condition(installed, "SourceReachable")[1]
+        eventually(lambda: source_says(installed, "SourceReachable")[0] == "False", "the one that is away to be told")
+        assert f"http://127.0.0.1:{port}: cannot connect" in source_says(installed, "SourceReachable")[1]
         eventually(lambda: status(installed, namespace)["verdict"]["state"] == "Unknown", "the verdict to be Unknown")
     assert status(installed, namespace)["phase"] == "Fixing"
     source(installed, replicas=[])
@@ -74,13 +68,13 @@ def test_nothing_is_done_before_the_heartbeat_is_seen(
     installed.apply(deployment(namespace, "worker"), policy(namespace, SCALE))
     running(installed, namespace, "worker", 3)
     trouble(1, deployment="worker")
-    eventually(lambda: condition(installed, "HeartbeatSeen")[0] == "False", "the missing heartbeat to be told")
-    eventually(lambda: condition(installed, "SourceReachable")[0] == "True", "the source to be read")
-    assert "does not fire freshly" in condition(installed, "HeartbeatSeen")[1]
+    eventually(lambda: source_says(installed, "HeartbeatSeen")[0] == "False", "the missing heartbeat to be told")
+    eventually(lambda: source_says(installed, "SourceReachable")[0] == "True", "the source to be read")
+    assert "does not fire freshly" in source_says(installed, "HeartbeatSeen")[1]
     eventually(lambda: fires(installed, namespace), "the alert to fire")
     fired = time.time()
-    eventually(lambda: last_read(operator) > fired + 3, "it to be read some times")
+    eventually(lambda: operator.metric(LAST_READ) > fired + 3, "it to be read some times")
     assert status(installed, namespace) == {}, "an alert that cannot be believed opens nothing"
     trouble(1, alert=f"Watchdog-{namespace}")
     running(installed, namespace, "worker", 4)
-    assert condition(installed, "HeartbeatSeen")[0] == "True"
+    assert source_says(installed, "HeartbeatSeen")[0] == "True"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.support.objects_on_cluster import deployment, policy, running, status
+from tests.support.objects_on_cluster import alert_source, deployment, policy, running, source_says, status
 from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
 from tests.support.prometheus import another_prometheus
@@ -22,6 +22,7 @@ from tests.support.prometheus import another_prometheus
 PASSWORD = "test"
 BCRYPT = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay"  # gitleaks:allow - "test" (prometheus docs)
 SECRET = "secured-prometheus"
+CA = {"name": SECRET, "key": "ca.crt"}
 
 
 @dataclass(frozen=True)
@@ -74,28 +75,15 @@ def refuses(url: str, authority: Path) -> bool:
     raise AssertionError("it lets anybody in")
 
 
-def reached(plane: Plane) -> tuple[str, str]:
-    """What the source says of being reached."""
-    found = plane.get("alertsource", "default").get("status", {}).get("conditions", [])
-    entry = next((entry for entry in found if entry["type"] == "SourceReachable"), {})
-    return entry.get("status", ""), entry.get("message", "")
-
-
 def said(plane: Plane, what: str) -> Callable[[], bool]:
-    return lambda: what in reached(plane)[1]
+    return lambda: what in source_says(plane, "SourceReachable")[1]
 
 
 def test_a_source_that_asks_who_we_are_is_read_once_its_secret_is_right(
     installed: Plane, namespace: str, secured: Secured, operator: OperatorProcess
 ) -> None:
-    spec = {
-        "url": secured.url,
-        "interval": "1s",
-        "auth": {"basic": {"name": SECRET}},
-        "caSecretRef": {"name": SECRET, "key": "ca.crt"},
-    }
-    source = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
-    installed.apply({**source, "spec": spec}, deployment(namespace, "worker"))
+    source = alert_source(secured.url, interval="1s", auth={"basic": {"name": SECRET}}, caSecretRef=CA)
+    installed.apply(source, deployment(namespace, "worker"))
     eventually(said(installed, f"there is no Secret {SECRET} in {NAMESPACE}"), "the missing Secret to be said")
     known = {"username": "jane", "ca_crt": secured.authority.cert_pem.bytes()}
     installed.apply(secured.secret(SECRET, **known))
@@ -103,7 +91,9 @@ def test_a_source_that_asks_who_we_are_is_read_once_its_secret_is_right(
     installed.apply(secured.secret(SECRET, **known, password="wrong"))
     eventually(said(installed, "HTTP 401: the server refuses us"), "the refusal to be said")
     installed.apply(secured.secret(SECRET, **known, password=PASSWORD))
-    eventually(lambda: reached(installed)[0] == "True", "the source to be read, without a restart", 60)
+    eventually(
+        lambda: source_says(installed, "SourceReachable")[0] == "True", "the source to be read, without a restart", 60
+    )
     installed.apply(policy(namespace, {"restart": {}}, alert={"name": "Secured"}))
     running(installed, namespace, "worker", 3)
     eventually(lambda: status(installed, namespace).get("steps"), "the alert to be acted on", 60)
@@ -118,10 +108,8 @@ def test_our_certificate_is_shown_to_a_real_server_and_one_of_another_authority_
         pem = secured.authority.cert_pem.bytes()
         return secured.secret(SECRET, ca_crt=pem, tls_crt=chain, tls_key=ours.private_key_pem.bytes())
 
-    auth, ca = {"mtls": {"name": SECRET}}, {"name": SECRET, "key": "ca.crt"}
-    spec = {"url": secured.url, "interval": "1s", "auth": auth, "caSecretRef": ca}
-    source = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
-    installed.apply(secret(trustme.CA()), {**source, "spec": spec})
+    source = alert_source(secured.url, interval="1s", auth={"mtls": {"name": SECRET}}, caSecretRef=CA)
+    installed.apply(secret(trustme.CA()), source)
     eventually(said(installed, "cannot connect"), "the certificate of another authority to be refused")
     installed.apply(secret(secured.authority))
     # the certificate is taken, and what this server asks for besides is told

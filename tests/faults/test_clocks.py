@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,12 +37,7 @@ def healed(plane: Plane, namespace: str, trouble: Trouble) -> None:
 
 def reads(operator: OperatorProcess) -> int:
     """How often the alert source was read: after each time every incident is looked at."""
-    found = re.search(r'^goldseam_source_reads_total{outcome="ok",source="default"} (\S+)$', metrics(operator), re.M)
-    return int(float(found[1])) if found else 0
-
-
-def metrics(operator: OperatorProcess) -> str:
-    return operator.get("/metrics")[1]
+    return int(operator.metric('goldseam_source_reads_total{outcome="ok",source="default"}'))
 
 
 def looked_at(operator: OperatorProcess, times: int) -> None:

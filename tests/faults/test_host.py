@@ -21,6 +21,7 @@ from tests.support.objects_on_cluster import (
     policy,
     reached,
     running,
+    source_says,
     status,
 )
 from tests.support.operator_process import OperatorProcess
@@ -138,8 +139,7 @@ def test_when_the_name_of_prometheus_resolves_no_more_nothing_is_done_and_the_ho
 
 def reachable(plane: Plane) -> str:
     """What the AlertSource says of being reached."""
-    conditions = plane.get("alertsource", "default").get("status", {}).get("conditions", [])
-    return next((c["message"] for c in conditions if c["type"] == "SourceReachable"), "")
+    return source_says(plane, "SourceReachable")[1]
 
 
 def unknowing(plane: Plane, namespace: str) -> str:

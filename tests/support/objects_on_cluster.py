@@ -11,6 +11,12 @@ QUICK = {"settle": "1s"}
 TINY = {"requests": {"cpu": "10m"}}
 
 
+def alert_source(url: str, **spec: Any) -> Json:
+    """The default AlertSource."""
+    kind = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource", "metadata": {"name": "default"}}
+    return {**kind, "spec": {"url": url, **spec}}
+
+
 def deployment(namespace: str, name: str, replicas: int = 3, *, annotations: Json | None = None, **spec: Any) -> Json:
     """A Deployment whose pods KWOK starts, or a real kubelet."""
     labels = {"app": name}
@@ -93,6 +99,18 @@ def incident(plane: Plane, namespace: str) -> Json:
     found = plane.all("incidents", namespace)
     assert len(found) <= 1, f"{len(found)} incidents"
     return found[0] if found else {}
+
+
+def condition(plane: Plane, kind: str, name: str, namespace: str, wanted: str) -> dict[str, str]:
+    """One condition of an object; empty while it is not there."""
+    found = plane.get(kind, name, namespace).get("status", {}).get("conditions", [])
+    return next((entry for entry in found if entry["type"] == wanted), {})
+
+
+def source_says(plane: Plane, wanted: str) -> tuple[str, str]:
+    """Status and message of a condition of the default AlertSource; empty while it is not there."""
+    found = condition(plane, "alertsource", "default", "", wanted)
+    return found.get("status", ""), found.get("message", "")
 
 
 def status(plane: Plane, namespace: str) -> Json:

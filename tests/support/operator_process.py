@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -38,7 +39,7 @@ class OperatorProcess:
         """With `waits` it loads its code, and nothing else until `begin` is called. `recorded`: whether it records its
         decisions. `env` is added to ours; `stdout` is
         a file descriptor for what would go to `log`."""
-        self.log, self.port, self._kubeconfig = log, _free_port(), kubeconfig
+        self.log, self.port, self._kubeconfig = log, free_port(), kubeconfig
         ours = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
         ours |= {
             "GOLDSEAM_KUBECONFIG": str(kubeconfig),
@@ -71,6 +72,11 @@ class OperatorProcess:
     def ready(self) -> bool:
         """Whether `/readyz` says so, and it leads."""
         return self.get("/readyz") == (200, "ok\n")
+
+    def metric(self, series: str) -> float:
+        """The value of the first series of that name, a regular expression; 0 while there is none."""
+        found = re.search(rf"^{series} (\S+)$", self.get("/metrics")[1], re.M)
+        return float(found[1]) if found else 0.0
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its endpoints; 0 when it does not answer."""
@@ -150,7 +156,8 @@ def service_account(plane: Plane, home: Path, server: str = "") -> Path:
     return file
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody listens at."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.operator_process import free_port
 from tests.support.plane import Plane
 
 Json = dict[str, Any]
@@ -25,11 +25,10 @@ def another_prometheus(
     """Its port and its process; it evaluates the rules every second. `web` is its web.yml (exporter-toolkit)."""
     program = shutil.which("prometheus", path=plane.env["PATH"])
     if program is None:
+        assert not plane.ours, "our own control plane brings one"
         pytest.skip("there is no Prometheus on the PATH of this cluster")
     home.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     (home / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": list(rules)}]}))
     (home / "prometheus.yml").write_text(json.dumps({"rule_files": [str(home / "rules.yml")]}))
     (home / "web.yml").write_text(json.dumps(web or {}))
