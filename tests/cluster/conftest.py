@@ -15,7 +15,7 @@ from access import Access, own_cluster, unclaimed
 from goldseam.services.fleet import UNHEALTHY
 from tests.support import exporter as exporters
 from tests.support.objects_on_cluster import alert_source
-from tests.support.operator_process import OperatorProcess, running, service_account
+from tests.support.operator_process import NAMESPACE, OperatorProcess, running, service_account
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
 
 Json = dict[str, Any]
@@ -94,7 +94,7 @@ def operator(installed: Plane, operator_kubeconfig: Path, tmp_path: Path, source
 
 @pytest.fixture
 def namespace(installed: Plane) -> Iterator[str]:
-    """A fresh namespace; whatever of ours is cluster-scoped is removed after the test."""
+    """A fresh namespace; whatever of ours is cluster-scoped, or about nodes, is removed after the test."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     eventually(lambda: left_unhealthy(installed) < 2, "the incidents of earlier tests to go with their namespaces", 90)
     installed.must("create", "namespace", name)
@@ -102,6 +102,7 @@ def namespace(installed: Plane) -> Iterator[str]:
     yield name
     for kind in OURS:
         installed.must("delete", kind, "--all", "-A", "--wait=true", "--ignore-not-found")
+    installed.kubectl("delete", "incidents", "--all", "-n", NAMESPACE)  # those of nodes; refused while one owes
     installed.must("delete", "namespace", name, "--wait=false")
 
 

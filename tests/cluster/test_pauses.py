@@ -94,7 +94,7 @@ def test_a_pause_ends_by_itself(installed: Plane, worker: str, operator: Operato
     installed.apply(pause(worker))
     trouble(1, deployment="worker")
     holding(installed, worker, "Paused")
-    soon = SystemClock().now() + timedelta(seconds=8)
+    soon = SystemClock().now().replace(microsecond=0) + timedelta(seconds=8)  # as it is written
     installed.apply(pause(worker, until=f"{soon:%Y-%m-%dT%H:%M:%SZ}"))
     free(installed, worker)
     assert SystemClock().now() >= soon
