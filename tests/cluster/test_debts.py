@@ -131,7 +131,8 @@ def test_the_incident_that_wrote_last_pays_though_it_was_opened_first_and_the_op
         namespace, {**SCALE, "scale": {"replicas": 6}}, name="acts-first", alert={"name": "Second"},
         resolve={"after": "1s", "revertAfter": "10m"},
     )  # fmt: skip
-    installed.apply(deployment(namespace, "worker"), waits, acts)
+    installed.apply(deployment(namespace, "worker"), acts)  # the older policy comes first on the target, by its second
+    installed.apply(waits)
     running(installed, namespace, "worker", 3)
     with running_operator(operator_kubeconfig, tmp_path / "first.log") as first:
         trouble(1, deployment="worker")
