@@ -5,50 +5,39 @@ Prometheus, Thanos Ruler and Query, Mimir and vmalert answer in this form (prome
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import json
-import os
 import re
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import aiohttp
 
-from goldseam.adapters.credentials import PLAIN, Credentials
+from goldseam.adapters.credentials import Credentials
+from goldseam.adapters.http_client import LARGEST, HttpClient, Words, parsed
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
-from goldseam.errors import Unavailable
+from goldseam.errors import NotFound, Unavailable
 
 T = TypeVar("T")
-LARGEST = 32 * 2**20
-"""Bytes: no answer may be larger."""
+WORDS = Words(api="the Prometheus API", url="spec.url", auth="spec.auth and spec.tenant")
 MOST_PAGES = 1_000
 USUAL_INTERVAL = 60.0
 """Seconds between evaluations of a group that does not say: Prometheus' default."""
-REFUSALS = (401, 403)
-REDIRECTED = "redirects are not followed; give the final URL"
 
 
 class PrometheusServer:
-    """The port `AlertServer` over HTTP. Redirects are not followed: they would carry us where the admin did not say."""
+    """The port `AlertServer` over HTTP."""
 
     def __init__(
         self, url: str, credentials: Credentials | None = None, *, timeout: float, largest: int = LARGEST
     ) -> None:
         """`timeout` is in seconds, for all pages together; `largest` is in bytes, for each."""
-        self._url, self._timeout, self._largest = url.rstrip("/"), timeout, largest
-        self._credentials = credentials
+        self._http = HttpClient(url, credentials, WORDS, timeout=timeout, largest=largest)
 
     async def rules(self) -> RulesAnswer:
         """All alerting rules, page by page where the server pages."""
         rules: list[AlertRule] = []
         warnings: list[str] = []
         query = {"type": "alert"}
-        async with self._session() as session:
+        async with self._http.session() as session:
             for _ in range(MOST_PAGES):
                 answer = await self._get(session, "/api/v1/rules", query)
                 data = answer.get("data")
@@ -66,92 +55,19 @@ class PrometheusServer:
 
     async def version(self) -> str:
         """The server's version; empty where it does not say."""
-        async with self._session() as session:
-            answer = await self._get(session, "/api/v1/status/buildinfo", {}, missing={})
+        async with self._http.session() as session:
+            try:
+                answer = await self._get(session, "/api/v1/status/buildinfo", {})
+            except NotFound:
+                return ""
         data = answer.get("data")
         return str(data.get("version") or "") if isinstance(data, dict) else ""
 
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """A session whose errors are ours."""
-        way = await self._credentials.way() if self._credentials else PLAIN
-        try:
-            connector = aiohttp.TCPConnector(ssl=way.tls or True)
-            async with (
-                asyncio.timeout(self._timeout),
-                aiohttp.ClientSession(connector=connector, headers=way.headers) as session,
-            ):
-                yield session
-        except TimeoutError as error:
-            raise Unavailable(f"no answer within {self._timeout:g} s") from error
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise Unavailable("the URL is not one") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"cannot connect: {reason_of(error)}") from error
-
-    async def _get(
-        self, session: aiohttp.ClientSession, path: str, query: dict[str, str], missing: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        async with session.get(self._url + path, params=query, allow_redirects=False) as answer:
-            if 300 <= answer.status < 400:
-                raise Unavailable(f"HTTP {answer.status}: {REDIRECTED}")
-            if answer.status == 404 and missing is not None:
-                return missing
-            if answer.status in REFUSALS and self._credentials is not None:
-                self._credentials.refused()
-            if answer.status != 200:
-                raise Unavailable(_unexpected(answer))
-            return _parsed(await self._limited(answer))
-
-    async def _limited(self, answer: aiohttp.ClientResponse) -> bytes:
-        content = bytearray()
-        async for chunk in answer.content.iter_chunked(65_536):
-            content += chunk
-            if len(content) > self._largest:
-                raise Unavailable(f"the answer is larger than {self._largest} bytes")
-        return bytes(content)
+    async def _get(self, session: aiohttp.ClientSession, path: str, query: dict[str, str]) -> dict[str, Any]:
+        return _success(parsed((await self._http.get(session, path, query)).content, WORDS.api))
 
 
-def _unexpected(answer: aiohttp.ClientResponse) -> str:
-    """What a status other than 200 means to the admin who wrote the URL; the body is anyone's, and is not told."""
-    if answer.status in REFUSALS:
-        return f"HTTP {answer.status}: the server refuses us; are spec.auth and spec.tenant right?"
-    if answer.status == 404:
-        name = "".join(re.findall(r"[\w./ -]", answer.headers.get("Server", "")[:40], re.ASCII))
-        what = f"it seems to be {name}" if name else "it does not say what it is"
-        return f"HTTP 404: this is not the Prometheus API ({what}); is the path in spec.url right?"
-    return f"HTTP {answer.status}"
-
-
-def reason_of(error: BaseException) -> str:
-    """Why a connection failed, in a few words: what the operating system or TLS said, below the library's wrapping."""
-    below: BaseException | None = error
-    while below is not None:
-        # aiohttp's errors pass for TLS' and the system's own, but without what these carry
-        said = "" if isinstance(below, aiohttp.ClientError) else _said(below)
-        if said:
-            return said[:200]
-        below = below.__cause__ or below.__context__
-    return f"the connection broke ({type(error).__name__})"
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason}"
-    if isinstance(error, socket.gaierror):
-        return str(error.strerror).lower()
-    if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
-        return os.strerror(error.errno).lower()
-    return ""
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Unavailable("the answer is not JSON: is the URL that of the Prometheus API?") from error
+def _success(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or answer.get("status") != "success":
         raise Unavailable("the answer is not one of the Prometheus API")
     return answer

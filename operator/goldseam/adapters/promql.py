@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from goldseam.adapters.credentials import PLAIN, Credentials, Way
-from goldseam.adapters.prometheus import REDIRECTED, reason_of
+from goldseam.adapters.http_client import REDIRECTED, reason_of
 from goldseam.engine.alerts import Samples
 from goldseam.errors import GoldseamError, Invalid, Unavailable
 
