@@ -14,6 +14,7 @@ from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.opener import AT_ONCE, Opener
 from goldseam.services.sources import Source
+from goldseam.services.tenants import Tenants
 from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
 
@@ -39,8 +40,16 @@ class Stage:
         self.woken: list[str] = []
         self.alerts: list[ActiveAlert] = []
         self.catalogue.arm(live_policy("RemediationPolicy", self.policy))
+        self.tenants = Tenants(self.cluster, lambda _: None)
         self.opener = Opener(
-            self.cluster, self.clock, self.catalogue, self.book, NAMESPACE, self.woken.append, self._problem
+            self.cluster,
+            self.clock,
+            self.catalogue,
+            self.book,
+            NAMESPACE,
+            self.woken.append,
+            self._problem,
+            self.tenants,
         )
         spec_of_source = AlertSourceSpec.model_validate({"url": "http://p", "matchers": matchers or []})
         self.source = Source("default", spec_of_source, self, self, self.clock, self.opener.answered)  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from goldseam.services.judging import Judging
 from goldseam.services.look import WAITING_AT_ONCE
 from goldseam.services.permissions import Permissions
 from goldseam.services.statuses import Statuses
+from goldseam.services.tenants import Tenants
 from goldseam.services.waking import BUSY, LATEST, SOONEST, Pace, Waker
 from tests.support.harness import Harness, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
@@ -228,10 +229,11 @@ class Court:
         self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         self.catalogue = Catalogue()
         source = None if rules is None else self._source(rules)
-        self.statuses = Statuses(self.cluster, self.clock, Permissions(self.cluster, self.clock), lambda _: source)
-        self.judging = Judging(
-            self.statuses, self.catalogue, lambda _, alert: None if rules is None else alert in rules
+        self.tenants = Tenants(self.cluster, lambda _: self.judging.changed(self.catalogue.armed))
+        self.statuses = Statuses(
+            self.cluster, self.clock, Permissions(self.cluster, self.clock), lambda _: source, self.tenants
         )
+        self.judging = Judging(self.statuses, self.catalogue)
 
     def _source(self, rules: set[str]) -> Any:
         history = SimpleNamespace(read_at=1.0, by_name=dict.fromkeys(rules, ()), problem="")

@@ -127,7 +127,7 @@ class Harness:
             self.cluster, self.people, self.people, self.clock, lambda _: self.runbook, lambda _: None, NAMESPACE
         )
 
-        async def refresh(_: str) -> None:
+        async def refresh(*_: str) -> None:
             return None
 
         self.looker = Looker(

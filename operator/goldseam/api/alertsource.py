@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from goldseam.api.base import AnyDuration, Matcher, Model, Rule, unique
 from goldseam.api.constraints import Between, Pattern
+from goldseam.api.policy import NamespaceSelector
 from goldseam.api.secret_refs import SecretKeyRef, SecretRef
 
 Url = Annotated[
@@ -72,6 +73,13 @@ class Heartbeat(Model):
     """Its name."""
 
 
+class AllowedNamespaces(Model):
+    """The namespaces whose policies may use the source."""
+
+    selector: NamespaceSelector
+    """The namespaces, by their labels."""
+
+
 class AlertSourceSpec(Model):
     """A Prometheus-compatible server whose rules API says which alerts fire."""
 
@@ -89,6 +97,13 @@ class AlertSourceSpec(Model):
     """The certificate authority, as PEM, that the server's certificate must come from. Default: those of the system."""
     tenant: Tenant | None = None
     """Whose data is read, where the server has many tenants."""
+    allowed_namespaces: AllowedNamespaces | None = None
+    """The namespaces whose RemediationPolicies may use the source. One of another namespace opens nothing, its open
+    incidents hold, and its condition `Ready` says so. ClusterRemediationPolicies may always. Default: all."""
+    tenant_queries: Literal["Allowed", "Refused"] = "Allowed"
+    """Whether RemediationPolicies may ask the source PromQL of their own (`verify.queries`), which reads the metrics of
+    every namespace. `Refused`: one that does so opens nothing, its open incidents hold, and its condition `Ready` says
+    so. ClusterRemediationPolicies may always. Default: Allowed."""
     heartbeat: Heartbeat | None = None
     """While this alert does not fire freshly, nothing that the source says is believed: no alert is over, and none is
     acted on. Default: no heartbeat is asked for."""

@@ -53,6 +53,8 @@ TARGET_FOUND = "TargetFound"
 """Present and False while the alert fires and names no object that may be acted on."""
 NO_TARGET = "NoTarget"
 """The message says which label is missing or wrong."""
+SOURCE_REFUSED = "SourceRefused"
+"""The AlertSource is not for policies of this namespace, or not for their queries: nothing is opened."""
 SOURCE_MISSING = "SourceMissing"
 """The AlertSource that the policy names does not exist."""
 

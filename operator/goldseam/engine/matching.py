@@ -119,6 +119,11 @@ def _checked(kind: str, namespace: str, label: str, value: str) -> TargetKey | N
     return TargetKey(kind, namespace, value)
 
 
+def asks_queries(spec: PolicySpec) -> bool:
+    """Whether the policy verifies by queries of its own."""
+    return any(rung.verify.queries for rung in spec.ladder)
+
+
 def allows(selector: Mapping[str, str], labels: Labels) -> bool:
     """Whether the labels satisfy a `matchLabels` selector."""
     return all(labels.get(key) == value for key, value in selector.items())

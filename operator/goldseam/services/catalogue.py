@@ -10,7 +10,7 @@ from datetime import datetime
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
-from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.situation import LivePolicy
 
 
@@ -33,6 +33,8 @@ class Armed:
     any_scope: bool
     """Whether it also sees alerts that carry no namespace."""
     matchers: tuple[str, ...]
+    queries: bool = False
+    """Whether it verifies by queries of its own."""
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Catalogue:
             selector=_selector(spec),
             any_scope=getattr(spec.alert, "scope", "Any") == "Any",
             matchers=tuple(spec.alert.matchers),
+            queries=asks_queries(spec),
         )
         self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 

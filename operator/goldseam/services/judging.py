@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -36,6 +36,7 @@ class Said:
     stalled: bool
     permitted: str
     rule: str
+    """The reason of RuleFound."""
     target: str
     """Why its alert opens nothing, where it says so."""
 
@@ -50,15 +51,14 @@ def said(body: Json) -> Said | None:
     def of(kind: str, field: str = "status") -> str:
         return str(found.get(kind, {}).get(field, ""))
 
-    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND), of(c.TARGET_FOUND, "message"))
+    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND, "reason"), of(c.TARGET_FOUND, "message"))
 
 
 class Judging:
     """Judges policies, a few at a time, and no more of them than need it."""
 
-    def __init__(self, statuses: Statuses, catalogue: Catalogue, has_rule: Callable[[str, str], bool | None]) -> None:
-        """`has_rule` says whether a source has the rule of that name; None where that is not known."""
-        self._statuses, self._catalogue, self._has_rule = statuses, catalogue, has_rule
+    def __init__(self, statuses: Statuses, catalogue: Catalogue) -> None:
+        self._statuses, self._catalogue = statuses, catalogue
         self._waiting: dict[PolicyKey, Json | None] = {}
         self._filled = asyncio.Event()
         self._said: dict[PolicyKey, Said] = {}
@@ -92,8 +92,8 @@ class Judging:
         armed = self._catalogue.armed.get(key)
         if armed is None:
             return False
-        has = self._has_rule(armed.source, armed.alert)
-        return (has is not None and known.rule != str(has)) or known.target != self._statuses.problems.get(key, "")
+        rule = self._statuses.rule(armed)
+        return (rule is not None and known.rule != rule) or known.target != self._statuses.problems.get(key, "")
 
     def changed(self, keys: Iterable[PolicyKey]) -> None:
         """Something that these policies' conditions speak of may have changed."""

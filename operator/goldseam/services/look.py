@@ -61,8 +61,8 @@ class Looker:
     hearing: Hearing
     fleet: FleetWatch
     actor: Actor
-    refresh: Callable[[str], Awaitable[None]]
-    """Reads the alert source of that name anew."""
+    refresh: Callable[[str, str], Awaitable[None]]
+    """Reads the alert source of that name anew, and whether it is for policies of that namespace."""
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
 
@@ -155,7 +155,7 @@ class Looker:
         """The critical section: fresh reads, all guards again, the budget, the intent. Gives what is to be acted on."""
         assert status.policy_snapshot is not None
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
-        await self.refresh(source)
+        await self.refresh(source, incident.spec.policy_ref.namespace)
         await self.fleet.assess()
         await self._stamp_rivals(incident)
         now = self.clock.now()

@@ -12,7 +12,17 @@ from goldseam import metrics
 from goldseam.api.incident import IncidentSpec
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine.alerts import ActiveAlert
-from goldseam.engine.matching import NoTarget, PolicyKey, PolicySpec, TargetKey, allows, concerns, matches, target_of
+from goldseam.engine.matching import (
+    NoTarget,
+    PolicyKey,
+    PolicySpec,
+    TargetKey,
+    allows,
+    asks_queries,
+    concerns,
+    matches,
+    target_of,
+)
 from goldseam.engine.naming import label
 from goldseam.engine.objects import controller, metadata, reference
 from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
@@ -25,6 +35,7 @@ from goldseam.services.book import IncidentBook, target_key
 from goldseam.services.catalogue import Armed, Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.sources import Source
+from goldseam.services.tenants import Tenants
 
 log = structlog.get_logger("goldseam.opener")
 
@@ -46,6 +57,8 @@ class Opener:
     """Looks at the incident of this uid."""
     problem: Callable[[PolicyKey, str], None]
     """Says on the policy why its alert opens nothing; empty when it does."""
+    tenants: Tenants
+    """Knows to whom each source is closed."""
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
     _seen: dict[str, set[tuple[PolicyKey, TargetKey]]] = field(default_factory=dict)
     """What each source shows to be firing now."""
@@ -108,10 +121,11 @@ class Opener:
             log.warning("not_opened", policy=str(armed.key), problem=str(error))
 
     async def _consider(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
-        if armed.suspended:
+        if armed.suspended or self._closed(source, armed.key, armed.queries):
             return
         policy = live_policy(armed.key.kind, await self._policy(armed.key))
-        if policy.spec is None:
+        await self.tenants.look(source.name, armed.key.namespace)
+        if policy.spec is None or self._closed(source, armed.key, asks_queries(policy.spec)):
             return
         for alert in firing:
             if not concerns(policy.spec, armed.key.namespace, alert.labels):
@@ -123,6 +137,9 @@ class Opener:
                 self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
             elif self._long_enough(source, policy, target):
                 await self._open_if_fresh(source, policy, target, alert)
+
+    def _closed(self, source: Source, key: PolicyKey, queries: bool) -> bool:
+        return bool(self.tenants.refusal(source.name, key.namespace, queries=queries))
 
     async def _policy(self, key: PolicyKey) -> Json:
         return await self.cluster.get(OURS[key.kind], key.namespace, key.name)

@@ -16,7 +16,7 @@ from goldseam.api.base import API_VERSION
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
-from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -43,6 +43,7 @@ from goldseam.services.retention import Retention
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
+from goldseam.services.tenants import Tenants
 from goldseam.services.waking import Waker
 from goldseam.services.words import Hearing
 from goldseam.services.workers import Workers
@@ -92,10 +93,13 @@ class Operator:
         permissions = Permissions(cluster, clock)
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
-        self.statuses = Statuses(cluster, clock, permissions, self.sources.get)
-        self.judging = Judging(self.statuses, self.catalogue, self.sources.has_rule)
+        self.tenants = Tenants(cluster, self._allows_others)
+        self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants)
+        self.judging = Judging(self.statuses, self.catalogue)
         tell = Tell(heard=self._heard, changed=self._changed, restored=self.ledger.restored)
-        self.registrar = Registrar(inbox, self.catalogue, self.sources, self.statuses, self.judging, tell, namespace)
+        self.registrar = Registrar(
+            inbox, self.catalogue, self.sources, self.statuses, self.judging, self.tenants, tell, namespace
+        )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
         self.looker = self._looker(permissions)
@@ -103,7 +107,9 @@ class Operator:
         self.workers = Workers(self.looker.look, leadership.deposed)
         self.waker = Waker(self.book, self._read, self._counts, self._wake)
         self.book.freed = self.waker.freed
-        self.opener = Opener(cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem)
+        self.opener = Opener(
+            cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem, self.tenants
+        )
 
     def _looker(self, permissions: Permissions) -> Looker:
         return Looker(
@@ -153,6 +159,7 @@ class Operator:
             self.registrar.run(),
             self.judging.run(),
             self.judging.keep_checking(),
+            self.tenants.keep(),
             self.workers.until_deposed(),
             self.retention.run(),
             self._heartbeat(),
@@ -231,19 +238,31 @@ class Operator:
         if not self.fleet.quiet:
             await self.fleet.assess()
 
-    async def _refresh(self, name: str) -> None:
+    async def _refresh(self, name: str, namespace: str) -> None:
+        await self.tenants.look(name, namespace)
         source = self.sources.get(name)
         if source is not None:
             await source.refresh()
 
-    def _promql(self, name: str) -> Metrics | None:
-        source = self.sources.get(name)
-        return source.promql if source else None
+    def _allows_others(self, name: str) -> None:
+        """Whom a source allows has changed."""
+        self.registrar.source_changed(name)
+        self.waker.everybody()
+
+    def _source(self, spec: PolicySpec, namespace: str) -> Source | str:
+        """The source that a policy of that namespace uses, or why there is none for it."""
+        name = spec.source_ref.name
+        refusal = self.tenants.refusal(name, namespace, queries=asks_queries(spec))
+        return refusal or self.sources.get(name) or f"AlertSource {name} does not exist or is invalid"
+
+    def _promql(self, s: Situation) -> Metrics | str:
+        source = self._source(s.pinned, s.spec.policy_ref.namespace)
+        return source if isinstance(source, str) else source.promql
 
     def _reading(self, incident: IncidentView, spec: PolicySpec) -> Reading:
-        source = self.sources.get(spec.source_ref.name)
-        if source is None:
-            return Reading("Unknown", False, f"AlertSource {spec.source_ref.name} does not exist or is invalid")
+        source = self._source(spec, incident.spec.policy_ref.namespace)
+        if isinstance(source, str):
+            return Reading("Unknown", False, source)
         return source.reading(
             spec.alert.name,
             lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert),

@@ -15,7 +15,8 @@ from goldseam.ports import Clock, Metrics
 class Queries:
     """Asks the alert source that the policy names."""
 
-    def __init__(self, source: Callable[[str], Metrics | None], clock: Clock) -> None:
+    def __init__(self, source: Callable[[Situation], Metrics | str], clock: Clock) -> None:
+        """`source` gives the policy's alert source, or says why there is none to ask."""
         self._source, self._clock = source, clock
 
     async def answered(self, s: Situation) -> Situation:
@@ -26,10 +27,9 @@ class Queries:
         verify = s.pinned.ladder[step.rung].verify
         if not verify.queries or self._clock.now() < step.acted_at + verify.settle:
             return s
-        metrics = self._source(s.pinned.source_ref.name)
-        if metrics is None:
-            missing = QueryAnswer("Unknown", f"AlertSource {s.pinned.source_ref.name} does not exist")
-            return replace(s, answers=(missing,) * len(verify.queries))
+        metrics = self._source(s)
+        if isinstance(metrics, str):
+            return replace(s, answers=(QueryAnswer("Unknown", metrics),) * len(verify.queries))
         return replace(s, answers=tuple([await ask(metrics, query) for query in verify.queries]))
 
 

@@ -26,6 +26,7 @@ from goldseam.services.judging import Judging
 from goldseam.services.ledger import NAME
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
+from goldseam.services.tenants import Tenants
 
 log = structlog.get_logger("goldseam.registrar")
 
@@ -55,12 +56,13 @@ class Registrar:
         sources: Sources,
         statuses: Statuses,
         judging: Judging,
+        tenants: Tenants,
         tell: Tell,
         home: str,
     ) -> None:
         self._home, self._tell = home, tell
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
-        self._judging = judging
+        self._judging, self._tenants = judging, tenants
         self._generations: dict[tuple[str, str, str], int] = {}
         self._told: dict[str, tuple[str, int, str]] = {}
         self._rules: dict[str, frozenset[str]] = {}
@@ -129,10 +131,12 @@ class Registrar:
         if not isinstance(spec, AlertSourceSpec):
             self._catalogue.sources.pop(seen.name, None)
             await self._sources.remove(seen.name)
+            self._tenants.remove(seen.name)
             if seen.body is not None:
                 await self._statuses.simple(seen.kind, seen.body, str(spec))
             return
         self._catalogue.sources[seen.name] = spec
+        await self._tenants.put(seen.name, spec)  # before it is read: nothing is opened for those it is closed to
         source = await self._sources.put(seen.name, spec)
         if source.history.read_at is not None or source.history.problem != "it has not been read yet":
             assert seen.body is not None
@@ -147,7 +151,11 @@ class Registrar:
             await self._recheck("AlertSource", "", source.name)
         if self._rules.get(source.name) != rules:
             self._rules[source.name] = rules
-            self._judging.changed(a.key for a in self._catalogue.armed.values() if a.source == source.name)
+            self.source_changed(source.name)
+
+    def source_changed(self, name: str) -> None:
+        """What a source has, or whom it allows, has changed: its policies' conditions may have to say so."""
+        self._judging.changed(a.key for a in self._catalogue.armed.values() if a.source == name)
 
     async def _recheck(self, kind: str, namespace: str, name: str) -> None:
         body = await self._statuses.refreshed(kind, namespace, name)

@@ -112,11 +112,6 @@ class Sources:
         found = self._running.get(name)
         return found[0] if found else None
 
-    def has_rule(self, name: str, alert: str) -> bool | None:
-        """Whether the source of that name has a rule for the alert; None where that is not known."""
-        source = self.get(name)
-        return None if source is None or source.history.read_at is None else alert in source.history.by_name
-
     def all(self) -> list[Source]:
         """Every source."""
         return [source for source, _ in self._running.values()]

@@ -11,18 +11,18 @@ import structlog
 from goldseam.api import conditions as c
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.ladder import ACTIONS as RUNG_ACTIONS
-from goldseam.api.pause import PauseSpec
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
-from goldseam.api.runbook import RunbookSpec
-from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.proposal import Right
 from goldseam.engine.views import merge_patch
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import OURS, WORKLOADS
+from goldseam.services.catalogue import Armed
 from goldseam.services.permissions import Permissions
 from goldseam.services.sources import Source
+from goldseam.services.tenants import Tenants
 
 log = structlog.get_logger("goldseam.statuses")
 
@@ -32,8 +32,11 @@ GetSource = Callable[[str], Source | None]
 class Statuses:
     """Judges objects, and writes what it finds to their status."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, permissions: Permissions, source: GetSource) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Clock, permissions: Permissions, source: GetSource, tenants: Tenants
+    ) -> None:
         self._cluster, self._clock, self._permissions, self._source = cluster, clock, permissions, source
+        self._tenants = tenants
         self.problems: dict[PolicyKey, str] = {}
 
     async def policy(self, kind: str, obj: Json) -> None:
@@ -44,11 +47,13 @@ class Statuses:
         except InvalidSpec as error:
             await self._write(kind, obj, _stalled(str(error), generation, now))
             return
-        assert not isinstance(spec, RunbookSpec | PauseSpec)
+        assert isinstance(spec, PolicySpec)
         key = PolicyKey(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        permitted = await self._permitted(key, spec, generation, now)  # type: ignore[arg-type]
-        extra = [permitted, *self._alert(spec, generation, now), *self._target(key, generation, now)]  # type: ignore[arg-type]
-        await self._write(kind, obj, [_ready(spec, permitted, obj, generation, now), *extra])  # type: ignore[arg-type]
+        permitted = await self._permitted(key, spec, generation, now)
+        refusal = self._tenants.refusal(spec.source_ref.name, key.namespace, queries=asks_queries(spec))
+        rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
+        ready = _ready(spec, refusal, permitted, obj, generation, now)
+        await self._write(kind, obj, [ready, permitted, *rule, *self._target(key, generation, now)])
 
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
         """What decides about a policy's rights, as far as rights are bound to groups: whose, where, and which."""
@@ -59,8 +64,8 @@ class Statuses:
         """Whether the policy has all rights that its ladder needs; no, where that cannot be asked."""
         try:
             spec = read_spec(key.kind, obj)
-            assert not isinstance(spec, RunbookSpec | PauseSpec)
-            return not await self._permissions.denied(key, spec, tuple(_rights(spec, key.namespace)))  # type: ignore[arg-type]
+            assert isinstance(spec, PolicySpec)
+            return not await self._permissions.denied(key, spec, tuple(_rights(spec, key.namespace)))
         except (InvalidSpec, GoldseamError):
             return False
 
@@ -96,6 +101,15 @@ class Statuses:
                 f"AlertSource {source.name} has no alerting rule named {spec.alert.name}: the policy never matches"
             )
             yield condition(c.RULE_FOUND, False, c.RULE_MISSING, message, generation, now)
+
+    def rule(self, armed: Armed) -> str | None:
+        """The reason that the policy's RuleFound has to give by now; None where the source has not been read."""
+        if self._tenants.refusal(armed.source, armed.key.namespace, queries=armed.queries):
+            return c.SOURCE_REFUSED
+        source = self._source(armed.source)
+        if source is None or source.history.read_at is None:
+            return None
+        return c.RULE_PRESENT if armed.alert in source.history.by_name else c.RULE_MISSING
 
     def _target(self, key: PolicyKey, generation: int, now: datetime) -> Iterable[Condition]:
         if problem := self.problems.get(key):
@@ -184,9 +198,18 @@ def _stalled(message: str, generation: int, now: datetime) -> list[Condition]:
     ]
 
 
-def _ready(spec: PolicySpec, permitted: Condition, obj: Json, generation: int, now: datetime) -> Condition:
+def _closed(refusal: str, generation: int, now: datetime) -> list[Condition]:
+    """A policy to which a source is closed is not told what rules it has."""
+    return [condition(c.RULE_FOUND, None, c.SOURCE_REFUSED, refusal, generation, now)]
+
+
+def _ready(
+    spec: PolicySpec, refusal: str, permitted: Condition, obj: Json, generation: int, now: datetime
+) -> Condition:
     if spec.suspend:
         return condition(c.READY, False, c.SUSPENDED, "spec.suspend is true", generation, now)
+    if refusal:
+        return condition(c.READY, False, c.SOURCE_REFUSED, refusal, generation, now)
     if spec.mode == "Act" and permitted.status == "False" and not _was_permitted(obj):
         return condition(c.READY, False, c.PERMISSION_MISSING, permitted.message, generation, now)
     return condition(

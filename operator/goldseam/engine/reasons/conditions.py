@@ -22,6 +22,14 @@ CONDITIONS: tuple[Entry, ...] = (
         c.READY,
     ),
     Entry(
+        c.SOURCE_REFUSED,
+        "The AlertSource is not for policies of this namespace, or takes no queries from them: nothing is opened, and"
+        " open incidents hold.",
+        "Name another source in `spec.sourceRef`, remove `verify.queries`, or ask the admin to widen"
+        " `allowedNamespaces` or `tenantQueries` of the AlertSource.",
+        c.READY,
+    ),
+    Entry(
         c.INVALID_SPEC,
         "The spec is invalid, and nothing is done until it is changed. For the Guardrails the last valid limits stay"
         " in force (`status.effective`).",
@@ -58,6 +66,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.RULE_MISSING,
         "The source has no alerting rule of that name: the policy never matches.",
         "Load the rule into Prometheus, or correct `spec.alert.name`.",
+        c.RULE_FOUND,
+    ),
+    Entry(
+        c.SOURCE_REFUSED,
+        "The AlertSource is closed to the policy, so it is not told what rules there are.",
+        "See the condition Ready.",
         c.RULE_FOUND,
     ),
     Entry(

@@ -54,7 +54,8 @@ HOLDS: tuple[Entry, ...] = (
     Entry("AlertCleared", "The alert is gone; what is owed waits until that is sure.", NOTHING, "source"),
     Entry(
         "AlertUnknown",
-        "What the alert's state is cannot be told: the source does not answer, or does not have the rule.",
+        "What the alert's state is cannot be told: the source does not answer, does not have the rule, or is closed to"
+        " the policy.",
         "`kubectl describe alertsource`: SourceReachable has the error. Absence of an alert is not recovery.",
         "source",
     ),
