@@ -57,6 +57,35 @@ def test_before_the_first_answer_nothing_is_known() -> None:
     assert (found.state, found.fresh) == ("Unknown", False)
 
 
+def test_a_rule_that_was_not_asked_for_is_unknown_and_one_that_was_and_is_absent_is_missing() -> None:
+    watch = Watch()
+    watch.healthy(60)
+    for asked, said in (({"B"}, "has not been asked for the rule A yet"), ({"A", "B"}, "has no rule named A")):
+        watch.history = observe(watch.history, RulesAnswer((), asked=frozenset(asked)), watch.now)
+        assert (watch.reading().state, watch.reading().message) == ("Unknown", f"the alert source {said}")
+        assert watch.history.knows("A") is ("A" in asked)
+
+
+@given(
+    st.sampled_from([15, 30, 60]),
+    st.sampled_from([5, 15, 30, 60]),
+    st.lists(st.floats(0.9, 1.1), min_size=12, max_size=12),
+)
+def test_reads_that_are_spread_by_a_tenth_leave_a_rule_fresh_until_the_next(
+    interval: int, poll: int, spread: list[float]
+) -> None:
+    watch = Watch()
+    watch.read(rule(watch.now // interval * interval, FIRING, interval=timedelta(seconds=interval)))
+    for number, factor in enumerate(spread):
+        before = watch.history
+        watch.now += poll * factor
+        found = verdict(before, "A", lambda _: True, watch.now, EPOCH, timedelta(seconds=poll))
+        seen = (number - 1) * 0.9 * poll > interval
+        assert found.fresh or not seen, f"stale just before read {number}: {found.message}"
+        shown = rule(watch.now // interval * interval, FIRING, interval=timedelta(seconds=interval))
+        watch.history = observe(before, RulesAnswer((shown,)), watch.now)
+
+
 def test_a_firing_alert_is_fresh_once_its_rule_was_seen_to_advance() -> None:
     watch = Watch()
     assert not watch.read(rule(0, FIRING)).fresh

@@ -68,6 +68,12 @@ class RulesAnswer:
     nothing."""
     servers: int = 1
     """How many servers answered."""
+    asked: frozenset[str] | None = None
+    """The names of the rules that were asked for; None: all. Of a rule that was not asked for nothing is said."""
+    total: int | None = None
+    """How many alerting rules the server has, and in how many groups, as far as that was counted lately; those of an HA
+    pair count once."""
+    groups: int | None = None
 
 
 @dataclass(frozen=True)

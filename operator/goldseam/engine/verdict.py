@@ -46,11 +46,17 @@ class History:
     """Which servers of an HA pair did not answer, and why."""
     servers: int = 1
     """How many answered."""
+    asked: frozenset[str] | None = None
+    """The names of the rules that the last answer is about; None: all."""
 
     @property
     def count(self) -> int:
         """How many rules there are; those of an HA pair count once."""
         return len({key.partition("\n")[2] for key in self.rules})
+
+    def knows(self, alert: str) -> bool:
+        """Whether it can be told if there is a rule of that name: the last answer is about it."""
+        return self.read_at is not None and (self.asked is None or alert in self.asked)
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,8 @@ def observe(history: History, answer: RulesAnswer, now: float) -> History:
     for rule in answer.rules:
         names.setdefault(rule.name, []).append(rule.key)
     problem = f"the answer is partial: {warned}" if warned else ""
-    return History(
-        rules, {name: tuple(keys) for name, keys in names.items()}, now, problem, answer.missing, answer.servers
-    )
+    by_name = {name: tuple(keys) for name, keys in names.items()}
+    return History(rules, by_name, now, problem, answer.missing, answer.servers, answer.asked)
 
 
 def failed(history: History, problem: str) -> History:
@@ -133,6 +138,8 @@ def verdict(
     watches = [history.rules[key] for key in history.by_name.get(alert, ())]
     if history.read_at is None:
         return Reading("Unknown", False, f"the alert source tells nothing: {history.problem}")
+    if not history.knows(alert):
+        return Reading("Unknown", False, f"the alert source has not been asked for the rule {alert} yet")
     if not watches:
         return Reading("Unknown", False, f"the alert source has no rule named {alert}")
     look_back = max(_look_back(watch.rule) for watch in watches)
