@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
 from goldseam.adapters.recorder import recorder
 from goldseam.adapters.replicas import AlertServers, AnyMetrics
+from goldseam.adapters.selective import SelectiveServer
 from goldseam.adapters.webhook import WebhookNotifier
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.cli import command
@@ -48,16 +50,21 @@ SILENT = 30.0
 """Seconds without any answer of the API server after which we are not ready: the lease alone is asked for each 2 s."""
 
 
+def _spread() -> float:
+    """Reads are spread by a tenth each way, so that many operators do not all ask at once."""
+    return random.uniform(0.9, 1.1)
+
+
 def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Outside:
     def source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
         timeout, credentials = spec.timeout.total_seconds(), Credentials(spec, cluster, settings.namespace)
         urls = [spec.url, *spec.replicas]
-        servers = [(url, PrometheusServer(url, credentials, timeout=timeout)) for url in urls]
+        servers = [(url, SelectiveServer(PrometheusServer(url, credentials, timeout=timeout))) for url in urls]
         promql = [PromqlMetrics(url, credentials, timeout=timeout) for url in urls]
         return (servers[0][1], promql[0]) if not spec.replicas else (AlertServers(servers), AnyMetrics(promql))
 
     record = recorder(settings.record_dir)
-    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, record)
+    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, record, _spread)
 
 
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:

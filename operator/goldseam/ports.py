@@ -129,11 +129,18 @@ class Access:
 class AlertServer(Protocol):
     """A Prometheus-compatible server's own API."""
 
-    async def rules(self) -> RulesAnswer:
-        """All alerting rules with their active alerts.
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
+        """The alerting rules of these names, or all, with their active alerts.
 
         Raises:
             Unavailable: no answer, or one that is not a rules answer.
+        """
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        """Every alert that fires, of whichever rule, with no labels but its name and its namespace.
+
+        Raises:
+            Unavailable: no answer, or one that is not an alerts answer.
         """
 
     async def version(self) -> str:

@@ -13,7 +13,7 @@ from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.opener import AT_ONCE, Opener
-from goldseam.services.sources import Source
+from goldseam.services.sources import Listening, Source
 from goldseam.services.tenants import Tenants
 from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 async def read(source: Source) -> None:
     """Read once, and tell the opener."""
     await source.read()
-    await source._answered(source)
+    await source._listening.answered(source)
 
 
 class Stage:
@@ -52,12 +52,12 @@ class Stage:
             self.tenants,
         )
         spec_of_source = AlertSourceSpec.model_validate({"url": "http://p", "matchers": matchers or []})
-        self.source = Source("default", spec_of_source, self, self, self.clock, self.opener.answered)  # type: ignore[arg-type]
+        self.source = Source("default", spec_of_source, self, self, self.clock, Listening(self.opener.answered))  # type: ignore[arg-type]
 
     def _problem(self, key: PolicyKey, message: str) -> None:
         self.problems[key] = message
 
-    async def rules(self) -> RulesAnswer:
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         from datetime import timedelta
 
         zero = timedelta(0)
@@ -65,6 +65,9 @@ class Stage:
             "Trouble", "g", "up", "ok", "", self.clock.now(), timedelta(seconds=1), zero, zero, {}, tuple(self.alerts)
         )
         return RulesAnswer((rule,))
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        return tuple(self.alerts)
 
     async def version(self) -> str:
         return "3"
@@ -143,7 +146,7 @@ async def test_an_alert_must_fire_for_as_long_as_the_policy_says() -> None:
 async def test_how_long_an_alert_has_fired_is_not_forgotten_though_another_source_is_read_meanwhile() -> None:
     stage = Stage(alert={"name": "Trouble", "for": "10s"})
     stage.fire(deployment="api")
-    other = Source("other", stage.source.spec, stage, stage, stage.clock, stage.opener.answered)  # type: ignore[arg-type]
+    other = Source("other", stage.source.spec, stage, stage, stage.clock, Listening(stage.opener.answered))  # type: ignore[arg-type]
     second = policy({"restart": {}}, target={"name": "nothing"})
     second["metadata"]["name"] = "second"
     stage.catalogue.arm(live_policy("RemediationPolicy", stage.cluster.add("remediationpolicies", second)))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from goldseam.adapters.replicas import AlertServers, AnyMetrics
-from goldseam.engine.alerts import AlertRule, RulesAnswer, Samples
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer, Samples
 from goldseam.errors import Invalid, Unavailable
 
 ZERO = timedelta(0)
@@ -21,10 +21,16 @@ class Server:
         self.found = tuple(AlertRule(name, "g", "up", "ok", "", now, ZERO, ZERO, ZERO, {}, ()) for name in rules)
         self.warnings, self.broken = warnings, broken
 
-    async def rules(self) -> RulesAnswer:
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         if self.broken:
             raise self.broken
-        return RulesAnswer(self.found, self.warnings)
+        found = tuple(rule for rule in self.found if names is None or rule.name in names)
+        return RulesAnswer(found, self.warnings, asked=names, total=len(self.found), groups=1)
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        if self.broken:
+            raise self.broken
+        return tuple(ActiveAlert({"alertname": rule.name}, {}, "firing", rule.last_evaluation) for rule in self.found)
 
     async def version(self) -> str:
         if self.broken:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from goldseam.api.alertsource import AlertSourceSpec
-from goldseam.engine.alerts import RulesAnswer
-from goldseam.services.sources import Source, Sources
+from goldseam.engine.alerts import ActiveAlert, RulesAnswer
+from goldseam.errors import Unavailable
+from goldseam.services.sources import Listening, Source, Sources, Wanted
 from tests.support.harness import VirtualClock
 
 SPEC = AlertSourceSpec.model_validate({"url": "http://p", "interval": "15s"})
@@ -28,9 +29,12 @@ class Server:
 
         monkeypatch.setattr("goldseam.services.sources.asyncio.sleep", interval)
 
-    async def rules(self) -> RulesAnswer:
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         self.reads += 1
-        return RulesAnswer(())
+        return RulesAnswer((), asked=names)
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        return ()
 
     async def version(self) -> str:
         return "3"
@@ -57,7 +61,7 @@ async def test_reading_goes_on_while_those_who_listen_are_busy_and_they_get_the_
         if len(told) == 1:
             await free.wait()
 
-    sources = Sources(server.make, server.clock, listen)
+    sources = Sources(server.make, server.clock, Listening(listen))
     await sources.put("default", SPEC)
     await until(lambda: server.reads >= 10)
     assert told == [1]
@@ -78,7 +82,7 @@ async def test_a_listener_that_breaks_ends_neither_the_reading_nor_the_listening
         if len(told) == 1:
             raise RuntimeError("a defect")
 
-    sources = Sources(server.make, server.clock, listen)
+    sources = Sources(server.make, server.clock, Listening(listen))
     await sources.put("default", SPEC)
     await until(lambda: len(told) >= 3)
     await sources.close()
@@ -92,7 +96,7 @@ async def test_a_source_that_is_removed_is_neither_read_nor_told_of_any_more(mon
         told.append(server.reads)
         await asyncio.Event().wait()
 
-    sources = Sources(server.make, server.clock, listen)
+    sources = Sources(server.make, server.clock, Listening(listen))
     await sources.put("default", SPEC)
     await until(lambda: told)
     await sources.remove("default")
@@ -101,3 +105,108 @@ async def test_a_source_that_is_removed_is_neither_read_nor_told_of_any_more(mon
         await asyncio.get_running_loop().run_in_executor(None, lambda: None)
     assert (server.reads, len(told)) == (before, 1)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+class Prompt:
+    """A server, and what is wanted of it; remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.wanted = Wanted(frozenset({"A"}), storm=False)
+        self.asked: list[str] = []
+        self.broken = ""
+
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
+        self.asked.append("all" if names is None else ",".join(sorted(names)))
+        return RulesAnswer((), asked=names, total=7, groups=2)
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        if self.broken:
+            raise Unavailable(self.broken)
+        self.asked.append("firing")
+        return (ActiveAlert({"alertname": "Other"}, {}, "firing", self.clock.now()),)
+
+    async def version(self) -> str:
+        return "3"
+
+    def source(self, **spec: Any) -> Source:
+        async def answered(_: Source) -> None:
+            return None
+
+        listening = Listening(answered, lambda _: self.wanted)
+        found = AlertSourceSpec.model_validate({"url": "http://p"} | spec)
+        return Source("default", found, self, self, self.clock, listening)  # type: ignore[arg-type]
+
+
+async def test_the_rules_that_matter_are_asked_for_and_the_heartbeat_with_them() -> None:
+    server = Prompt()
+    source = server.source(heartbeat={"alert": "Watchdog"})
+    await source.read()
+    assert server.asked[0] == "A,Watchdog"
+    assert (source.rules, source.groups, source.read_last) == (7, 2, server.clock.now())
+
+
+async def test_all_that_fires_is_read_while_it_can_hold_something_and_else_each_minute() -> None:
+    server = Prompt()
+    source = server.source()
+    for _ in range(6):
+        await source.read()
+        server.clock.advance(15)
+    assert server.asked.count("firing") == 2
+    server.wanted = Wanted(frozenset({"A"}), storm=True)
+    for _ in range(3):
+        await source.read()
+        server.clock.advance(15)
+    assert server.asked.count("firing") == 5
+    assert [alert.labels["alertname"] for alert in source.firing] == ["Other"]
+
+
+async def test_before_anything_is_done_all_that_fires_is_read_though_the_rules_were_read_just_now() -> None:
+    server = Prompt()
+    source = server.source()
+    await source.read()
+    server.clock.advance(15)
+    await source.read()
+    assert server.asked == ["A", "firing", "A"]
+    server.wanted = Wanted(frozenset({"A"}), storm=True)
+    await source.refresh()
+    assert server.asked[3:] == ["A", "firing"]
+    await source.refresh()
+    assert len(server.asked) == 5, "that was just now"
+
+
+async def test_where_what_fires_cannot_be_read_nothing_is_known() -> None:
+    server = Prompt()
+    server.broken = "HTTP 404"
+    source = server.source()
+    await source.read()
+    assert source.history.problem == "HTTP 404"
+    assert source.reading("A", lambda _: True).state == "Unknown"
+
+
+async def test_a_rule_that_was_not_asked_for_is_asked_for_once_and_at_most_each_second() -> None:
+    server = Prompt()
+    source = server.source()
+    await source.read()
+    server.wanted = Wanted(frozenset({"A", "B"}), storm=False)
+    await source.know("B")
+    assert server.asked == ["A", "firing"], "the last read was just now"
+    server.clock.advance(2)
+    for _ in range(2):
+        await source.know("B")
+    assert server.asked == ["A", "firing", "A,B"]
+
+
+async def test_the_time_to_the_next_read_is_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(monkeypatch)
+    begun = server.clock.monotonic()
+
+    async def listen(_: Source) -> None:
+        return None
+
+    sources = Sources(server.make, server.clock, Listening(listen, spread=lambda: 0.9))
+    await sources.put("default", SPEC)
+    await until(lambda: server.reads >= 11)
+    passed = server.clock.monotonic() - begun
+    await sources.close()
+    assert passed == pytest.approx((server.reads - 1) * 13.5, abs=13.6)

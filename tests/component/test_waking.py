@@ -16,7 +16,7 @@ from goldseam.api.incident import HoldRecord
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.verdict import Reading
+from goldseam.engine.verdict import History, Reading
 from goldseam.engine.views import IncidentView
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
@@ -236,8 +236,11 @@ class Court:
         self.judging = Judging(self.statuses, self.catalogue)
 
     def _source(self, rules: set[str]) -> Any:
-        history = SimpleNamespace(read_at=1.0, by_name=dict.fromkeys(rules, ()), problem="")
-        return SimpleNamespace(name="default", history=history)
+        async def know(_: str) -> None:
+            return None
+
+        history = History(by_name=dict.fromkeys(rules, ()), read_at=1.0, problem="")
+        return SimpleNamespace(name="default", history=history, know=know)
 
     def see(self, name: str, body: dict[str, Any] | None = None) -> PolicyKey:
         """A policy comes by the watch."""

@@ -6,19 +6,27 @@ Prometheus, Thanos Ruler and Query, Mimir and vmalert answer in this form (prome
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import aiohttp
+import structlog
 
 from goldseam.adapters.credentials import Credentials
-from goldseam.adapters.http_client import LARGEST, HttpClient, Words, parsed
+from goldseam.adapters.http_client import LARGEST, HttpClient, Query, Words, parsed
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.errors import NotFound, Unavailable
+
+log = structlog.get_logger("goldseam.prometheus")
 
 T = TypeVar("T")
 WORDS = Words(api="the Prometheus API", url="spec.url", auth="spec.auth and spec.tenant")
 MOST_PAGES = 1_000
+PAGE = 500
+"""Groups of rules that are asked for at once, where the server pages (Prometheus from 3.2 on, Mimir)."""
 USUAL_INTERVAL = 60.0
 """Seconds between evaluations of a group that does not say: Prometheus' default."""
 
@@ -31,39 +39,71 @@ class PrometheusServer:
     ) -> None:
         """`timeout` is in seconds, for all pages together; `largest` is in bytes, for each."""
         self._http = HttpClient(url, credentials, WORDS, timeout=timeout, largest=largest)
+        self._pages = True
 
-    async def rules(self) -> RulesAnswer:
-        """All alerting rules, page by page where the server pages."""
-        rules: list[AlertRule] = []
-        warnings: list[str] = []
-        query = {"type": "alert"}
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
+        """The alerting rules of these names, or all. A server that cannot filter answers with more than those."""
+        if names is None:
+            return (await self.catalogue(None))[0]
+        wanted = [("rule_name[]", name) for name in sorted(names)] or [("rule_name[]", "")]  # no name: no rule
         async with self._http.session() as session:
-            for _ in range(MOST_PAGES):
-                answer = await self._get(session, "/api/v1/rules", query)
-                data = answer.get("data")
-                if not isinstance(data, dict):
-                    raise Unavailable("the answer has no rules")
-                rules.extend(_rules(data))
-                warnings.extend(_warnings(answer))
-                token = str(data.get("groupNextToken") or "")
-                if not token:
-                    return RulesAnswer(tuple(rules), tuple(warnings))
-                if token == query.get("group_next_token"):
-                    break
-                query["group_next_token"] = token
+            return (await self._paged(session, [("type", "alert"), *wanted], names))[0]
+
+    async def catalogue(self, keep: frozenset[str] | None) -> tuple[RulesAnswer, frozenset[str]]:
+        """The rules of these names (None: all), found by reading all there are; and the names of those."""
+        async with self._http.session() as session:
+            if self._pages:
+                try:
+                    return await self._paged(session, [("type", "alert"), ("group_limit", str(PAGE))], keep)
+                except _NotAll as problem:
+                    log.info("rules_read_as_one", problem=str(problem))
+            return await self._paged(session, [("type", "alert")], keep)
+
+    async def _paged(
+        self, session: aiohttp.ClientSession, query: list[tuple[str, str]], keep: frozenset[str] | None
+    ) -> tuple[RulesAnswer, frozenset[str]]:
+        found, next_one, last = _Found(keep), list[tuple[str, str]](), ""
+        for _ in range(MOST_PAGES):
+            try:
+                answer = await self._get(session, "/api/v1/rules", query + next_one)
+            except Unavailable as error:  # 400, where the rules were loaded anew between two pages
+                if not next_one:
+                    raise
+                raise _NotAll(str(error)) from error
+            data = answer.get("data")
+            if not isinstance(data, dict):
+                raise Unavailable("the answer has no rules")
+            groups = found.add(data, _warnings(answer))
+            token = str(data.get("groupNextToken") or "")
+            if not token:
+                if not next_one and groups >= PAGE and ("group_limit", str(PAGE)) in query:
+                    self._pages = False  # it may have been cut: vmalert does so, and has pages of another kind
+                    raise _NotAll("the server says of no further page")
+                return found.answer(), frozenset(found.names)
+            if token == last:
+                break
+            next_one, last = [("group_next_token", token)], token
         raise Unavailable("the pages of the rules do not end")
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        """Every alert that fires, with no labels but its name and its namespace."""
+        async with self._http.session() as session:
+            answer = await self._get(session, "/api/v1/alerts", ())
+        with _translated("alerts"):
+            found = _list(_is(dict, answer["data"])["alerts"])
+            return tuple(_in_short(alert) for alert in found if alert["state"] == "firing")
 
     async def version(self) -> str:
         """The server's version; empty where it does not say."""
         async with self._http.session() as session:
             try:
-                answer = await self._get(session, "/api/v1/status/buildinfo", {})
+                answer = await self._get(session, "/api/v1/status/buildinfo", ())
             except NotFound:
                 return ""
         data = answer.get("data")
         return str(data.get("version") or "") if isinstance(data, dict) else ""
 
-    async def _get(self, session: aiohttp.ClientSession, path: str, query: dict[str, str]) -> dict[str, Any]:
+    async def _get(self, session: aiohttp.ClientSession, path: str, query: Query) -> dict[str, Any]:
         return _success(parsed((await self._http.get(session, path, query)).content, WORDS.api))
 
 
@@ -79,16 +119,57 @@ def _warnings(answer: dict[str, Any]) -> list[str]:
     return [str(warning)[:200] for warning in (found if isinstance(found, list) else [found])]
 
 
-def _rules(data: dict[str, Any]) -> list[AlertRule]:
+class _NotAll(Unavailable):
+    """These pages are not all that there is."""
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
     try:
-        return [
-            _rule(group, rule)
-            for group in _list(data["groups"])
-            for rule in _list(group["rules"])
-            if rule.get("type", "alerting") == "alerting"
-        ]
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Unavailable(f"the answer has rules of an unknown form ({type(error).__name__}: {error})"[:200]) from error
+        kind = type(error).__name__
+        raise Unavailable(f"the answer has {what} of an unknown form ({kind}: {error})"[:200]) from error
+
+
+class _Found:
+    """What the pages have had so far. Only the rules to keep are made objects of: there may be tens of thousands."""
+
+    def __init__(self, keep: frozenset[str] | None) -> None:
+        self._keep = keep
+        self._rules: list[AlertRule] = []
+        self._warnings: list[str] = []
+        self._total = self._groups = 0
+        self.names: set[str] = set()
+
+    def add(self, data: dict[str, Any], warnings: list[str]) -> int:
+        """One page. Returns how many groups it has."""
+        self._warnings.extend(warnings)
+        with _translated("rules"):
+            groups = _list(data["groups"])
+            for group in groups:
+                self._group(group)
+        return len(groups)
+
+    def _group(self, group: dict[str, Any]) -> None:
+        alerting = [rule for rule in _list(group["rules"]) if rule.get("type", "alerting") == "alerting"]
+        self._groups += bool(alerting)
+        self._total += len(alerting)
+        for rule in alerting:
+            self.names.add(_is(str, rule["name"]))
+            if self._keep is None or rule["name"] in self._keep:
+                self._rules.append(_rule(group, rule))
+
+    def answer(self) -> RulesAnswer:
+        return RulesAnswer(
+            tuple(self._rules), tuple(self._warnings), asked=self._keep, total=self._total, groups=self._groups
+        )
+
+
+def _in_short(alert: dict[str, Any]) -> ActiveAlert:
+    labels = _labels(alert["labels"])
+    short = {sys.intern(key): sys.intern(labels[key]) for key in ("alertname", "namespace") if key in labels}
+    return ActiveAlert(short, {}, "firing", _time(alert.get("activeAt")))
 
 
 def _rule(group: dict[str, Any], rule: dict[str, Any]) -> AlertRule:

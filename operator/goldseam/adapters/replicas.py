@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from goldseam.engine.alerts import RulesAnswer, Samples
+from goldseam.engine.alerts import ActiveAlert, RulesAnswer, Samples
 from goldseam.errors import GoldseamError, Unavailable
 from goldseam.ports import AlertServer, Metrics
 
@@ -18,14 +18,15 @@ class AlertServers:
         """Each with its URL, for people."""
         self._servers = tuple(servers)
 
-    async def rules(self) -> RulesAnswer:
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         """The rules of all that answer.
 
         Raises:
             Unavailable: none answers.
         """
-        answers = await asyncio.gather(*(server.rules() for _, server in self._servers), return_exceptions=True)
+        answers = await asyncio.gather(*(server.rules(names) for _, server in self._servers), return_exceptions=True)
         rules, warnings, away = [], [], []
+        good = [answer for answer in answers if isinstance(answer, RulesAnswer)]
         for number, ((url, _), answer) in enumerate(zip(self._servers, answers, strict=True)):
             if isinstance(answer, RulesAnswer):
                 rules += [replace(rule, replica=number) for rule in answer.rules]
@@ -36,7 +37,30 @@ class AlertServers:
                 raise answer
         if len(away) == len(self._servers):
             raise Unavailable("; ".join(away))
-        return RulesAnswer(tuple(rules), tuple(warnings), "; ".join(away), len(answers) - len(away))
+        return RulesAnswer(
+            tuple(rules),
+            tuple(warnings),
+            "; ".join(away),
+            len(good),
+            names,
+            total=max((answer.total or 0 for answer in good), default=0),
+            groups=max((answer.groups or 0 for answer in good), default=0),
+        )
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        """What any of them shows.
+
+        Raises:
+            Unavailable: none answers.
+        """
+        answers = await asyncio.gather(*(server.firing() for _, server in self._servers), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, GoldseamError):
+                raise answer
+        good = [answer for answer in answers if not isinstance(answer, BaseException)]
+        if not good:
+            raise Unavailable("; ".join(dict.fromkeys(map(str, answers))))
+        return tuple(alert for answer in good for alert in answer)
 
     async def version(self) -> str:
         """That of the first that says."""

@@ -28,7 +28,9 @@ class AlertSourceStatus(Status):
     version: Annotated[str, Field(max_length=64)] = ""
     """The server's version, as it says itself."""
     rules: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] = 0
-    """How many alerting rules it has."""
+    """How many alerting rules it has, as last counted: at least every 10 minutes."""
+    groups: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] = 0
+    """In how many groups they are."""
 
 
 class RunbookStatus(Status):

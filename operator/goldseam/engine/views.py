@@ -48,6 +48,11 @@ class IncidentView:
         return model.model_validate(self.status.policy_snapshot.spec)
 
     @property
+    def alert(self) -> str:
+        """The name of its alert."""
+        return self.spec.alert.name
+
+    @property
     def title(self) -> str:
         """Its name, with its namespace."""
         return f"{self.namespace}/{self.name}"

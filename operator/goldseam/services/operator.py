@@ -40,7 +40,7 @@ from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.registrar import POLICIES, Registrar, Tell
 from goldseam.services.retention import Retention
-from goldseam.services.sources import Source, Sources
+from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
 from goldseam.services.tenants import Tenants
@@ -75,6 +75,8 @@ class Outside:
     source: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]]
     record: Callable[[Situation, Decision, datetime], None] = lambda *_: None
     """Is told of every decision that changes something."""
+    spread: Callable[[], float] = lambda: 1.0
+    """By what the time between two reads of a source is multiplied."""
 
 
 class Operator:
@@ -89,7 +91,7 @@ class Operator:
         self._beat = clock.monotonic()
         self.book, self.catalogue = IncidentBook(namespace), Catalogue()
         self.ledger = LedgerBook(cluster)
-        self.sources = Sources(outside.source, clock, self._answered)
+        self.sources = Sources(outside.source, clock, Listening(self._answered, self._wanted, outside.spread))
         permissions = Permissions(cluster, clock)
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
@@ -295,8 +297,13 @@ class Operator:
     def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
         """Every alert that fires, with the source that says so."""
         for source in self.sources.all():
-            for watch in source.history.rules.values():
-                yield from ((source.name, alert) for alert in watch.rule.alerts if alert.state == "firing")
+            yield from ((source.name, alert) for alert in source.firing)
+
+    def _wanted(self, source: str) -> Wanted:
+        """What has to be read: the rules of policies and open incidents, and all that fires while anything is open."""
+        incidents = self.book.all()
+        names = self.catalogue.alerts_of(source) | {incident.alert for incident in incidents}
+        return Wanted(frozenset(names), storm=not self.fleet.quiet)
 
     async def _heard(self, response: Json) -> None:
         """A Response was seen: the incident that it is about looks at it, if there is one."""

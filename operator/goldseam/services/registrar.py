@@ -64,8 +64,8 @@ class Registrar:
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._judging, self._tenants = judging, tenants
         self._generations: dict[tuple[str, str, str], int] = {}
-        self._told: dict[str, tuple[str, int, str]] = {}
-        self._rules: dict[str, frozenset[str]] = {}
+        self._told: dict[str, tuple[object, ...]] = {}
+        self._rules: dict[str, tuple[frozenset[str], frozenset[str] | None]] = {}
 
     async def run(self) -> None:
         """Take in what comes, for ever. One object that fails is tried again later, and holds up no other."""
@@ -144,8 +144,8 @@ class Registrar:
 
     async def answered(self, source: Source) -> None:
         """A source was read: its status and that of its policies change only when what it has changes."""
-        rules = frozenset(source.history.by_name)
-        news = (source.history.problem or source.history.missing, source.history.count, source.heartbeat[1])
+        rules = (frozenset(source.history.by_name), source.history.asked)
+        news = (source.history.problem or source.history.missing, source.rules, source.groups, source.heartbeat[1])
         if self._told.get(source.name) != news:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from goldseam import metrics
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.engine import verdict
-from goldseam.engine.alerts import ActiveAlert
+from goldseam.engine.alerts import ActiveAlert, RulesAnswer
 from goldseam.errors import GoldseamError
 from goldseam.ports import AlertServer, Clock, Metrics
 
@@ -20,21 +22,57 @@ log = structlog.get_logger("goldseam.sources")
 JUST_NOW = 1.0
 """Seconds: an answer that old counts as read just now."""
 
+STORM_EVERY = 60.0
+"""Seconds after which all alerts that fire are read, also where no incident is open that they could hold."""
+
 Answered = Callable[["Source"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What has to be known of a source."""
+
+    names: frozenset[str] | None = None
+    """The rules that a policy waits for, or an open incident is about; None: all."""
+    storm: bool = True
+    """Whether all that fires matters: an incident is open, or the storm holds."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Who asks for what is read, and who is told of it."""
+
+    answered: Answered
+    wanted: Callable[[str], Wanted] = lambda _: Wanted()
+    """By the source's name."""
+    spread: Callable[[], float] = lambda: 1.0
+    """By what the time to the next read is multiplied, so that many who read do not do so at once."""
 
 
 class Source:
     """One alert source: its reader and what was seen of it so far."""
 
     def __init__(
-        self, name: str, spec: AlertSourceSpec, server: AlertServer, promql: Metrics, clock: Clock, answered: Answered
+        self,
+        name: str,
+        spec: AlertSourceSpec,
+        server: AlertServer,
+        promql: Metrics,
+        clock: Clock,
+        listening: Listening,
     ) -> None:
         self.name, self.spec, self.server, self.promql = name, spec, server, promql
         self.history = verdict.History()
         self.version = ""
-        self._clock, self._answered = clock, answered
+        self.rules = self.groups = 0
+        """How many alerting rules it has, in how many groups, when they were last counted."""
+        self.firing: tuple[ActiveAlert, ...] = ()
+        """All alerts that fire, as last read."""
+        self.read_last: datetime | None = None
+        """When it last gave a good answer."""
+        self._clock, self._listening = clock, listening
         self._lock = asyncio.Lock()
-        self._begun = float("-inf")
+        self._begun = self._firing_at = float("-inf")
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -44,14 +82,14 @@ class Source:
             while True:
                 await self.read()
                 self._news.set()
-                await asyncio.sleep(self.spec.interval.total_seconds())
+                await asyncio.sleep(self.spec.interval.total_seconds() * self._listening.spread())
 
     async def _telling(self) -> None:
         """Tell who listens; of several reads meanwhile, the newest."""
         while True:
             await self._news.wait()
             self._news.clear()
-            await self._answered(self)
+            await self._listening.answered(self)
 
     async def read(self) -> None:
         """Read once."""
@@ -59,15 +97,22 @@ class Source:
             await self._read()
 
     async def refresh(self) -> None:
-        """Make sure that the last answer was asked for just now: used before acting."""
+        """Make sure that the last answer was asked for just now, with all that fires: used before acting."""
         async with self._lock:
-            if self._clock.monotonic() - self._begun > JUST_NOW:
+            stale = self._clock.monotonic() - self._begun > JUST_NOW
+            if stale or (self._firing_at < self._begun and self._listening.wanted(self.name).storm):
+                await self._read()
+
+    async def know(self, alert: str) -> None:
+        """Ask for a rule that was not asked for so far. Who asks often waits for the next read."""
+        async with self._lock:
+            if not self.history.knows(alert) and self._clock.monotonic() - self._begun > JUST_NOW:
                 await self._read()
 
     async def _read(self) -> None:
         self._begun = self._clock.monotonic()
         try:
-            answer = await self.server.rules()
+            answer = await self._asked(self._listening.wanted(self.name))
             if not self.version:
                 with contextlib.suppress(GoldseamError):
                     self.version = await self.server.version()
@@ -75,9 +120,22 @@ class Source:
             self._failed(str(error))
             return
         if self.history.problem:
-            log.info("source_read", source=self.name, rules=len(answer.rules))
+            log.info("source_read", source=self.name, rules=answer.total)
         self.history = verdict.observe(self.history, answer, self._clock.monotonic())
+        self.rules, self.groups = answer.total or 0, answer.groups or 0
+        self.read_last = self._clock.now()
         metrics.source_read(self.name, ok=True)
+
+    async def _asked(self, wanted: Wanted) -> RulesAnswer:
+        """The rules that matter, and what else fires where that matters. Without the one the other is not believed."""
+        names = wanted.names
+        if names is not None and self.spec.heartbeat:
+            names |= {self.spec.heartbeat.alert}
+        answer = await self.server.rules(names)
+        if wanted.storm or self._begun - self._firing_at >= STORM_EVERY:
+            self.firing = await self.server.firing()
+            self._firing_at = self._begun
+        return answer
 
     def _failed(self, problem: str) -> None:
         if self.history.problem != problem:
@@ -102,9 +160,9 @@ class Sources:
     """All alert sources, each with its own loop."""
 
     def __init__(
-        self, make: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]], clock: Clock, answered: Answered
+        self, make: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]], clock: Clock, listening: Listening
     ) -> None:
-        self._make, self._clock, self._answered = make, clock, answered
+        self._make, self._clock, self._listening = make, clock, listening
         self._running: dict[str, tuple[Source, asyncio.Task[None]]] = {}
 
     def get(self, name: str) -> Source | None:
@@ -123,7 +181,7 @@ class Sources:
             return old[0]
         await self.remove(name)
         server, promql = self._make(spec)
-        source = Source(name, spec, server, promql, self._clock, self._answered)
+        source = Source(name, spec, server, promql, self._clock, self._listening)
         self._running[name] = (source, asyncio.create_task(self._supervised(source), name=f"source {name}"))
         return source
 

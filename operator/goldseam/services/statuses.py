@@ -51,6 +51,9 @@ class Statuses:
         key = PolicyKey(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         permitted = await self._permitted(key, spec, generation, now)
         refusal = self._tenants.refusal(spec.source_ref.name, key.namespace, queries=asks_queries(spec))
+        source = self._source(spec.source_ref.name)
+        if source is not None and not refusal:
+            await source.know(spec.alert.name)
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
         ready = _ready(spec, refusal, permitted, obj, generation, now)
         await self._write(kind, obj, [ready, permitted, *rule, *self._target(key, generation, now)])
@@ -89,8 +92,8 @@ class Statuses:
         if source is None:
             message = f"AlertSource {spec.source_ref.name} does not exist: create it, or name another in sourceRef"
             yield condition(c.RULE_FOUND, None, c.SOURCE_MISSING, message, generation, now)
-        elif source.history.read_at is None:
-            message = f"AlertSource {source.name} has not been read yet"
+        elif not source.history.knows(spec.alert.name):
+            message = f"AlertSource {source.name} has not been asked for the rule yet"
             yield condition(c.RULE_FOUND, None, c.UNREACHABLE, message, generation, now)
         elif spec.alert.name in source.history.by_name:
             yield condition(
@@ -107,7 +110,7 @@ class Statuses:
         if self._tenants.refusal(armed.source, armed.key.namespace, queries=armed.queries):
             return c.SOURCE_REFUSED
         source = self._source(armed.source)
-        if source is None or source.history.read_at is None:
+        if source is None or not source.history.knows(armed.alert):
             return None
         return c.RULE_PRESENT if armed.alert in source.history.by_name else c.RULE_MISSING
 
@@ -123,7 +126,7 @@ class Statuses:
             c.SOURCE_REACHABLE, not problem, c.UNREACHABLE if problem else c.READ, problem or "read", generation, now
         )
         ready = condition(c.READY, True, c.ACCEPTED, "the spec is valid", generation, now)
-        fields: Json = {"rules": source.history.count}
+        fields: Json = {"rules": source.rules, "groups": source.groups}
         if source.version:
             fields["version"] = source.version[:64]
         await self._write("AlertSource", obj, [ready, reached, *_heartbeat(source, generation, now)], fields)
