@@ -26,7 +26,7 @@ T = TypeVar("T")
 WORDS = Words(api="the Prometheus API", url="spec.url", auth="spec.auth and spec.tenant")
 MOST_PAGES = 1_000
 PAGE = 500
-"""Groups of rules that are asked for at once, where the server pages (Prometheus from 3.2 on, Mimir)."""
+"""Groups of rules that are asked for at once, where the server pages (Prometheus 3, Mimir)."""
 USUAL_INTERVAL = 60.0
 """Seconds between evaluations of a group that does not say: Prometheus' default."""
 

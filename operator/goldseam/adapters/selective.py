@@ -1,6 +1,6 @@
 """Reading only the rules that matter: a server may have tens of thousands, and policies wait for a few.
 
-Prometheus (from 2.43 on), Thanos, Mimir and vmalert filter by `rule_name[]`; older ones pass over it, and answer with
+Prometheus (from 2.44 on), Thanos, Mimir and vmalert filter by `rule_name[]`; older ones pass over it, and answer with
 all. `match[]` is not used: it sees a rule's own labels only, which say nothing about the alerts' others.
 """
 
