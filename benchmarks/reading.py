@@ -16,7 +16,8 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.stage import report
-from goldseam.adapters.prometheus import PrometheusServer
+from goldseam.adapters.http_client import Answer, HttpClient, Query
+from goldseam.adapters.prometheus import WORDS, PrometheusServer
 from goldseam.adapters.selective import WHOLE_EVERY, SelectiveServer
 from goldseam.services.sources import STORM_EVERY
 from tests.support.operator_process import free_port
@@ -27,15 +28,15 @@ INTERVAL = 15.0
 """Seconds between two polls, of which the cost of a day is made."""
 
 
-class Counting(PrometheusServer):
+class Counting(HttpClient):
     """Counts the bytes of its answers."""
 
     received = 0
 
-    async def _limited(self, answer: aiohttp.ClientResponse) -> bytes:
-        content = await super()._limited(answer)
-        self.received += len(content)
-        return content
+    async def get(self, session: aiohttp.ClientSession, path: str, query: Query) -> Answer:
+        answer = await super().get(session, path, query)
+        self.received += len(answer.content)
+        return answer
 
 
 def groups() -> list[dict[str, object]]:
@@ -103,13 +104,13 @@ def cpu_of(pid: int) -> float:
 Cost = dict[str, float]
 
 
-async def cost(server: Counting, pid: int, poll: Callable[[], Awaitable[object]]) -> Cost:
+async def cost(http: Counting, pid: int, poll: Callable[[], Awaitable[object]]) -> Cost:
     """The mean of several polls: bytes, seconds, CPU of ours and of the server's."""
-    server.received, ours, theirs, begun = 0, time.process_time(), cpu_of(pid), time.monotonic()
+    http.received, ours, theirs, begun = 0, time.process_time(), cpu_of(pid), time.monotonic()
     for _ in range(POLLS):
         await poll()
     return {
-        "bytes": server.received / POLLS,
+        "bytes": http.received / POLLS,
         "seconds": (time.monotonic() - begun) / POLLS,
         "cpu_s": (time.process_time() - ours) / POLLS,
         "server_cpu_s": (cpu_of(pid) - theirs) / POLLS,
@@ -118,16 +119,17 @@ async def cost(server: Counting, pid: int, poll: Callable[[], Awaitable[object]]
 
 async def measured(url: str, pid: int) -> dict[str, object]:
     """All three kinds of reads, one after the other."""
-    server = Counting(url, timeout=60, largest=256 * 2**20)
+    server = PrometheusServer(url, timeout=60)
+    http = server._http = Counting(url, None, WORDS, timeout=60)
     names = frozenset(f"App{n * RULES // RELEVANT + 1}HighErrorRate" for n in range(RELEVANT))
     reader = SelectiveServer(server)
     assert len((await reader.rules(names)).rules) == RELEVANT
     server._pages = False  # as it was
-    every = await cost(server, pid, server.rules)
+    every = await cost(http, pid, server.rules)
     server._pages = True
-    few = await cost(server, pid, lambda: reader.rules(names))
-    counted = await cost(server, pid, lambda: server.catalogue(names))
-    firing = await cost(server, pid, server.firing)
+    few = await cost(http, pid, lambda: reader.rules(names))
+    counted = await cost(http, pid, lambda: server.catalogue(names))
+    firing = await cost(http, pid, server.firing)
     figures: dict[str, object] = {}
     for name in every:
         day = few[name] / INTERVAL + firing[name] / STORM_EVERY + counted[name] / WHOLE_EVERY
