@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from goldseam.api.base import Duration, Model, Number, Rule, ShortName, Text
+from goldseam.api.expressions import Expression
 
 Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
 
@@ -73,9 +74,9 @@ class Escalate(Model):
 
 
 class Query(Model):
-    """A PromQL expression and the bounds that every value of its result must keep.
+    """A PromQL expression and the bounds that the values of its result must keep.
 
-    No data, NaN or warnings are Inconclusive: never a pass, never a failure.
+    No data, a warning, or NaN where the other values do not decide, is Inconclusive: never a pass, never a failure.
     """
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -86,12 +87,17 @@ class Query(Model):
         ),
     )
 
-    expr: Annotated[str, Field(min_length=1, max_length=512)]
-    """The PromQL expression: an instant vector or a scalar."""
+    expr: Expression
+    """The PromQL expression: an instant vector or a scalar. The double-quoted values of its label matchers may hold the
+    variables `${target.kind}`, `${target.name}`, `${target.namespace}`, `${alert.name}` and `${alert.labels.NAME}`, as
+    in `up{pod=~"${target.name}-.*"}`; what they stand for is quoted, also for a regular expression. One that is empty
+    or not there, or has 1,024 characters or more, makes the query Inconclusive."""
     below: Number | None = None
-    """Every value must be smaller than this decimal, such as `"0.05"`."""
+    """The values must be smaller than this decimal, such as `"0.05"`."""
     above: Number | None = None
-    """Every value must be greater than this decimal."""
+    """The values must be greater than this decimal."""
+    match: Literal["All", "Any"] = "All"
+    """Of several series: `All` (default) must keep the bounds, or `Any` of them, at least one."""
     hold_for: Annotated[Duration, Field(alias="for")] = Field(timedelta(0), alias="for", validate_default=True)
     """For how long without a break the bounds must hold before the query has passed. Default: once is enough."""
 

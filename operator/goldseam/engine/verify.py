@@ -181,7 +181,8 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     status = record.with_step(s.status, step)
     missing = _missing(s, step, rung, now)
     if not missing:
-        message = "the alert is Cleared" + (", the rollout is complete" if rung.verify.rollout else "")
+        well = ["the alert is Cleared", *(["the rollout is complete"] if rung.verify.rollout else [])]
+        message = ", ".join([*well, *(answer.message for answer in s.answers)])
         status = record.ended(status, step, "Passed", message, now)
         kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
         status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from goldseam.api.ladder import Query
+from goldseam.engine.expressions import Undefined, filled, judged, variables
 from goldseam.engine.situation import QueryAnswer, Situation
 from goldseam.errors import GoldseamError, Invalid
 from goldseam.ports import Clock, Metrics
@@ -30,27 +30,20 @@ class Queries:
         metrics = self._source(s)
         if isinstance(metrics, str):
             return replace(s, answers=(QueryAnswer("Unknown", metrics),) * len(verify.queries))
-        return replace(s, answers=tuple([await ask(metrics, query) for query in verify.queries]))
+        values = variables(s.spec)
+        return replace(s, answers=tuple([await ask(metrics, query, values) for query in verify.queries]))
 
 
-async def ask(metrics: Metrics, query: Query) -> QueryAnswer:
-    """Ask one query. No data, NaN, warnings and errors are Unknown: never a pass, never a failure."""
+async def ask(metrics: Metrics, query: Query, values: Mapping[str, str]) -> QueryAnswer:
+    """Ask one query with its variables filled in. What cannot be told is Unknown: never a pass, never a failure."""
     try:
-        samples = await metrics.query(query.expr)
+        samples = await metrics.query(filled(query.expr, values))
+    except Undefined as error:
+        return QueryAnswer("Unknown", f"query {query.expr!r} was not asked: {error}")
     except Invalid as error:
         return QueryAnswer("Unknown", f"query {query.expr!r} cannot be evaluated: {error}")
     except GoldseamError as error:
         return QueryAnswer("Unknown", f"query {query.expr!r}: {error}")
     if samples.warnings:
         return QueryAnswer("Unknown", f"query {query.expr!r}: the answer has warnings: {samples.warnings[0]}")
-    if not samples.values or any(math.isnan(value) for value in samples.values):
-        return QueryAnswer("Unknown", f"query {query.expr!r} has no data")
-    return _judged(query, samples.values)
-
-
-def _judged(query: Query, values: tuple[float, ...]) -> QueryAnswer:
-    if query.below is not None and (worst := max(values)) >= float(query.below):
-        return QueryAnswer("Broken", f"{query.expr} to be below {query.below} (it is {worst:g})")
-    if query.above is not None and (worst := min(values)) <= float(query.above):
-        return QueryAnswer("Broken", f"{query.expr} to be above {query.above} (it is {worst:g})")
-    return QueryAnswer("Holds", f"{query.expr} holds")
+    return judged(query, samples.values)
