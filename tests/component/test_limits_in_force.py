@@ -126,7 +126,7 @@ class Nobody:
 def registrar(h: Harness, inbox: Inbox) -> Registrar:
     nobody: Any = Nobody()
     tell = Tell(heard=nobody, changed=lambda *_: None, restored=h.ledger.restored)
-    return Registrar(inbox, nobody, nobody, nobody, nobody, tell, NAMESPACE)
+    return Registrar(inbox, nobody, nobody, nobody, nobody, nobody, tell, NAMESPACE)
 
 
 async def test_deleted_guardrails_come_back_at_once_with_what_was_spent() -> None:
