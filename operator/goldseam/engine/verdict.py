@@ -142,7 +142,7 @@ def verdict(
         return Reading("Unknown", False, f"the alert source has not been asked for the rule {alert} yet")
     if not watches:
         return Reading("Unknown", False, f"the alert source has no rule named {alert}")
-    look_back = max(_look_back(watch.rule) for watch in watches)
+    look_back = max(looks_back(watch.rule) for watch in watches)
     late = now - history.read_at > max(3 * poll.total_seconds(), 10.0)
     dead = f"the alert source has not answered lately: {history.problem}" if late else ""
     for state in ("firing", "pending"):
@@ -234,7 +234,8 @@ def _moment(then: float, now: float, today: datetime) -> datetime:
     return today.astimezone(UTC) - timedelta(seconds=now - then)
 
 
-def _look_back(rule: AlertRule) -> timedelta:
+def looks_back(rule: AlertRule) -> timedelta:
+    """How long the rule may fire on after its cause is gone: as far as it looks back, plus two of its intervals."""
     return longest_range(rule.query) + rule.keep_firing + 2 * rule.interval
 
 

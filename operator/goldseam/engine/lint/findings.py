@@ -1,0 +1,97 @@
+"""What a check finds, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from goldseam.engine.alerts import AlertRule, Samples
+from goldseam.engine.labelsets import LabelSet
+from goldseam.engine.matching import PolicySpec
+
+Severity = Literal["Error", "Warning", "Note"]
+"""`Error`: as it is written, it cannot work. `Warning`: it may not do what was meant. `Note`: it cannot be told."""
+
+INVALID = "InvalidSpec"
+"""The object is not one that the API server, or the operator, would take."""
+NOT_READ = "NotRead"
+"""The text is not YAML, or not an object of Kubernetes."""
+NOT_DEFINED = "AlertNotDefined"
+"""No rule of the source has the alert's name."""
+NEVER_MATCHES = "MatcherNeverMatches"
+"""No alert of that name can satisfy one of the matchers."""
+OTHER_NAMESPACE = "OtherNamespace"
+"""No alert of that name can be one of the policy's own namespace."""
+OTHER_CLUSTER = "OtherCluster"
+"""No alert of that name can satisfy the matchers of the AlertSource."""
+NO_TARGET = "TargetNeverNamed"
+"""The alert carries no label that names the target."""
+LOOKS_BACK = "LooksBackTooFar"
+"""The rule or a query looks back further than the rung has time."""
+NEVER_PASSES = "NeverPasses"
+"""The rung's own times leave no room for it to pass."""
+BROKEN_QUERY = "QueryInvalid"
+"""The server does not take a query of `verify`, or its result is not one that can be compared."""
+NO_DATA = "QueryWithoutData"
+"""A query of `verify` has no data now, or NaN."""
+WARNED = "QueryWarns"
+"""The server answers a query of `verify` with warnings."""
+UNTOLD = "CannotBeTold"
+"""Whether the alert carries a label can be told neither by its rule nor by an alert that is active."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or cannot be told."""
+
+    severity: Severity
+    code: str
+    """One of the constants of this module."""
+    field: str
+    """The place, such as `spec.ladder[1].timeout`."""
+    message: str
+    """What is wrong."""
+    instead: str = ""
+    """What to write instead."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy that is looked at."""
+
+    spec: PolicySpec
+    namespace: str | None
+    """Its namespace; empty for a ClusterRemediationPolicy, None where the file does not say it."""
+
+
+@dataclass(frozen=True)
+class KnownRule:
+    """A rule of the policy's alert, and what its query tells of labels."""
+
+    rule: AlertRule
+    series: LabelSet
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the server said to a query: samples, or why it does not take it."""
+
+    samples: Samples | None
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the policy's alert source."""
+
+    source: str
+    """What it is called in messages."""
+    rules: tuple[KnownRule, ...]
+    """The rules of the alert's name."""
+    names: Collection[str] = ()
+    """The names of all its rules, for finding what may have been meant."""
+    matchers: tuple[str, ...] = ()
+    """`spec.matchers` of the AlertSource."""
+    answers: Mapping[str, Asked] = field(default_factory=dict)
+    """By expression, for the queries that were asked."""

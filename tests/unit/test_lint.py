@@ -1,0 +1,324 @@
+"""What of a policy cannot work, and that the checks do not cry wolf."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.engine.alerts import ActiveAlert, AlertRule, Samples
+from goldseam.engine.labelsets import ANY, LabelSet, label_set
+from goldseam.engine.lint.findings import Asked, Finding, Known, KnownRule, Policy
+from goldseam.engine.lint.order import lint
+from tests.unit.test_labelsets import by, selector
+
+LATELY = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+KEPT = LabelSet(frozenset({"namespace", "deployment"}))
+
+
+def rule(
+    series: LabelSet = ANY, *alerts: dict[str, str], labels: dict[str, str] | None = None, **more: Any
+) -> KnownRule:
+    active = tuple(ActiveAlert({"alertname": "Trouble"} | one, {}, "firing", LATELY) for one in alerts)
+    base = AlertRule(
+        name="Trouble", group="g", query="up == 0", health="ok", last_error="", last_evaluation=LATELY,
+        interval=MINUTE, hold=MINUTE, keep_firing=timedelta(0), labels=labels or {}, alerts=active,
+    )  # fmt: skip
+    return KnownRule(replace(base, **more), series)
+
+
+def policy(namespace: str | None = "shop", **fields: Any) -> Policy:
+    alert = {"name": "Trouble"} | fields.pop("alert", {})
+    spec = {"alert": alert, "ladder": [{"restart": {}}, {"escalate": {}}]} | fields
+    return Policy(RemediationPolicySpec.model_validate(spec), namespace)
+
+
+def cluster_policy(**fields: Any) -> Policy:
+    spec = {"alert": {"name": "Trouble"}, "ladder": [{"drain": {}}]} | fields
+    return Policy(ClusterRemediationPolicySpec.model_validate(spec), "")
+
+
+def found(policy: Policy, *rules: KnownRule, **known: Any) -> list[Finding]:
+    return list(lint(policy, Known("AlertSource default", rules, **known)))
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    return [f"{finding.severity} {finding.code} {finding.field}" for finding in findings]
+
+
+def test_a_policy_that_fits_its_rule_has_no_finding() -> None:
+    ours = {"namespace": "shop", "deployment": "api", "severity": "critical"}
+    matching = policy(alert={"matchers": ['severity="critical"', 'team!="b"']})
+    assert (
+        found(
+            matching,
+            rule(KEPT, labels={"severity": "critical"}, query="sum by (namespace, deployment) (x)"),
+        )
+        == []
+    ), "by its definition alone"
+    assert found(matching, rule(ANY, ours | {"team": "a"})) == [], "by an alert that is active"
+    assert lint(matching) == (), "without a source"
+
+
+def test_an_alert_that_no_rule_defines_is_an_error_with_what_may_be_meant() -> None:
+    (finding,) = found(policy(), names=["Trubble", "Other", "TroubleAhead"])
+    assert (finding.severity, finding.code, finding.field) == ("Error", "AlertNotDefined", "spec.alert.name")
+    assert finding.message == "AlertSource default has no alerting rule named Trouble: the policy never matches"
+    assert finding.instead == "write Trubble or TroubleAhead, or load the rule"
+    assert found(policy())[0].instead == "load the rule, or correct the name"
+
+
+@pytest.mark.parametrize(
+    ("matcher", "labels", "series", "why"),
+    [
+        ('severity="page"', {"severity": "critical"}, KEPT, 'the rule sets severity="critical"'),
+        ('severity=~"page|info"', {"severity": "critical"}, ANY, 'the rule sets severity="critical"'),
+        ('severity!="critical"', {"severity": "critical"}, ANY, 'the rule sets severity="critical"'),
+        ('severity=""', {"severity": "critical"}, ANY, 'the rule sets severity="critical"'),
+        ('team="a"', {}, KEPT, "the alert never carries the label team: its query keeps only deployment, namespace"),
+        ('team=~".+"', {}, KEPT, "the alert never carries the label team"),
+        ('team="a"', {"team": ""}, ANY, 'the alert never carries the label team: the rule sets team=""'),
+        ('team="a"', {"team": "{{ $labels.squad }}"}, KEPT, "the alert never carries the label team"),
+        ('job="a"', {}, label_set(selector(("job", "=", "b"))), 'its query takes only job="b"'),
+        ('job="a"', {}, label_set(selector(("job", "=~", "b|c"))), 'its query takes only job=~"b|c"'),
+        ('job="a"', {}, label_set(selector(("job", "!=", "a"))), 'its query takes only job!="a"'),
+        ('alertname="Other"', {}, ANY, "it is Trouble"),
+        ('__name__="up"', {}, ANY, "the alert never carries the label __name__: its query drops it"),
+        ('x="1"', {}, label_set(by(selector(), "x", without=True)), "never carries the label x: its query drops it"),
+    ],
+)
+def test_a_matcher_that_no_alert_can_satisfy_is_an_error(
+    matcher: str, labels: dict[str, str], series: LabelSet, why: str
+) -> None:
+    fixed = {"namespace": "shop", "deployment": "api"} | labels
+    (finding,) = found(policy(alert={"matchers": ['alertname="Trouble"', matcher]}), rule(series, labels=fixed))
+    assert codes([finding]) == ["Error MatcherNeverMatches spec.alert.matchers[1]"]
+    assert finding.message.startswith(f"no alert satisfies {matcher}: ")
+    assert why in finding.message
+    assert "take the matcher out" in finding.instead
+
+
+@pytest.mark.parametrize(
+    ("matcher", "labels", "series"),
+    [
+        ('severity=~"page|crit.*"', {"severity": "critical"}, KEPT),
+        ('team=""', {}, KEPT),
+        ('team!="a"', {}, KEPT),
+        ('team="a"', {"team": "{{ if eq $value 1.0 }}a{{ end }}"}, KEPT),
+        ('job="b"', {}, label_set(selector(("job", "=~", "b|c"), ("job", "!=", "a")))),
+        ('job=~"a|b"', {}, label_set(selector(("job", "=~", "b|c")))),
+        ('job="a"', {}, label_set(selector(("job", "=~", "(?!a)")))),
+        ('pod="a"', {}, label_set(selector(("odd.name", "=", "b")))),
+        ('job="a\\"b"', {}, label_set(selector(("job", "=", 'a"b')))),
+    ],
+)
+def test_a_matcher_that_may_be_satisfied_is_none(matcher: str, labels: dict[str, str], series: LabelSet) -> None:
+    fixed = {"namespace": "shop", "deployment": "api"} | labels
+    findings = found(policy(alert={"matchers": [matcher]}), rule(series, labels=fixed))
+    assert [finding for finding in findings if finding.severity != "Note"] == []
+
+
+def test_an_alert_that_is_there_needs_no_inference() -> None:
+    """Whatever the tree says: a server may add labels that no query shows."""
+    shown = {"namespace": "shop", "deployment": "api", "team": "a"}
+    assert found(policy(alert={"matchers": ['team="a"']}), rule(LabelSet(frozenset()), shown)) == []
+
+
+def test_of_several_rules_of_one_name_one_that_fits_is_enough() -> None:
+    fixed = {"namespace": "shop", "deployment": "api"}
+    two = (rule(labels=fixed | {"severity": "warning"}), rule(labels=fixed | {"severity": "critical"}))
+    assert found(policy(alert={"matchers": ['severity="critical"']}), *two) == []
+    (finding,) = found(policy(alert={"matchers": ['severity="page"']}), *two)
+    assert finding.message.endswith("(none of the 2 rules of that name fits)")
+
+
+def test_a_policy_sees_only_alerts_of_its_own_namespace() -> None:
+    dropped = label_set(by(selector(), "deployment"))
+    (finding,) = found(policy(), rule(dropped))
+    assert codes([finding]) == ["Error OtherNamespace spec.alert"]
+    assert "never carries the label namespace" in finding.message
+    assert "keeps only deployment" in finding.message
+    (finding,) = found(policy(), rule(labels={"namespace": "bank", "deployment": "api"}))
+    assert (finding.code, 'the rule sets namespace="bank"' in finding.message) == ("OtherNamespace", True)
+    (finding,) = found(policy(), rule(label_set(selector(("namespace", "=~", "bank|post")))))
+    assert 'its query takes only namespace=~"bank|post"' in finding.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "known"),
+    [
+        (policy(alert={"scope": "Any"}, target={"name": "api"}), rule(LabelSet(frozenset()))),
+        (policy(None), rule(labels={"namespace": "bank", "deployment": "api"})),
+        (policy(), rule(labels={"namespace": "{{ $labels.namespace }}", "deployment": "api"})),
+        (policy(), rule(label_set(selector(("namespace", "!~", "kube-.*"))), labels={"pod": "x"})),
+    ],
+)
+def test_a_namespace_that_may_be_its_own_is_no_finding(spec: Policy, known: KnownRule) -> None:
+    assert [finding for finding in found(spec, known) if finding.severity != "Note"] == []
+
+
+def test_with_scope_any_an_alert_of_another_namespace_is_still_not_its_own() -> None:
+    spec = policy(alert={"scope": "Any"}, target={"name": "api"})
+    assert codes(found(spec, rule(labels={"namespace": "bank"}))) == ["Error OtherNamespace spec.alert"]
+
+
+def test_the_matchers_of_the_source_count_too() -> None:
+    known = rule(labels={"namespace": "shop", "deployment": "api", "cluster": "dev"})
+    (finding,) = found(policy(), known, matchers=('cluster="prod"',))
+    assert codes([finding]) == ["Error OtherCluster spec.sourceRef"]
+    assert finding.message == 'AlertSource default takes only alerts with cluster="prod": the rule sets cluster="dev"'
+
+
+@pytest.mark.parametrize(
+    ("spec", "series", "label"),
+    [
+        (policy(), label_set(by(selector(), "namespace")), "deployment or pod"),
+        (policy(target={"kind": "StatefulSet"}), KEPT, "statefulset or pod"),
+        (cluster_policy(), LabelSet(frozenset({"device"})), "node or instance"),
+        (
+            cluster_policy(
+                target={"kind": "Deployment", "name": "api", "namespaceSelector": {"matchLabels": {"a": "b"}}},
+                ladder=[{"restart": {}}],
+            ),
+            LabelSet(frozenset({"deployment"})),
+            "namespace",
+        ),
+    ],
+)
+def test_an_alert_that_never_names_the_target_is_an_error(spec: Policy, series: LabelSet, label: str) -> None:
+    (finding,) = found(spec, rule(series))
+    assert codes([finding]) == ["Error TargetNeverNamed spec.target"]
+    assert f"the alert never carries the label {label}, by which the target is named" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "series"),
+    [
+        (policy(target={"name": "api"}), label_set(by(selector(), "namespace"))),
+        (policy(), LabelSet(frozenset({"namespace", "pod"}))),
+        (cluster_policy(), LabelSet(frozenset({"instance"}))),
+        (cluster_policy(target={"name": "n1"}), LabelSet(frozenset())),
+    ],
+)
+def test_a_target_that_is_named_is_no_finding(spec: Policy, series: LabelSet) -> None:
+    assert [finding for finding in found(spec, rule(series)) if finding.severity != "Note"] == []
+
+
+def test_where_only_some_rules_or_alerts_name_no_target_it_is_a_warning() -> None:
+    rules = (rule(label_set(by(selector(), "namespace"))), rule(KEPT))
+    (finding,) = found(policy(), *rules)
+    assert codes([finding]) == ["Warning TargetNeverNamed spec.target"]
+    assert "the alert of 1 of 2 rules" in finding.message
+    alerts = ({"namespace": "shop", "deployment": "api"}, {"namespace": "shop"}, {"namespace": "bank"})
+    (finding,) = found(policy(), rule(ANY, *alerts))
+    assert codes([finding]) == ["Warning TargetNeverNamed spec.target"]
+    assert finding.message.startswith("1 of 2 active alerts name no target: the alert has neither the label deployment")
+    assert found(policy(), rule(ANY, {"namespace": "shop"}))[0].severity == "Error"
+
+
+def test_what_cannot_be_told_is_said_and_is_no_error() -> None:
+    (finding,) = found(policy(alert={"matchers": ['team="a"']}), rule())
+    assert codes([finding]) == ["Note CannotBeTold spec.alert"]
+    assert finding.message.startswith("whether the alert carries team, namespace, deployment or pod cannot be told")
+    assert found(policy(), rule(ANY, {"namespace": "shop", "pod": "api-1"})) == []
+    assert found(policy(target={"name": "api"}), rule(labels={"namespace": "shop"})) == []
+
+
+def verified(timeout: str | None = None, expr: str = "errors", **query: Any) -> Policy:
+    rung: dict[str, Any] = {"restart": {}, "verify": {"queries": [{"expr": expr, "below": "1", **query}]}}
+    return policy(target={"name": "api"}, ladder=[rung | ({"timeout": timeout} if timeout else {})])
+
+
+OURS = rule(labels={"namespace": "shop"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "severity", "says"),
+    [
+        (verified("5m", **{"for": "4m"}), "Error", "settle (1m) and the longest for of its queries (4m) take 5m"),
+        (verified("5m", **{"for": "3m59s"}), "", ""),
+        (verified(None, **{"for": "9m"}), "Error", "and the rung has 10m: it never passes"),
+        (policy(target={"name": "api"}, ladder=[{"restart": {}, "timeout": "1m"}]), "Error", "settle (1m) take 1m"),
+        (policy(target={"name": "api"}, ladder=[{"wait": {"duration": "5m"}, "timeout": "30s"}]), "", ""),
+    ],
+)
+def test_a_rung_whose_checks_need_longer_than_it_has_never_passes(spec: Policy, severity: str, says: str) -> None:
+    findings = found(spec, replace(OURS, rule=replace(OURS.rule, interval=timedelta(seconds=5))))
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    assert not severity or says in findings[0].message
+    assert not severity or findings[0].code == "NeverPasses"
+
+
+def test_without_a_source_a_rung_without_a_timeout_may_have_longer() -> None:
+    (finding,) = lint(verified(None, **{"for": "15m"}))
+    assert (finding.severity, finding.instead) == ("Warning", "write timeout: 17m or more")
+    assert "10m, or as long as the alert's rule looks back" in finding.message
+    slow = replace(OURS, rule=replace(OURS.rule, query="rate(x[1h]) > 0"))
+    assert found(verified(None, **{"for": "15m"}), slow) == []
+
+
+@pytest.mark.parametrize(
+    ("timeout", "expr", "warned"),
+    [
+        ("10m", "sum(rate(x[15m]))", True),
+        ("15m", "sum(rate(x[15m]))", False),
+        ("10m", "rate(x[5m]) / rate(x[5m] offset 1w)", False),
+        ("10m", 'x{path="[1h]"}', False),
+        (None, "max_over_time(x[1h:1m])", True),
+    ],
+)
+def test_a_query_that_looks_back_further_than_the_rung_has_time_is_a_warning(
+    timeout: str | None, expr: str, warned: bool
+) -> None:
+    findings = lint(verified(timeout, expr))
+    expected = ["Warning LooksBackTooFar spec.ladder[0].verify.queries[0].expr"] if warned else []
+    assert codes(list(findings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("timeout", "query", "warned"),
+    [
+        ("5m", "rate(x[5m]) > 0", True),
+        ("7m", "rate(x[5m]) > 0", False),
+        (None, "rate(x[6h]) > 0", False),
+        ("5m", "x > x offset 1w", False),
+    ],
+)
+def test_a_rule_that_looks_back_further_than_the_rung_has_time_is_a_warning(
+    timeout: str | None, query: str, warned: bool
+) -> None:
+    ladder = [
+        {"restart": {}} | ({"timeout": timeout} if timeout else {}),
+        {"wait": {"duration": "1m"}, "timeout": "1s"},
+    ]
+    known = replace(OURS, rule=replace(OURS.rule, query=query))
+    findings = found(policy(target={"name": "api"}, ladder=ladder), known)
+    assert codes(findings) == (["Warning LooksBackTooFar spec.ladder[0].timeout"] if warned else [])
+    assert not warned or findings[0].instead == "write timeout: 7m or more, or take a shorter range"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Asked(Samples((1.0,))), None),
+        (Asked(Samples(())), "Warning QueryWithoutData"),
+        (Asked(Samples((1.0, float("nan")))), "Warning QueryWithoutData"),
+        (Asked(Samples((1.0,), ("partial",))), "Warning QueryWarns"),
+        (Asked(None, "parse error"), "Error QueryInvalid"),
+    ],
+)
+def test_a_query_that_would_be_inconclusive_is_said(answer: Asked, code: str | None) -> None:
+    findings = found(verified(), OURS, answers={"errors": answer})
+    assert codes(findings) == ([f"{code} spec.ladder[0].verify.queries[0].expr"] if code else [])
+    assert found(verified(), OURS) == [], "what was not asked is not judged"
+
+
+def test_errors_come_first() -> None:
+    spec = verified("5m", "rate(x[1h])", **{"for": "5m"})
+    findings = found(spec, OURS, answers={"rate(x[1h])": Asked(Samples(()))})
+    assert [finding.severity for finding in findings] == ["Error", "Warning", "Warning"]
+    assert all(finding.instead for finding in findings)
