@@ -1,46 +1,15 @@
-"""What the tree of a query tells of its series' labels, and that it tells no more."""
+"""What a query tells of its series' labels, and that it tells no more."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from goldseam.engine.labelsets import ANY, LabelSet, _is_number, label_set
+from goldseam.engine.labelsets import ANY, LabelSet, label_set
+from goldseam.engine.promql import NotUnderstood, tree
 
-Tree = dict[str, Any]
-
-
-def selector(*matchers: tuple[str, str, str], kind: str = "vectorSelector") -> Tree:
-    return {"type": kind, "matchers": [{"name": n, "type": t, "value": v} for n, t, v in matchers]}
-
-
-def by(tree: Tree, *labels: str, op: str = "sum", without: bool = False, param: Tree | None = None) -> Tree:
-    grouping = {"grouping": list(labels), "without": without, "param": param}
-    return {"type": "aggregation", "op": op, "expr": tree, **grouping}
-
-
-def call(name: str, *args: Tree, returns: str = "vector") -> Tree:
-    return {"type": "call", "func": {"name": name, "returnType": returns}, "args": list(args)}
-
-
-def binary(lhs: Tree, op: str, rhs: Tree, **matching: Any) -> Tree:
-    usual = {"card": "one-to-one", "labels": [], "on": False, "include": [], "fillValues": {"lhs": None, "rhs": None}}
-    both = not any(_is_number(side) for side in (lhs, rhs))
-    return {"type": "binaryExpr", "op": op, "lhs": lhs, "rhs": rhs, "matching": usual | matching if both else None}
-
-
-def paren(tree: Tree) -> Tree:
-    return {"type": "parenExpr", "expr": tree}
-
-
-NUMBER: Tree = {"type": "numberLiteral", "val": "0"}
-UP = selector(("__name__", "=", "up"), ("namespace", "=", "shop"), ("job", "=~", "a|b"), ("team", "=", ""))
-PODS = by(UP, "pod")
-
-
-def text(value: str) -> Tree:
-    return {"type": "stringLiteral", "val": value}
+UP = 'up{namespace="shop",job=~"a|b",team=""}'
 
 
 def test_a_selector_may_carry_anything_but_what_it_says_is_absent_and_fixes_what_it_says_by_equality() -> None:
@@ -50,74 +19,122 @@ def test_a_selector_may_carry_anything_but_what_it_says_is_absent_and_fixes_what
     assert found.matchers["job"] == (("=~", "a|b"),)
 
 
-@pytest.mark.parametrize(
-    ("tree", "namespace", "pod", "other"),
-    [
-        (by(UP, "namespace"), "shop", "", ""),
-        (by(UP, "pod"), "", None, ""),
-        (by(UP), "", "", ""),
-        (by(UP, "namespace", without=True), "", None, None),
-        (by(UP, "pod", without=True), "shop", "", None),
-        (by(NUMBER, "pod", op="topk"), "", "", ""),
-        (by(UP, op="topk", param=NUMBER), "shop", None, None),
-        (by(UP, op="count_values", param=text("pod")), "", None, ""),
-        (binary(by(UP, "namespace"), ">", NUMBER), "shop", "", ""),
-        (binary(NUMBER, "<", by(UP, "namespace")), "shop", "", ""),
-        (binary(paren(binary(NUMBER, "+", NUMBER)), "<", by(UP, "namespace")), "shop", "", ""),
-        (binary(call("scalar", UP, returns="scalar"), "<", NUMBER), "", "", ""),
-        (binary(PODS, "/", UP), "", None, ""),
-        (binary(UP, "/", UP, on=True, labels=["pod"]), "", None, ""),
-        (binary(UP, "/", UP, labels=["pod"]), "shop", "", None),
-        (binary(UP, "/", PODS, card="many-to-one", on=True, labels=["pod"]), "shop", None, None),
-        (binary(PODS, "/", UP, card="one-to-many", on=True, labels=["pod"]), "shop", None, None),
-        (binary(PODS, "*", UP, card="many-to-one", on=True, labels=["pod"], include=["namespace"]), None, None, ""),
-        (binary(PODS, "and", UP, on=True, labels=["pod"], card="many-to-many"), "", None, ""),
-        (binary(PODS, "unless", UP, card="many-to-many"), "", None, ""),
-        (binary(PODS, "or", by(UP, "namespace"), card="many-to-many"), None, None, ""),
-        (binary(UP, "or", UP, card="many-to-many"), "shop", None, None),
-        (call("rate", selector(("namespace", "=", "shop"), kind="matrixSelector")), "shop", None, None),
-        (call("max_over_time", {"type": "subquery", "expr": PODS}), "", None, ""),
-        (call("histogram_quantile", NUMBER, by(UP, "le", "pod")), "", None, ""),
-        (call("label_replace", PODS, text("namespace"), text("$1"), text("pod"), text("(.*)")), None, None, ""),
-        (call("label_join", by(UP, "namespace"), text("namespace"), text("-"), text("pod")), None, "", ""),
-        (call("absent", UP), "shop", "", ""),
-        (call("absent", PODS), "", "", ""),
-        (call("absent_over_time", selector(("pod", "=", "a"), ("pod", "=", "b"), kind="matrixSelector")), "", "", ""),
-        (call("vector", NUMBER), "", "", ""),
-        (call("hour"), "", "", ""),
-        (call("day_of_week", PODS), "", None, ""),
-        ({"type": "unaryExpr", "op": "-", "expr": PODS}, "", None, ""),
-    ],
-)  # fmt: skip
-def test_what_each_node_does_to_labels(tree: Tree, namespace: str | None, pod: str | None, other: str | None) -> None:
-    found = label_set(tree)
+CASES = [
+    ("sum by (namespace) (UP)", "shop", "", ""),
+    ("sum(UP) by (pod)", "", None, ""),
+    ("SUM(UP) BY (pod)", "", None, ""),
+    ("sum(UP)", "", "", ""),
+    ("sum without (namespace) (UP)", "", None, None),
+    ("sum(UP) without (pod,)", "shop", "", None),
+    ("topk(3, UP)", "shop", None, None),
+    ("topk by (pod) (3, UP)", "shop", None, None),
+    ("quantile by (pod) (0.9, UP)", "", None, ""),
+    ('count_values("pod", UP)', "", None, ""),
+    ("sum by (namespace) (UP) > 0", "shop", "", ""),
+    ("0 < sum by (namespace) (UP)", "shop", "", ""),
+    ("(1 + 2) * 3 < bool sum by (namespace) (UP)", "shop", "", ""),
+    ("scalar(UP) < 1", "", "", ""),
+    ("-sum by (pod) (UP)", "", None, ""),
+    ("sum by (pod) (UP) / UP", "", None, ""),
+    ("UP / on (pod) UP", "", None, ""),
+    ("UP > on() UP", "", "", ""),
+    ("UP / ignoring (pod) UP", "shop", "", None),
+    ("UP / on (pod) group_left UP", "shop", None, None),
+    ("sum by (pod) (UP) / on (pod) group_right () UP", "shop", None, None),
+    ("sum by (pod) (UP) * on (pod) group_left (namespace) UP", None, None, ""),
+    ("sum by (pod) (UP) and on (pod) UP", "", None, ""),
+    ("sum by (pod) (UP) unless UP", "", None, ""),
+    ("sum by (pod) (UP) or sum by (namespace) (UP)", None, None, ""),
+    ("UP or UP", "shop", None, None),
+    ("sum by (pod) (UP) == 0 and sum by (pod) (UP) > 1 or vector(1)", "", None, ""),
+    ('rate(x{namespace="shop"}[5m] offset 1w)', "shop", None, None),
+    ("max_over_time(sum by (pod) (UP)[1h:5m] @ end())", "", None, ""),
+    ("max_over_time(sum by (pod) (UP)[1h:] @ 1609746000.5 offset -5m)", "", None, ""),
+    ("histogram_quantile(0.9, sum by (le, pod) (rate(UP[5m])))", "", None, ""),
+    ("clamp_max(sum by (pod) (UP), scalar(UP))", "", None, ""),
+    ('label_replace(sum by (pod) (UP), "namespace", "$1", "pod", "(.*)")', None, None, ""),
+    ('label_join(sum by (namespace) (UP), "namespace", "-", "pod")', None, "", ""),
+    ("absent(UP)", "shop", "", ""),
+    ("absent(sum by (pod) (UP))", "", "", ""),
+    ('absent_over_time(x{pod="a",pod="b",namespace="shop"}[5m])', "shop", "", ""),
+    ("vector(1)", "", "", ""),
+    ("hour() > 9", "", "", ""),
+    ("day_of_week(sum by (pod) (UP))", "", None, ""),
+    ("time() - sum by (pod) (UP) > 5m", "", None, ""),
+    ('{"up", namespace="shop"}', "shop", None, None),
+    ("x{namespace='shop',} # the shop's", "shop", None, None),
+    ("x{namespace=`shop`}", "shop", None, None),
+    (r'x{namespace="sh\"op"}', 'sh"op', None, None),
+    ("sum{namespace='shop'} + by", "shop", None, None),
+    ("2 ^ 3 ^ sum by (pod) (UP)", "", None, ""),
+]
+"""Queries, and the value that the labels namespace, pod and other have: empty, never carried; None, not known."""
+
+
+@pytest.mark.parametrize(("query", "namespace", "pod", "other"), CASES)
+def test_what_each_part_of_a_query_does_to_labels(
+    query: str, namespace: str | None, pod: str | None, other: str | None
+) -> None:
+    text = query.replace("UP", UP)
+    tree(text)
+    found = label_set(text)
     assert (found.fixed("namespace"), found.fixed("pod"), found.fixed("other")) == (namespace, pod, other)
 
 
 @pytest.mark.parametrize(
-    "tree",
+    "query",
     [
-        None,
-        {},
-        {"type": "durationExpr"},
-        call("info", by(UP, "pod")),
-        call("a_function_of_tomorrow", by(UP, "pod")),
-        call("histogram_quantiles", by(UP, "pod"), text("q"), NUMBER),
-        binary(PODS, "/", PODS, fillValues={"lhs": 0, "rhs": None}),
-        {"type": "aggregation", "op": "sum", "expr": UP},
-        {"type": "vectorSelector", "matchers": [None]},
-        {"type": "binaryExpr", "op": "+", "lhs": PODS, "rhs": None, "matching": {"card": 1}},
+        "",
+        "sum by (pod) (x",
+        "sum by (pod) (x))",
+        "sum by (pod) x",
+        "x{pod}",
+        "x{pod=1}",
+        "x y",
+        "sum(x, y) by (pod)",
+        "sum by (pod) (x) limit 5",
+        "sum by (pod) (x) default 0",
+        "sum by (pod) (x) keep_metric_names",
+        'sum by (pod) (rate({app="x"} |= "error" [5m]))',
+        "sum by (pod) (x) / fill (0) x",
+        "sum by (pod) (x) / on (pod) fill_left (0) -x",
+        'x{pod="\\x41"}',
+        "WITH (a = b) sum by (pod) (a)",
+        "x offset (5m + 1m)",
+        "sum by (pod) (1.5h)",
+        "a ? b",
+        "(" * 300 + "x" + ")" * 300,
+        "x" + " + x" * 300,
+        "x" + "[1m:]" * 300,
+        "x" + " or x" * 20_000,
     ],
 )
-def test_of_what_is_not_known_nothing_is_claimed(tree: Any) -> None:
-    assert label_set(tree) == ANY
+def test_what_is_not_promql_as_we_know_it_has_no_tree_and_nothing_is_claimed(query: str) -> None:
+    with pytest.raises(NotUnderstood):
+        tree(query)
+    assert label_set(query) == ANY
 
 
-def test_a_tree_without_end_is_given_up() -> None:
-    tree = PODS
-    for _ in range(500):
-        tree = paren(tree)
-    assert label_set(tree) == ANY
+@pytest.mark.parametrize(
+    "query",
+    [
+        "info(sum by (pod) (x))",
+        "a_function_of_tomorrow(sum by (pod) (x))",
+        'histogram_quantiles(sum by (pod) (x), "q", 0.5)',
+        "label_replace(sum by (pod) (x))",
+        "absent()",
+        "absent((x))",
+        "count_values(x, y)",
+    ],
+)
+def test_of_a_function_that_is_not_known_nothing_is_claimed(query: str) -> None:
+    tree(query)
+    assert label_set(query) == ANY
+
+
+@given(st.text("abs({[]})by um=~\"',0159mh:+-*/^@#\\ over_time", max_size=60))
+def test_whatever_is_written_it_is_read_or_refused(text: str) -> None:
+    label_set.__wrapped__(text)
 
 
 def test_a_label_that_is_gained_is_any_label_again() -> None:

@@ -10,25 +10,21 @@ import pytest
 
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.engine.alerts import ActiveAlert, AlertRule, Samples
-from goldseam.engine.labelsets import ANY, LabelSet, label_set
-from goldseam.engine.lint.findings import Asked, Finding, Known, KnownRule, Policy
+from goldseam.engine.lint.findings import Asked, Finding, Known, Policy
 from goldseam.engine.lint.order import lint
-from tests.unit.test_labelsets import by, selector
 
 LATELY = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-KEPT = LabelSet(frozenset({"namespace", "deployment"}))
+ANY, BARE, KEPT = "up == 0", "sum(x)", "sum by (namespace, deployment) (x)"
 
 
-def rule(
-    series: LabelSet = ANY, *alerts: dict[str, str], labels: dict[str, str] | None = None, **more: Any
-) -> KnownRule:
+def rule(query: str = ANY, *alerts: dict[str, str], labels: dict[str, str] | None = None, **more: Any) -> AlertRule:
     active = tuple(ActiveAlert({"alertname": "Trouble"} | one, {}, "firing", LATELY) for one in alerts)
     base = AlertRule(
-        name="Trouble", group="g", query="up == 0", health="ok", last_error="", last_evaluation=LATELY,
+        name="Trouble", group="g", query=query, health="ok", last_error="", last_evaluation=LATELY,
         interval=MINUTE, hold=MINUTE, keep_firing=timedelta(0), labels=labels or {}, alerts=active,
     )  # fmt: skip
-    return KnownRule(replace(base, **more), series)
+    return replace(base, **more)
 
 
 def policy(namespace: str | None = "shop", **fields: Any) -> Policy:
@@ -42,7 +38,7 @@ def cluster_policy(**fields: Any) -> Policy:
     return Policy(ClusterRemediationPolicySpec.model_validate(spec), "")
 
 
-def found(policy: Policy, *rules: KnownRule, **known: Any) -> list[Finding]:
+def found(policy: Policy, *rules: AlertRule, **known: Any) -> list[Finding]:
     return list(lint(policy, Known("AlertSource default", rules, **known)))
 
 
@@ -56,7 +52,7 @@ def test_a_policy_that_fits_its_rule_has_no_finding() -> None:
     assert (
         found(
             matching,
-            rule(KEPT, labels={"severity": "critical"}, query="sum by (namespace, deployment) (x)"),
+            rule(KEPT, labels={"severity": "critical"}),
         )
         == []
     ), "by its definition alone"
@@ -73,7 +69,7 @@ def test_an_alert_that_no_rule_defines_is_an_error_with_what_may_be_meant() -> N
 
 
 @pytest.mark.parametrize(
-    ("matcher", "labels", "series", "why"),
+    ("matcher", "labels", "query", "why"),
     [
         ('severity="page"', {"severity": "critical"}, KEPT, 'the rule sets severity="critical"'),
         ('severity=~"page|info"', {"severity": "critical"}, ANY, 'the rule sets severity="critical"'),
@@ -83,19 +79,19 @@ def test_an_alert_that_no_rule_defines_is_an_error_with_what_may_be_meant() -> N
         ('team=~".+"', {}, KEPT, "the alert never carries the label team"),
         ('team="a"', {"team": ""}, ANY, 'the alert never carries the label team: the rule sets team=""'),
         ('team="a"', {"team": "{{ $labels.squad }}"}, KEPT, "the alert never carries the label team"),
-        ('job="a"', {}, label_set(selector(("job", "=", "b"))), 'its query takes only job="b"'),
-        ('job="a"', {}, label_set(selector(("job", "=~", "b|c"))), 'its query takes only job=~"b|c"'),
-        ('job="a"', {}, label_set(selector(("job", "!=", "a"))), 'its query takes only job!="a"'),
+        ('job="a"', {}, 'x{job="b"}', 'its query takes only job="b"'),
+        ('job="a"', {}, 'x{job=~"b|c"}', 'its query takes only job=~"b|c"'),
+        ('job="a"', {}, 'x{job!="a"}', 'its query takes only job!="a"'),
         ('alertname="Other"', {}, ANY, "it is Trouble"),
         ('__name__="up"', {}, ANY, "the alert never carries the label __name__: its query drops it"),
-        ('x="1"', {}, label_set(by(selector(), "x", without=True)), "never carries the label x: its query drops it"),
+        ('x="1"', {}, "sum without (x) (y)", "never carries the label x: its query drops it"),
     ],
 )
 def test_a_matcher_that_no_alert_can_satisfy_is_an_error(
-    matcher: str, labels: dict[str, str], series: LabelSet, why: str
+    matcher: str, labels: dict[str, str], query: str, why: str
 ) -> None:
     fixed = {"namespace": "shop", "deployment": "api"} | labels
-    (finding,) = found(policy(alert={"matchers": ['alertname="Trouble"', matcher]}), rule(series, labels=fixed))
+    (finding,) = found(policy(alert={"matchers": ['alertname="Trouble"', matcher]}), rule(query, labels=fixed))
     assert codes([finding]) == ["Error MatcherNeverMatches spec.alert.matchers[1]"]
     assert finding.message.startswith(f"no alert satisfies {matcher}: ")
     assert why in finding.message
@@ -103,29 +99,29 @@ def test_a_matcher_that_no_alert_can_satisfy_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("matcher", "labels", "series"),
+    ("matcher", "labels", "query"),
     [
         ('severity=~"page|crit.*"', {"severity": "critical"}, KEPT),
         ('team=""', {}, KEPT),
         ('team!="a"', {}, KEPT),
         ('team="a"', {"team": "{{ if eq $value 1.0 }}a{{ end }}"}, KEPT),
-        ('job="b"', {}, label_set(selector(("job", "=~", "b|c"), ("job", "!=", "a")))),
-        ('job=~"a|b"', {}, label_set(selector(("job", "=~", "b|c")))),
-        ('job="a"', {}, label_set(selector(("job", "=~", "(?!a)")))),
-        ('pod="a"', {}, label_set(selector(("odd.name", "=", "b")))),
-        ('job="a\\"b"', {}, label_set(selector(("job", "=", 'a"b')))),
+        ('job="b"', {}, 'x{job=~"b|c",job!="a"}'),
+        ('job=~"a|b"', {}, 'x{job=~"b|c"}'),
+        ('job="a"', {}, 'x{job=~"(?!a)"}'),
+        ('pod="a"', {}, '{"odd.name"="b"}'),
+        ('job="a\\"b"', {}, "x{job='a\"b'}"),
     ],
 )
-def test_a_matcher_that_may_be_satisfied_is_none(matcher: str, labels: dict[str, str], series: LabelSet) -> None:
+def test_a_matcher_that_may_be_satisfied_is_none(matcher: str, labels: dict[str, str], query: str) -> None:
     fixed = {"namespace": "shop", "deployment": "api"} | labels
-    findings = found(policy(alert={"matchers": [matcher]}), rule(series, labels=fixed))
+    findings = found(policy(alert={"matchers": [matcher]}), rule(query, labels=fixed))
     assert [finding for finding in findings if finding.severity != "Note"] == []
 
 
 def test_an_alert_that_is_there_needs_no_inference() -> None:
     """Whatever the tree says: a server may add labels that no query shows."""
     shown = {"namespace": "shop", "deployment": "api", "team": "a"}
-    assert found(policy(alert={"matchers": ['team="a"']}), rule(LabelSet(frozenset()), shown)) == []
+    assert found(policy(alert={"matchers": ['team="a"']}), rule(BARE, shown)) == []
 
 
 def test_of_several_rules_of_one_name_one_that_fits_is_enough() -> None:
@@ -137,27 +133,27 @@ def test_of_several_rules_of_one_name_one_that_fits_is_enough() -> None:
 
 
 def test_a_policy_sees_only_alerts_of_its_own_namespace() -> None:
-    dropped = label_set(by(selector(), "deployment"))
+    dropped = "sum by (deployment) (x)"
     (finding,) = found(policy(), rule(dropped))
     assert codes([finding]) == ["Error OtherNamespace spec.alert"]
     assert "never carries the label namespace" in finding.message
     assert "keeps only deployment" in finding.message
     (finding,) = found(policy(), rule(labels={"namespace": "bank", "deployment": "api"}))
     assert (finding.code, 'the rule sets namespace="bank"' in finding.message) == ("OtherNamespace", True)
-    (finding,) = found(policy(), rule(label_set(selector(("namespace", "=~", "bank|post")))))
+    (finding,) = found(policy(), rule('x{namespace=~"bank|post"}'))
     assert 'its query takes only namespace=~"bank|post"' in finding.message
 
 
 @pytest.mark.parametrize(
     ("spec", "known"),
     [
-        (policy(alert={"scope": "Any"}, target={"name": "api"}), rule(LabelSet(frozenset()))),
+        (policy(alert={"scope": "Any"}, target={"name": "api"}), rule(BARE)),
         (policy(None), rule(labels={"namespace": "bank", "deployment": "api"})),
         (policy(), rule(labels={"namespace": "{{ $labels.namespace }}", "deployment": "api"})),
-        (policy(), rule(label_set(selector(("namespace", "!~", "kube-.*"))), labels={"pod": "x"})),
+        (policy(), rule('x{namespace!~"kube-.*"}', labels={"pod": "x"})),
     ],
 )
-def test_a_namespace_that_may_be_its_own_is_no_finding(spec: Policy, known: KnownRule) -> None:
+def test_a_namespace_that_may_be_its_own_is_no_finding(spec: Policy, known: AlertRule) -> None:
     assert [finding for finding in found(spec, known) if finding.severity != "Note"] == []
 
 
@@ -174,42 +170,42 @@ def test_the_matchers_of_the_source_count_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "series", "label"),
+    ("spec", "query", "label"),
     [
-        (policy(), label_set(by(selector(), "namespace")), "deployment or pod"),
+        (policy(), "sum by (namespace) (x)", "deployment or pod"),
         (policy(target={"kind": "StatefulSet"}), KEPT, "statefulset or pod"),
-        (cluster_policy(), LabelSet(frozenset({"device"})), "node or instance"),
+        (cluster_policy(), "sum by (device) (x)", "node or instance"),
         (
             cluster_policy(
                 target={"kind": "Deployment", "name": "api", "namespaceSelector": {"matchLabels": {"a": "b"}}},
                 ladder=[{"restart": {}}],
             ),
-            LabelSet(frozenset({"deployment"})),
+            "sum by (deployment) (x)",
             "namespace",
         ),
     ],
 )
-def test_an_alert_that_never_names_the_target_is_an_error(spec: Policy, series: LabelSet, label: str) -> None:
-    (finding,) = found(spec, rule(series))
+def test_an_alert_that_never_names_the_target_is_an_error(spec: Policy, query: str, label: str) -> None:
+    (finding,) = found(spec, rule(query))
     assert codes([finding]) == ["Error TargetNeverNamed spec.target"]
     assert f"the alert never carries the label {label}, by which the target is named" in finding.message
 
 
 @pytest.mark.parametrize(
-    ("spec", "series"),
+    ("spec", "query"),
     [
-        (policy(target={"name": "api"}), label_set(by(selector(), "namespace"))),
-        (policy(), LabelSet(frozenset({"namespace", "pod"}))),
-        (cluster_policy(), LabelSet(frozenset({"instance"}))),
-        (cluster_policy(target={"name": "n1"}), LabelSet(frozenset())),
+        (policy(target={"name": "api"}), "sum by (namespace) (x)"),
+        (policy(), "sum by (namespace, pod) (x)"),
+        (cluster_policy(), "sum by (instance) (x)"),
+        (cluster_policy(target={"name": "n1"}), BARE),
     ],
 )
-def test_a_target_that_is_named_is_no_finding(spec: Policy, series: LabelSet) -> None:
-    assert [finding for finding in found(spec, rule(series)) if finding.severity != "Note"] == []
+def test_a_target_that_is_named_is_no_finding(spec: Policy, query: str) -> None:
+    assert [finding for finding in found(spec, rule(query)) if finding.severity != "Note"] == []
 
 
 def test_where_only_some_rules_or_alerts_name_no_target_it_is_a_warning() -> None:
-    rules = (rule(label_set(by(selector(), "namespace"))), rule(KEPT))
+    rules = (rule("sum by (namespace) (x)"), rule(KEPT))
     (finding,) = found(policy(), *rules)
     assert codes([finding]) == ["Warning TargetNeverNamed spec.target"]
     assert "the alert of 1 of 2 rules" in finding.message
@@ -247,7 +243,7 @@ OURS = rule(labels={"namespace": "shop"})
     ],
 )
 def test_a_rung_whose_checks_need_longer_than_it_has_never_passes(spec: Policy, severity: str, says: str) -> None:
-    findings = found(spec, replace(OURS, rule=replace(OURS.rule, interval=timedelta(seconds=5))))
+    findings = found(spec, replace(OURS, interval=timedelta(seconds=5)))
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     assert not severity or says in findings[0].message
     assert not severity or findings[0].code == "NeverPasses"
@@ -257,7 +253,7 @@ def test_without_a_source_a_rung_without_a_timeout_may_have_longer() -> None:
     (finding,) = lint(verified(None, **{"for": "15m"}))
     assert (finding.severity, finding.instead) == ("Warning", "write timeout: 17m or more")
     assert "10m, or as long as the alert's rule looks back" in finding.message
-    slow = replace(OURS, rule=replace(OURS.rule, query="rate(x[1h]) > 0"))
+    slow = replace(OURS, query="rate(x[1h]) > 0")
     assert found(verified(None, **{"for": "15m"}), slow) == []
 
 
@@ -295,7 +291,7 @@ def test_a_rule_that_looks_back_further_than_the_rung_has_time_is_a_warning(
         {"restart": {}} | ({"timeout": timeout} if timeout else {}),
         {"wait": {"duration": "1m"}, "timeout": "1s"},
     ]
-    known = replace(OURS, rule=replace(OURS.rule, query=query))
+    known = replace(OURS, query=query)
     findings = found(policy(target={"name": "api"}, ladder=ladder), known)
     assert codes(findings) == (["Warning LooksBackTooFar spec.ladder[0].timeout"] if warned else [])
     assert not warned or findings[0].instead == "write timeout: 7m or more, or take a shorter range"

@@ -1,8 +1,7 @@
-"""Which labels the series of a PromQL expression can carry, as far as its tree tells.
+"""Which labels the series of a PromQL expression can carry, as far as the expression tells.
 
-The tree is the answer of Prometheus' `/api/v1/parse_query` (prometheus/web/api/v1/translate_ast.go); what each node
-does to labels is as in prometheus/promql/engine.go and functions.go. What is not known may carry anything: nothing is
-claimed.
+What each node does to labels is as in prometheus/promql/engine.go and functions.go. What is not known may carry
+anything: nothing is claimed.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import lru_cache
 
-Node = Mapping[str, Any]
+from goldseam.engine.promql import NotUnderstood, Tree, is_number, tree
+
 Matchers = Mapping[str, tuple[tuple[str, str], ...]]
 
 
@@ -57,7 +57,6 @@ class LabelSet:
 
 ANY, NONE = LabelSet(), LabelSet(frozenset())
 
-_DEEPEST = 100
 _PASSING = re.compile(
     r"a?(cos|sin|tan)h?|abs|ceil|changes|clamp(_max|_min)?|day_of_(month|week|year)|days_in_month|deg|i?delta|deriv|exp"
     r"|double_exponential_smoothing|floor|histogram_(avg|count|fraction|quantile|stddev|stdvar|sum)|holt_winters|hour"
@@ -69,20 +68,25 @@ _BARE = frozenset({"vector", "scalar", "time", "pi"})
 _PICKING = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 
 
-def label_set(tree: Node | None) -> LabelSet:
-    """What is known of the labels of an expression's series: `ANY` where there is no tree, or one we do not know."""
+@lru_cache(maxsize=4096)
+def label_set(expression: str) -> LabelSet:
+    """What is known of the labels of an expression's series; `ANY` where it is not PromQL as we know it."""
     try:
-        return _of(tree, 0) if tree else ANY
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError):  # the server is of another version
+        return of_tree(tree(expression))
+    except (NotUnderstood, LookupError):  # a function with too few arguments
         return ANY
 
 
-def _of(node: Node, depth: int) -> LabelSet:
-    kind = _KINDS.get(str(node["type"]))
-    return kind(node, depth + 1) if kind and depth < _DEEPEST else ANY
+def of_tree(node: Tree) -> LabelSet:
+    """The same for the tree of an expression.
+
+    Raises:
+        LookupError: it is the tree of no expression.
+    """
+    return _KINDS[node["type"]](node)
 
 
-def _selector(node: Node, _: int) -> LabelSet:
+def _selector(node: Tree) -> LabelSet:
     found: dict[str, tuple[tuple[str, str], ...]] = {}
     for matcher in node["matchers"]:
         name = str(matcher["name"])
@@ -91,29 +95,27 @@ def _selector(node: Node, _: int) -> LabelSet:
     return LabelSet(None, absent, found)
 
 
-def _inner(node: Node, depth: int) -> LabelSet:
-    return _of(node["expr"], depth)
+def _inner(node: Tree) -> LabelSet:
+    return of_tree(node["expr"])
 
 
-def _number(_: Node, __: int) -> LabelSet:
+def _number(_: Tree) -> LabelSet:
     return NONE
 
 
-def _aggregation(node: Node, depth: int) -> LabelSet:
-    inner, grouping = _of(node["expr"], depth), [str(label) for label in node["grouping"]]
+def _aggregation(node: Tree) -> LabelSet:
+    inner, grouping = of_tree(node["expr"]), [str(label) for label in node["grouping"]]
     if node["op"] in _PICKING:
         return inner
     kept = inner.without([*grouping, "__name__"]) if node["without"] else inner.keeping(grouping)
     return kept.gaining(str(node["param"]["val"])) if node["op"] == "count_values" else kept
 
 
-def _binary(node: Node, depth: int) -> LabelSet:
-    lhs, rhs = _of(node["lhs"], depth), _of(node["rhs"], depth)
+def _binary(node: Tree) -> LabelSet:
+    lhs, rhs = of_tree(node["lhs"]), of_tree(node["rhs"])
     matching = node.get("matching")
     if not matching:  # one side is a number
-        return rhs if _is_number(node["lhs"]) else lhs
-    if any(value is not None for value in (matching.get("fillValues") or {}).values()):
-        return ANY
+        return rhs if is_number(node["lhs"]) else lhs
     if node["op"] in ("and", "unless"):
         return lhs
     if node["op"] == "or":
@@ -126,16 +128,6 @@ def _binary(node: Node, depth: int) -> LabelSet:
     return many
 
 
-def _is_number(node: Node) -> bool:
-    """Whether it is a scalar: those have no labels, and the other side's are kept."""
-    while node["type"] in ("parenExpr", "unaryExpr"):
-        node = node["expr"]
-    if node["type"] == "binaryExpr":
-        return _is_number(node["lhs"]) and _is_number(node["rhs"])
-    returns = node["func"]["returnType"] if node["type"] == "call" else ""
-    return node["type"] == "numberLiteral" or returns == "scalar"
-
-
 def _either(one: LabelSet, other: LabelSet) -> LabelSet:
     """Series of one or of the other."""
     labels = (one.only or frozenset()) | (other.only or frozenset()) | one.never | other.never
@@ -145,28 +137,30 @@ def _either(one: LabelSet, other: LabelSet) -> LabelSet:
     return LabelSet(only, never, both)
 
 
-def _call(node: Node, depth: int) -> LabelSet:
+def _call(node: Tree) -> LabelSet:
     name, arguments = str(node["func"]["name"]), node["args"]
     if name in ("absent", "absent_over_time"):
         return _absent(arguments[0])
     if name in _BARE or (not arguments and _PASSING.fullmatch(name)):
         return NONE
     if name in ("label_replace", "label_join"):
-        return _of(arguments[0], depth).gaining(str(arguments[1]["val"]))
-    series = [one for one in arguments if one["type"] not in ("numberLiteral", "stringLiteral") and not _is_number(one)]
-    return _of(series[0], depth) if len(series) == 1 and _PASSING.fullmatch(name) else ANY
+        return of_tree(arguments[0]).gaining(str(arguments[1]["val"]))
+    series = [one for one in arguments if one["type"] not in ("numberLiteral", "stringLiteral") and not is_number(one)]
+    return of_tree(series[0]) if len(series) == 1 and _PASSING.fullmatch(name) else ANY
 
 
-def _absent(argument: Node) -> LabelSet:
+def _absent(argument: Tree) -> LabelSet:
     """`createLabelsForAbsentFunction`: the labels that the selector says by `=`, each of them once."""
+    if argument["type"] == "parenExpr":
+        return ANY
     if argument["type"] not in ("vectorSelector", "matrixSelector"):
         return NONE
-    found = _selector(argument, 0).matchers
+    found = _selector(argument).matchers
     fixed = {label: said for label, said in found.items() if len(said) == 1 and said[0][0] == "=" and said[0][1]}
     return LabelSet(frozenset(fixed) - {"__name__"}, frozenset(), fixed)
 
 
-_KINDS: Mapping[str, Callable[[Node, int], LabelSet]] = {
+_KINDS: Mapping[str, Callable[[Tree], LabelSet]] = {
     "vectorSelector": _selector,
     "matrixSelector": _selector,
     "subquery": _inner,

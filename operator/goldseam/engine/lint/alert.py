@@ -7,9 +7,10 @@ from difflib import get_close_matches
 
 from goldseam.api.matchers import parse_matcher
 from goldseam.api.policy import RemediationPolicySpec
+from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
 from goldseam.engine.lint.carried import can_match, shown, untold, value_of, why_not
-from goldseam.engine.lint.findings import Finding, Known, KnownRule, Policy
+from goldseam.engine.lint.findings import Finding, Known, Policy
 from goldseam.engine.matching import Labels, NoTarget, concerns, matches, target_of
 
 
@@ -33,21 +34,21 @@ def matched(policy: Policy, known: Known) -> Iterator[Finding]:
         yield Finding(found.severity, found.code, found.field, found.message + more, found.instead)
 
 
-def can_be_ours(policy: Policy, known: Known, rule: KnownRule) -> bool:
+def can_be_ours(policy: Policy, known: Known, rule: AlertRule) -> bool:
     """Whether an alert of the rule can be the policy's, for all that is known."""
     return _obstacle(policy, known, rule) is None
 
 
-def _obstacle(policy: Policy, known: Known, rule: KnownRule) -> Finding | None:
+def _obstacle(policy: Policy, known: Known, rule: AlertRule) -> Finding | None:
     """The first reason why no alert of the rule can be the policy's."""
     if _shown(policy, known, rule):
         return None
     return next((one for one in (*_namespace(policy, rule), *_matchers(policy, rule), *_cluster(known, rule))), None)
 
 
-def _shown(policy: Policy, known: Known, rule: KnownRule) -> bool:
+def _shown(policy: Policy, known: Known, rule: AlertRule) -> bool:
     """Whether one of its active alerts is the policy's: what is there needs no inference."""
-    return any(_is_ours(policy, known, alert.labels) for alert in rule.rule.alerts)
+    return any(_is_ours(policy, known, alert.labels) for alert in rule.alerts)
 
 
 def _is_ours(policy: Policy, known: Known, labels: Labels) -> bool:
@@ -61,7 +62,7 @@ def _own(policy: Policy, labels: Labels) -> str:
     return labels.get("namespace", "") if policy.namespace is None else policy.namespace
 
 
-def _namespace(policy: Policy, rule: KnownRule) -> Iterator[Finding]:
+def _namespace(policy: Policy, rule: AlertRule) -> Iterator[Finding]:
     spec = policy.spec
     if not isinstance(spec, RemediationPolicySpec):
         return
@@ -85,7 +86,7 @@ def _namespace(policy: Policy, rule: KnownRule) -> Iterator[Finding]:
         )
 
 
-def _matchers(policy: Policy, rule: KnownRule) -> Iterator[Finding]:
+def _matchers(policy: Policy, rule: AlertRule) -> Iterator[Finding]:
     for number, matcher in enumerate(policy.spec.alert.matchers):
         if not can_match(rule, matcher):
             message = f"no alert satisfies {matcher}: {why_not(rule, matcher)}"
@@ -93,7 +94,7 @@ def _matchers(policy: Policy, rule: KnownRule) -> Iterator[Finding]:
             yield Finding("Error", f.NEVER_MATCHES, where, message, _written(rule, matcher))
 
 
-def _cluster(known: Known, rule: KnownRule) -> Iterator[Finding]:
+def _cluster(known: Known, rule: AlertRule) -> Iterator[Finding]:
     for matcher in known.matchers:
         if not can_match(rule, matcher):
             message = f"{known.source} takes only alerts with {matcher}: {why_not(rule, matcher)}"
@@ -101,7 +102,7 @@ def _cluster(known: Known, rule: KnownRule) -> Iterator[Finding]:
             yield Finding("Error", f.OTHER_CLUSTER, "spec.sourceRef", message, fix)
 
 
-def _written(rule: KnownRule, matcher: str) -> str:
+def _written(rule: AlertRule, matcher: str) -> str:
     label, _, _ = parse_matcher(matcher)
     value = value_of(rule, label).known
     if value and '"' not in value and "\\" not in value:
@@ -134,11 +135,11 @@ def _wanted(policy: Policy) -> list[tuple[str, ...]]:
     return wanted if target.name else [*wanted, (target.kind.lower(), "pod")]
 
 
-def _can_name(policy: Policy, rule: KnownRule) -> bool:
+def _can_name(policy: Policy, rule: AlertRule) -> bool:
     return all(_can_carry(rule, group) for group in _wanted(policy))
 
 
-def _can_carry(rule: KnownRule, group: tuple[str, ...]) -> bool:
+def _can_carry(rule: AlertRule, group: tuple[str, ...]) -> bool:
     return any(value_of(rule, label).known != "" or shown(rule, label) for label in group)
 
 
@@ -151,12 +152,12 @@ def _name_it(labels: tuple[str, ...]) -> str:
     return f"{other}keep {_either(labels)} in the rule's query (by), or set it as a label of the rule"
 
 
-def _nameless_alerts(policy: Policy, known: Known, ours: list[KnownRule]) -> Finding | None:
+def _nameless_alerts(policy: Policy, known: Known, ours: list[AlertRule]) -> Finding | None:
     """Alerts that are active now and name no object."""
     alerts = [
         target_of(policy.spec, _own(policy, alert.labels), alert.labels)
         for rule in ours
-        for alert in rule.rule.alerts
+        for alert in rule.alerts
         if _is_ours(policy, known, alert.labels)
     ]
     missing = [one for one in alerts if isinstance(one, NoTarget)]

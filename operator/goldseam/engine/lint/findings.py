@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from goldseam.engine.alerts import AlertRule, Samples
-from goldseam.engine.labelsets import LabelSet
 from goldseam.engine.matching import PolicySpec
 
 Severity = Literal["Error", "Warning", "Note"]
@@ -66,14 +65,6 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class KnownRule:
-    """A rule of the policy's alert, and what its query tells of labels."""
-
-    rule: AlertRule
-    series: LabelSet
-
-
-@dataclass(frozen=True)
 class Asked:
     """What the server said to a query: samples, or why it does not take it."""
 
@@ -87,7 +78,7 @@ class Known:
 
     source: str
     """What it is called in messages."""
-    rules: tuple[KnownRule, ...]
+    rules: tuple[AlertRule, ...]
     """The rules of the alert's name."""
     names: Collection[str] = ()
     """The names of all its rules, for finding what may have been meant."""

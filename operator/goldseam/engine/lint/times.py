@@ -28,7 +28,7 @@ def _time_of(rung: Rung, known: Known | None) -> tuple[timedelta, bool]:
     if rung.timeout is not None:
         return rung.timeout, True
     rules = known.rules if known else ()
-    return max((LEAST_TIMEOUT, *(looks_back(one.rule) for one in rules))), bool(rules)
+    return max((LEAST_TIMEOUT, *(looks_back(rule) for rule in rules))), bool(rules)
 
 
 def passing(policy: Policy, known: Known | None) -> Iterator[Finding]:
@@ -65,8 +65,7 @@ def queries_look_back(policy: Policy, known: Known | None) -> Iterator[Finding]:
 
 def rule_looks_back(policy: Policy, known: Known) -> Iterator[Finding]:
     """A rule that looks back further than the rung has time: the alert may not be gone when the next rung is tried."""
-    rules = [one.rule for one in known.rules]
-    back = max((_range(r.query) + r.keep_firing + 2 * r.interval for r in rules), default=timedelta(0))
+    back = max((_range(r.query) + r.keep_firing + 2 * r.interval for r in known.rules), default=timedelta(0))
     for number, rung in _acting(policy):
         if rung.timeout is not None and back > rung.timeout:
             message = (
