@@ -63,7 +63,7 @@ def test_every_command_and_option_is_documented_and_no_other() -> None:
     for name, parser in commands().items():
         options = {o for action in parser._actions for o in action.option_strings if o.startswith("--")}
         own = options - {"--help", "--namespace", "--context", "--kubeconfig", "--all-namespaces"}
-        assert {o for o in re.findall(r"--[a-z]+", rows[name]) if o != "--all-namespaces"} == own, name
+        assert {o for o in re.findall(r"--[a-z-]+", rows[name]) if o != "--all-namespaces"} == own, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

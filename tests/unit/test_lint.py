@@ -304,7 +304,8 @@ def test_a_rule_that_looks_back_further_than_the_rung_has_time_is_a_warning(
         (Asked(Samples(())), "Warning QueryWithoutData"),
         (Asked(Samples((1.0, float("nan")))), "Warning QueryWithoutData"),
         (Asked(Samples((1.0,), ("partial",))), "Warning QueryWarns"),
-        (Asked(None, "parse error"), "Error QueryInvalid"),
+        (Asked(refusal="parse error"), "Error QueryInvalid"),
+        (Asked(failure="no answer within 30 s"), "Warning QueryFailed"),
     ],
 )
 def test_a_query_that_would_be_inconclusive_is_said(answer: Asked, code: str | None) -> None:

@@ -14,7 +14,7 @@ from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.kube import connect_person
 from goldseam.api.durations import format_duration, parse_duration
 from goldseam.api.pause import DEFAULT_PAUSE
-from goldseam.cli import answering, explain, looking, pausing
+from goldseam.cli import answering, explain, looking, pausing, without_cluster
 from goldseam.cli.pausing import What
 from goldseam.cli.session import FAILED, Session, advice
 from goldseam.errors import GoldseamError
@@ -32,6 +32,7 @@ def add(commands: Any) -> None:
     _looking(commands, where)
     _answering(commands, where)
     _pausing(commands, where)
+    without_cluster.add(commands)
 
 
 def _command(commands: Any, where: argparse.ArgumentParser, name: str, text: str) -> argparse.ArgumentParser:
@@ -139,7 +140,8 @@ def _at_home(arguments: argparse.Namespace) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command that was parsed; returns the exit status."""
     try:
-        return asyncio.run(_run(arguments))
+        alone = getattr(arguments, "alone", None)
+        return asyncio.run(without_cluster.run(alone, arguments, print_) if alone else _run(arguments))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough

@@ -16,13 +16,16 @@ from goldseam.engine.matching import Labels, NoTarget, concerns, matches, target
 
 def defined(policy: Policy, known: Known) -> Iterator[Finding]:
     """An alert that no rule defines: the policy can never match."""
-    name = policy.spec.alert.name
-    if known.rules:
-        return
+    if not known.rules:
+        yield missing(policy.spec.alert.name, known)
+
+
+def missing(name: str, known: Known) -> Finding:
+    """What is said of an alert that no rule defines, with what may have been meant."""
     near = get_close_matches(name, known.names, n=3, cutoff=0.6)
     instead = f"write {' or '.join(near)}, or load the rule" if near else "load the rule, or correct the name"
     message = f"{known.source} has no alerting rule named {name}: the policy never matches"
-    yield Finding("Error", f.NOT_DEFINED, "spec.alert.name", message, instead)
+    return Finding("Error", f.NOT_DEFINED, "spec.alert.name", message, instead)
 
 
 def matched(policy: Policy, known: Known) -> Iterator[Finding]:

@@ -26,7 +26,12 @@ def with_data(policy: Policy, known: Known) -> Iterator[Finding]:
 
 def _of(where: str, asked: Asked) -> Iterator[Finding]:
     samples, never = asked.samples, "it is Inconclusive, and the rung never passes"
-    if samples is None:
+    if asked.failure:
+        message = f"the server does not answer the query now: {asked.failure}; while it does not, {never}"
+        yield Finding(
+            "Warning", f.FAILED_QUERY, where, message, "try the expression on the server; it may ask for too much"
+        )
+    elif samples is None:
         fix = "correct the expression; its result must be an instant vector or a scalar"
         yield Finding("Error", f.BROKEN_QUERY, where, f"the query cannot be evaluated: {asked.refusal}", fix)
     elif samples.warnings:

@@ -34,6 +34,8 @@ BROKEN_QUERY = "QueryInvalid"
 """The server does not take a query of `verify`, or its result is not one that can be compared."""
 NO_DATA = "QueryWithoutData"
 """A query of `verify` has no data now, or NaN."""
+FAILED_QUERY = "QueryFailed"
+"""The server does not answer a query of `verify` now."""
 WARNED = "QueryWarns"
 """The server answers a query of `verify` with warnings."""
 UNTOLD = "CannotBeTold"
@@ -66,10 +68,11 @@ class Policy:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the server said to a query: samples, or why it does not take it."""
+    """What the server said to a query: samples, why it does not take it, or why it did not answer."""
 
-    samples: Samples | None
+    samples: Samples | None = None
     refusal: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from goldseam.api.durations import format_duration
 from goldseam.api.ladder import Rung
+from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
 from goldseam.engine.lint.findings import Finding, Known, Policy
 from goldseam.engine.verdict import longest_range, looks_back
@@ -44,7 +45,7 @@ def passing(policy: Policy, known: Known | None) -> Iterator[Finding]:
         what += f" and the longest for of its queries ({format_duration(held)})" if held else ""
         message = f"{what} take {format_duration(needs)}, and the rung has {_said(has, certain)}: it never passes"
         where = f"spec.ladder[{number}].timeout"
-        fix = f"write timeout: {format_duration(_minutes(needs + MINUTE))} or more"
+        fix = f"write timeout: {format_duration(minutes(needs + MINUTE))} or more"
         yield Finding("Error" if certain else "Warning", f.NEVER_PASSES, where, message, fix)
 
 
@@ -65,7 +66,7 @@ def queries_look_back(policy: Policy, known: Known | None) -> Iterator[Finding]:
 
 def rule_looks_back(policy: Policy, known: Known) -> Iterator[Finding]:
     """A rule that looks back further than the rung has time: the alert may not be gone when the next rung is tried."""
-    back = max((_range(r.query) + r.keep_firing + 2 * r.interval for r in known.rules), default=timedelta(0))
+    back = reach(known.rules)
     for number, rung in _acting(policy):
         if rung.timeout is not None and back > rung.timeout:
             message = (
@@ -73,6 +74,11 @@ def rule_looks_back(policy: Policy, known: Known) -> Iterator[Finding]:
                 f" {format_duration(rung.timeout)}: the next rung may be tried though this one has helped"
             )
             yield Finding("Warning", f.LOOKS_BACK, f"spec.ladder[{number}].timeout", message, _longer(back))
+
+
+def reach(rules: Iterable[AlertRule]) -> timedelta:
+    """How long the alert of these rules may fire on after its cause is gone."""
+    return max((_range(r.query) + r.keep_firing + 2 * r.interval for r in rules), default=timedelta(0))
 
 
 def _range(query: str) -> timedelta:
@@ -84,10 +90,10 @@ def _longer(back: timedelta) -> str:
     longest = timedelta(hours=168)
     if back >= longest:
         return "take a shorter range"
-    return f"write timeout: {format_duration(_minutes(back))} or more, or take a shorter range"
+    return f"write timeout: {format_duration(minutes(back))} or more, or take a shorter range"
 
 
-def _minutes(length: timedelta) -> timedelta:
+def minutes(length: timedelta) -> timedelta:
     """Rounded up to whole minutes."""
     return -(-length // MINUTE) * MINUTE
 

@@ -1,0 +1,105 @@
+"""An alert source as the command line asks it: by its URL, with credentials from files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from goldseam.adapters.credential_files import FileCredentials
+from goldseam.adapters.prometheus import PrometheusServer
+from goldseam.adapters.promql import PromqlMetrics
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.problems import problems
+from goldseam.engine.alerts import AlertRule
+from goldseam.engine.lint.findings import Asked
+from goldseam.errors import Invalid, Unavailable
+from goldseam.ports import AlertServer, Metrics
+
+T = TypeVar("T")
+TIMEOUT = 30.0
+"""Seconds for one answer."""
+ATTEMPTS, PAUSE = 3, 1.0
+"""How often is asked, and the seconds between."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """What people say of the source."""
+
+    url: str
+    token_file: Path | None = None
+    authority: Path | None = None
+
+
+class AskedSource:
+    """One source."""
+
+    def __init__(
+        self, url: str, server: AlertServer, promql: Metrics, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self.url = url
+        self._server, self._promql, self._sleep = server, promql, sleep
+
+    async def rules(self) -> tuple[AlertRule, ...]:
+        """All its alerting rules.
+
+        Raises:
+            Unavailable: no answer, or not all of it: nothing can be said of what is missing.
+        """
+        answer = await self._tried(self._server.rules)
+        if answer.warnings:
+            raise Unavailable(f"{self.url}: the answer is partial: {answer.warnings[0]}")
+        return answer.rules
+
+    async def answers(self, expressions: Iterable[str]) -> Mapping[str, Asked]:
+        """What it says to these queries."""
+        wanted = list(expressions)
+        found = await asyncio.gather(*(self._answer(expression) for expression in wanted))
+        return dict(zip(wanted, found, strict=True))
+
+    async def _answer(self, expression: str) -> Asked:
+        try:
+            return Asked(await self._promql.query(expression))
+        except Invalid as error:
+            return Asked(refusal=str(error))
+        except Unavailable as error:
+            return Asked(failure=str(error))
+
+    async def _tried(self, ask: Callable[[], Awaitable[T]]) -> T:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await ask()
+            except Unavailable as error:
+                if attempt == ATTEMPTS:
+                    raise Unavailable(f"{self.url}: {_for_a_person(str(error))}") from error
+                await self._sleep(PAUSE * attempt)
+        raise AssertionError("unreachable")
+
+
+def _for_a_person(said: str) -> str:
+    """An admin's words are about fields of an AlertSource."""
+    return said.replace("are spec.auth and spec.tenant right", "is --source-token-file right").replace(
+        "spec.url", "--source"
+    )
+
+
+def source(where: Where, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AskedSource:
+    """The source at that URL.
+
+    Raises:
+        Invalid: what people said of it cannot be right.
+    """
+    try:
+        url = AlertSourceSpec.model_validate({"url": where.url}).url
+    except ValidationError as error:
+        raise Invalid(f"--source: {problems(error).partition(': ')[2]}") from None
+    if where.authority and not url.startswith("https://"):
+        raise Invalid("--source-ca: the URL must begin with https://")
+    credentials = FileCredentials(where.token_file, where.authority)
+    server = PrometheusServer(url, credentials, timeout=TIMEOUT)
+    return AskedSource(url, server, PromqlMetrics(url, credentials, timeout=TIMEOUT), sleep)
