@@ -228,10 +228,10 @@ class Court:
         self.clock = VirtualClock()
         self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         self.catalogue = Catalogue()
-        source = None if rules is None else self._source(rules)
+        self.source = None if rules is None else self._source(rules)
         self.tenants = Tenants(self.cluster, lambda _: self.judging.changed(self.catalogue.armed))
         self.statuses = Statuses(
-            self.cluster, self.clock, Permissions(self.cluster, self.clock), lambda _: source, self.tenants
+            self.cluster, self.clock, Permissions(self.cluster, self.clock), lambda _: self.source, self.tenants
         )
         self.judging = Judging(self.statuses, self.catalogue)
 
@@ -240,7 +240,7 @@ class Court:
             return None
 
         history = History(by_name=dict.fromkeys(rules, ()), read_at=1.0, problem="")
-        return SimpleNamespace(name="default", history=history, know=know)
+        return SimpleNamespace(name="default", history=history, know=know, spec=SimpleNamespace(matchers=[]))
 
     def see(self, name: str, body: dict[str, Any] | None = None) -> PolicyKey:
         """A policy comes by the watch."""

@@ -12,6 +12,7 @@ import goldseam
 from goldseam.api.incident import ApprovalRecord, Outcome, Phase
 from goldseam.engine import escalation
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
+from goldseam.engine.lint import findings as f
 from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.events import EVENTS
 from goldseam.engine.reasons.holds import HOLDS
@@ -74,10 +75,23 @@ def test_the_reasons_of_refusals_are_those_of_the_table() -> None:
 def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
     from goldseam.api import conditions as c
 
-    types = {c.READY, c.STALLED, c.PERMITTED, c.SOURCE_REACHABLE, c.HEARTBEAT, c.RULE_FOUND, c.TARGET_FOUND}
+    types = {
+        c.READY,
+        c.STALLED,
+        c.PERMITTED,
+        c.SOURCE_REACHABLE,
+        c.HEARTBEAT,
+        c.RULE_FOUND,
+        c.PLAUSIBLE,
+        c.TARGET_FOUND,
+    }
     used: set[str] = set()
     for path in (SOURCE / "services").glob("*.py"):
         used |= {getattr(c, name) for name in re.findall(r"\bc\.([A-Z_]+)\b", path.read_text())}
+    files = [SOURCE / "engine" / "lint" / f"{name}.py" for name in ("alert", "times")]
+    used |= {getattr(f, name) for path in files for name in re.findall(r"\bf\.([A-Z_]+)\b", path.read_text())} - {
+        f.UNTOLD
+    }
     assert used - types == {entry.name for entry in CONDITIONS}
     assert {entry.source for entry in CONDITIONS} == types
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 Tree = dict[str, Any]
@@ -45,9 +44,8 @@ _SUFFIXES = ("offset", "anchored", "smoothed")
 _END = ("end", "")
 
 
-@lru_cache(maxsize=4096)
 def tree(expression: str) -> Tree:
-    """The tree of an expression; it must not be changed.
+    """The tree of an expression.
 
     Raises:
         NotUnderstood: it is not PromQL as we know it, or too long or too deep.

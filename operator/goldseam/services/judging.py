@@ -18,6 +18,7 @@ from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.errors import GoldseamError
 from goldseam.ports import LINE, Json, Line
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.plausibility import basis_said
 from goldseam.services.statuses import Statuses
 
 log = structlog.get_logger("goldseam.judging")
@@ -39,6 +40,8 @@ class Said:
     """The reason of RuleFound."""
     target: str
     """Why its alert opens nothing, where it says so."""
+    basis: str
+    """On which definitions of its alert's rules it was judged."""
 
 
 def said(body: Json) -> Said | None:
@@ -51,7 +54,9 @@ def said(body: Json) -> Said | None:
     def of(kind: str, field: str = "status") -> str:
         return str(found.get(kind, {}).get(field, ""))
 
-    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND, "reason"), of(c.TARGET_FOUND, "message"))
+    basis = basis_said(of(c.PLAUSIBLE, "message"))
+    target = of(c.TARGET_FOUND, "message")
+    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND, "reason"), target, basis)
 
 
 class Judging:
@@ -93,7 +98,10 @@ class Judging:
         if armed is None:
             return False
         rule = self._statuses.rule(armed)
-        return (rule is not None and known.rule != rule) or known.target != self._statuses.problems.get(key, "")
+        changed = rule is not None and known.rule != rule
+        if rule == c.RULE_PRESENT:
+            changed |= known.basis != self._statuses.plausibility.basis(armed.source, armed.alert)
+        return changed or known.target != self._statuses.problems.get(key, "")
 
     def changed(self, keys: Iterable[PolicyKey]) -> None:
         """Something that these policies' conditions speak of may have changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,7 +65,7 @@ class Registrar:
         self._judging, self._tenants = judging, tenants
         self._generations: dict[tuple[str, str, str], int] = {}
         self._told: dict[str, tuple[object, ...]] = {}
-        self._rules: dict[str, tuple[frozenset[str], frozenset[str] | None]] = {}
+        self._rules: dict[str, dict[str, Hashable]] = {}
 
     async def run(self) -> None:
         """Take in what comes, for ever. One object that fails is tried again later, and holds up no other."""
@@ -144,17 +144,18 @@ class Registrar:
 
     async def answered(self, source: Source) -> None:
         """A source was read: its status and that of its policies change only when what it has changes."""
-        rules = (frozenset(source.history.by_name), source.history.asked)
         news = (source.history.problem or source.history.missing, source.rules, source.groups, source.heartbeat[1])
         if self._told.get(source.name) != news:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)
-        if self._rules.get(source.name) != rules:
-            self._rules[source.name] = rules
-            self.source_changed(source.name)
+        alerts, definitions = self._catalogue.alerts_of(source.name), self._statuses.plausibility.definitions
+        before, rules = self._rules.get(source.name, {}), {name: definitions(source.name, name) for name in alerts}
+        self._rules[source.name] = rules
+        for alert in (name for name, now in rules.items() if before.get(name) != now):
+            self._judging.changed([armed.key for armed in self._catalogue.concerned(source.name, alert)])
 
     def source_changed(self, name: str) -> None:
-        """What a source has, or whom it allows, has changed: its policies' conditions may have to say so."""
+        """Whom a source allows has changed: its policies' conditions may have to say so."""
         self._judging.changed(a.key for a in self._catalogue.armed.values() if a.source == name)
 
     async def _recheck(self, kind: str, namespace: str, name: str) -> None:

@@ -21,6 +21,7 @@ from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import OURS, WORKLOADS
 from goldseam.services.catalogue import Armed
 from goldseam.services.permissions import Permissions
+from goldseam.services.plausibility import Plausibility
 from goldseam.services.sources import Source
 from goldseam.services.tenants import Tenants
 
@@ -36,11 +37,11 @@ class Statuses:
         self, cluster: Cluster, clock: Clock, permissions: Permissions, source: GetSource, tenants: Tenants
     ) -> None:
         self._cluster, self._clock, self._permissions, self._source = cluster, clock, permissions, source
-        self._tenants = tenants
+        self._tenants, self.plausibility = tenants, Plausibility(source)
         self.problems: dict[PolicyKey, str] = {}
 
     async def policy(self, kind: str, obj: Json) -> None:
-        """Ready, Stalled, Permitted, RuleFound and TargetFound of a policy."""
+        """Ready, Stalled, Permitted, RuleFound, Plausible and TargetFound of a policy."""
         now, generation = self._clock.now(), _generation(obj)
         try:
             spec = read_spec(kind, obj)
@@ -55,8 +56,9 @@ class Statuses:
         if source is not None and not refusal:
             await source.know(spec.alert.name)
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
+        plausible = self.plausibility.condition(key, spec, rule, now)
         ready = _ready(spec, refusal, permitted, obj, generation, now)
-        await self._write(kind, obj, [ready, permitted, *rule, *self._target(key, generation, now)])
+        await self._write(kind, obj, [ready, permitted, rule, plausible, *self._target(key, generation, now)])
 
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
         """What decides about a policy's rights, as far as rights are bound to groups: whose, where, and which."""
@@ -87,23 +89,19 @@ class Statuses:
         message = f"missing: {missing}. Install deploy/kustomize/components/{pieces}, or bind the right to the policy"
         return condition(c.PERMITTED, False, c.PERMISSION_MISSING, message, generation, now)
 
-    def _alert(self, spec: PolicySpec, generation: int, now: datetime) -> Iterable[Condition]:
+    def _alert(self, spec: PolicySpec, generation: int, now: datetime) -> Condition:
         source = self._source(spec.source_ref.name)
         if source is None:
             message = f"AlertSource {spec.source_ref.name} does not exist: create it, or name another in sourceRef"
-            yield condition(c.RULE_FOUND, None, c.SOURCE_MISSING, message, generation, now)
-        elif not source.history.knows(spec.alert.name):
+            return condition(c.RULE_FOUND, None, c.SOURCE_MISSING, message, generation, now)
+        if not source.history.knows(spec.alert.name):
             message = f"AlertSource {source.name} has not been asked for the rule yet"
-            yield condition(c.RULE_FOUND, None, c.UNREACHABLE, message, generation, now)
-        elif spec.alert.name in source.history.by_name:
-            yield condition(
-                c.RULE_FOUND, True, c.RULE_PRESENT, f"AlertSource {source.name} has the rule", generation, now
-            )
-        else:
-            message = (
-                f"AlertSource {source.name} has no alerting rule named {spec.alert.name}: the policy never matches"
-            )
-            yield condition(c.RULE_FOUND, False, c.RULE_MISSING, message, generation, now)
+            return condition(c.RULE_FOUND, None, c.UNREACHABLE, message, generation, now)
+        if spec.alert.name in source.history.by_name:
+            message = f"AlertSource {source.name} has the rule"
+            return condition(c.RULE_FOUND, True, c.RULE_PRESENT, message, generation, now)
+        message = f"AlertSource {source.name} has no alerting rule named {spec.alert.name}: the policy never matches"
+        return condition(c.RULE_FOUND, False, c.RULE_MISSING, message, generation, now)
 
     def rule(self, armed: Armed) -> str | None:
         """The reason that the policy's RuleFound has to give by now; None where the source has not been read."""
@@ -201,9 +199,9 @@ def _stalled(message: str, generation: int, now: datetime) -> list[Condition]:
     ]
 
 
-def _closed(refusal: str, generation: int, now: datetime) -> list[Condition]:
+def _closed(refusal: str, generation: int, now: datetime) -> Condition:
     """A policy to which a source is closed is not told what rules it has."""
-    return [condition(c.RULE_FOUND, None, c.SOURCE_REFUSED, refusal, generation, now)]
+    return condition(c.RULE_FOUND, None, c.SOURCE_REFUSED, refusal, generation, now)
 
 
 def _ready(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goldseam.api import conditions as c
+from goldseam.engine.lint import findings as f
 from goldseam.engine.reasons.entry import Entry
 
 CONDITIONS: tuple[Entry, ...] = (
@@ -85,6 +86,62 @@ CONDITIONS: tuple[Entry, ...] = (
         "The AlertSource has not been read yet.",
         "See its condition SourceReachable.",
         c.RULE_FOUND,
+    ),
+    Entry(c.FITS, "Nothing that is known of the alert's rules speaks against the policy.", "", c.PLAUSIBLE),
+    Entry(
+        c.SOURCE_MISSING,
+        "The AlertSource that the policy names does not exist.",
+        "Create it, or name another in `spec.sourceRef`.",
+        c.PLAUSIBLE,
+    ),
+    Entry(c.UNREACHABLE, "The AlertSource has not been read yet.", "See its condition SourceReachable.", c.PLAUSIBLE),
+    Entry(
+        c.SOURCE_REFUSED,
+        "The AlertSource is closed to the policy, so it is not told what rules there are.",
+        "See the condition Ready.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.NOT_DEFINED,
+        "The source has no alerting rule of that name: the policy never matches.",
+        "Load the rule into Prometheus, or correct `spec.alert.name`.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.OTHER_NAMESPACE,
+        "A policy sees only alerts that carry its own namespace, and no alert of that name can.",
+        "Keep `namespace` in the rule's query, set it as a label of the rule, or write `scope: Any` and `target.name`.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.NEVER_MATCHES,
+        "No alert of that name can satisfy one of the policy's matchers.",
+        "The message says what the rule sets, or why the label is never there. Correct the matcher or the rule.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.OTHER_CLUSTER,
+        "No alert of that name can satisfy `spec.matchers` of the AlertSource.",
+        "Correct those matchers, or the rule's labels.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.NO_TARGET,
+        "The labels that name the target are never on the alert.",
+        "Name the object in `spec.target.name`, keep the label in the rule's query, or set it as a label of the rule.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.NEVER_PASSES,
+        "What a rung waits for before it has passed (`settle`, the queries' `for`) is longer than its timeout.",
+        "Write the timeout that the message names, or shorter times.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
+        f.LOOKS_BACK,
+        "The alert's rule, or a query of `verify`, looks back further than the rung has time.",
+        "Write the timeout that the message names, or take a shorter range.",
+        c.PLAUSIBLE,
     ),
     Entry(
         c.NO_TARGET,
