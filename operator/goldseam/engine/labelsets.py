@@ -150,14 +150,15 @@ def _call(node: Tree) -> LabelSet:
 
 
 def _absent(argument: Tree) -> LabelSet:
-    """`createLabelsForAbsentFunction`: the labels that the selector says by `=`, each of them once."""
+    """`createLabelsForAbsentFunction`: the labels that a selector says by `=`; one said twice is not known."""
     if argument["type"] == "parenExpr":
         return ANY
     if argument["type"] not in ("vectorSelector", "matrixSelector"):
         return NONE
-    found = _selector(argument).matchers
-    fixed = {label: said for label, said in found.items() if len(said) == 1 and said[0][0] == "=" and said[0][1]}
-    return LabelSet(frozenset(fixed) - {"__name__"}, frozenset(), fixed)
+    found = {name: said for name, said in _selector(argument).matchers.items() if name != "__name__"}
+    fixed = {name: said for name, said in found.items() if len(said) == 1 and said[0][0] == "=" and said[0][1]}
+    doubtful = {name for name, said in found.items() if len(said) > 1}
+    return LabelSet(frozenset(fixed) | doubtful, frozenset(), fixed)
 
 
 _KINDS: Mapping[str, Callable[[Tree], LabelSet]] = {

@@ -129,7 +129,8 @@ class _Reader:
     def _unary(self) -> Tree:
         if self._next() in ("-", "+"):
             _, sign = self._take()
-            return {"type": "unaryExpr", "op": sign, "expr": self._expression(_POWER - 1)}
+            inner = self._expression(_POWER - 1)
+            return inner if inner["type"] == "numberLiteral" else {"type": "unaryExpr", "op": sign, "expr": inner}
         found = self._operand()
         while self._left[-1][0] == "range" or self._next() in ("@", *_SUFFIXES):
             found = self._suffixed(found)
