@@ -133,9 +133,9 @@ async def test_what_is_found_is_said_with_file_line_object_field_and_what_to_wri
         " tried though this one has helped",
         "    write timeout: 1h1m or more, or take a shorter range",
         f"{file}:20: Warning QueryWithoutData: RemediationPolicy shop/api-errors:"
-        " spec.ladder[0].verify.queries[0].expr: the query has no data now: while it has none, it is Inconclusive, and"
-        " the rung never passes",
-        "    correct its names and labels, or append `or vector(0)`",
+        " spec.ladder[0].verify.queries[0].expr: query 'errors' has no data now: while that is so, it is Inconclusive,"
+        " and the rung never passes",
+        "    correct its names and labels, or append `or vector(0)`; a division by 0 is NaN",
         f"1 object checked against {url}: 1 error, 2 warnings",
     ]
 
@@ -320,6 +320,14 @@ async def test_a_query_that_the_server_does_not_take_is_an_error(goldseam: Golds
     async with serving(live.handle) as url:
         ended = await goldseam("lint", "--source", url, stdin=POLICY)
     assert (ended.status, "the query cannot be evaluated: parse error" in ended.out) == (1, True)
+
+
+async def test_the_variables_of_a_query_are_filled_in_before_it_is_asked(goldseam: Goldseam, live: Prometheus) -> None:
+    live.values = {'up{ns="shop",pod=~"api-.*"}': ["0"]}
+    asks = POLICY.replace("expr: errors", """expr: 'up{ns="${target.namespace}",pod=~"${target.name}-.*"}'""")
+    async with serving(live.handle) as url:
+        ended = await goldseam("lint", "--strict", "--source", url, stdin=asks)
+    assert (ended.status, ended.out) == (0, f"1 object checked against {url}: nothing found\n")
 
 
 async def test_a_namespace_that_the_file_does_not_say_can_be_given(goldseam: Goldseam, live: Prometheus) -> None:

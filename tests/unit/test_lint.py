@@ -10,6 +10,7 @@ import pytest
 
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.engine.alerts import ActiveAlert, AlertRule, Samples
+from goldseam.engine.lint.asked import Question, questions
 from goldseam.engine.lint.findings import Asked, Finding, Known, Policy
 from goldseam.engine.lint.order import lint
 
@@ -302,16 +303,53 @@ def test_a_rule_that_looks_back_further_than_the_rung_has_time_is_a_warning(
     [
         (Asked(Samples((1.0,))), None),
         (Asked(Samples(())), "Warning QueryWithoutData"),
-        (Asked(Samples((1.0, float("nan")))), "Warning QueryWithoutData"),
+        (Asked(Samples((0.0, float("nan")))), "Warning QueryWithoutData"),
+        (Asked(Samples((2.0, float("nan")))), None),
         (Asked(Samples((1.0,), ("partial",))), "Warning QueryWarns"),
         (Asked(refusal="parse error"), "Error QueryInvalid"),
         (Asked(failure="no answer within 30 s"), "Warning QueryFailed"),
+        (Asked(Samples(()), partly=True), None),
+        (Asked(refusal="parse error", partly=True), "Error QueryInvalid"),
     ],
 )
 def test_a_query_that_would_be_inconclusive_is_said(answer: Asked, code: str | None) -> None:
     findings = found(verified(), OURS, answers={"errors": answer})
     assert codes(findings) == ([f"{code} spec.ladder[0].verify.queries[0].expr"] if code else [])
     assert found(verified(), OURS) == [], "what was not asked is not judged"
+
+
+@pytest.mark.parametrize(
+    ("expr", "labels", "why"),
+    [
+        ('x{a="${alert.labels.team}"}', KEPT, "the alert never carries the label team"),
+        ('x{a="${alert.labels.namespace}"}', KEPT, ""),
+        ('x{a="${alert.labels.team}"}', ANY, ""),
+        ('x{a="${target.name}",b=~"${target.namespace}|${alert.name}"}', KEPT, ""),
+    ],
+)
+def test_a_variable_that_never_has_a_value_is_an_error(expr: str, labels: str, why: str) -> None:
+    findings = found(verified(None, expr), rule(labels))
+    errors = [finding for finding in findings if finding.severity == "Error"]
+    assert [finding.code for finding in errors] == (["VariableNeverFilled"] if why else [])
+    assert all(why in finding.message for finding in errors)
+
+
+def test_a_node_has_no_namespace_to_fill_in() -> None:
+    queries = [{"expr": 'x{a="${target.namespace}"}', "below": "1"}]
+    spec = cluster_policy(ladder=[{"cordon": {}, "verify": {"queries": queries}}])
+    assert [finding.code for finding in found(spec, rule("sum by (node) (x)"))] == ["VariableNeverFilled"]
+
+
+def test_variables_are_filled_in_by_what_is_known() -> None:
+    expr = (
+        'x{a="${target.kind}/${target.namespace}/${target.name}",b="${alert.labels.severity}",c=~"${alert.labels.pod}"}'
+    )
+    known = rule(KEPT, {"namespace": "shop", "pod": "a.b", "deployment": "api"}, labels={"severity": "page"})
+    asked = questions(verified(None, expr), Known("s", (known,)))[expr]
+    assert asked == Question('x{a="Deployment/shop/api",b="page",c=~"a\\\\.b"}', partly=False)
+    other = rule(KEPT, {"namespace": "bank", "pod": "a.b"}, labels={"severity": "page"})
+    asked = questions(verified(None, expr), Known("s", (other,)))[expr]
+    assert asked == Question('x{a="Deployment/shop/api",b="page",c=~"unknown"}', partly=True)
 
 
 def test_errors_come_first() -> None:

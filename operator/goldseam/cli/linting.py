@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,7 @@ from goldseam.cli.report import Found, Report
 from goldseam.cli.text import plain
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
-from goldseam.engine.lint.asked import expressions
+from goldseam.engine.lint.asked import questions
 from goldseam.engine.lint.findings import Asked, Finding, Known, Policy
 from goldseam.engine.lint.order import lint
 from goldseam.errors import Invalid
@@ -156,25 +156,31 @@ def _invalid(line: str) -> Finding:
 
 async def _against(objects: Sequence[_Object], source: AskedSource | None) -> list[Found]:
     """What the checks of policies find, with the source where there is one."""
-    policies = [(one, one.spec) for one in objects if isinstance(one.spec, AnyPolicySpec)]
-    rules = await source.rules() if source and policies else ()
-    wanted = {expression: None for _, spec in policies for expression in expressions(spec)}
-    answers = await source.answers(wanted) if source else {}
+    policies = [(one, Policy(one.spec, one.namespace)) for one in objects if isinstance(one.spec, AnyPolicySpec)]
+    if source is None or not policies:
+        return [one.found(finding) for one, policy in policies for finding in lint(policy)]
+    rules = await source.rules()
     clusters = {one.name: tuple(one.spec.matchers) for one in objects if isinstance(one.spec, AlertSourceSpec)}
-    found: list[Found] = []
-    for one, spec in policies:
-        known = _known(source.url, rules, spec, clusters, answers) if source else None
-        found += [one.found(finding) for finding in lint(Policy(spec, one.namespace), known)]
-    return found
+    pairs = [(one, policy, _known(source.url, rules, policy, clusters)) for one, policy in policies]
+    asked = await _asked(source, [(policy, known) for _, policy, known in pairs])
+    return [
+        one.found(finding)
+        for (one, policy, known), answers in zip(pairs, asked, strict=True)
+        for finding in lint(policy, replace(known, answers=answers))
+    ]
 
 
-def _known(
-    url: str,
-    rules: Sequence[AlertRule],
-    spec: AnyPolicySpec,
-    clusters: Mapping[str, tuple[str, ...]],
-    answers: Mapping[str, Asked],
-) -> Known:
-    ours = tuple(rule for rule in rules if rule.name == spec.alert.name)
+def _known(url: str, rules: Sequence[AlertRule], policy: Policy, clusters: Mapping[str, tuple[str, ...]]) -> Known:
+    ours = tuple(rule for rule in rules if rule.name == policy.spec.alert.name)
     names = () if ours else sorted({rule.name for rule in rules})
-    return Known(url, ours, names, clusters.get(spec.source_ref.name, ()), answers)
+    return Known(url, ours, names, clusters.get(policy.spec.source_ref.name, ()))
+
+
+async def _asked(source: AskedSource, policies: Sequence[tuple[Policy, Known]]) -> list[Mapping[str, Asked]]:
+    """For each policy, what the server says to its queries; each text is asked once."""
+    wanted = [questions(policy, known) for policy, known in policies]
+    answers = await source.answers({question.text: None for some in wanted for question in some.values()})
+    return [
+        {expr: replace(answers[question.text], partly=question.partly) for expr, question in some.items()}
+        for some in wanted
+    ]

@@ -51,10 +51,11 @@ def _obstacle(policy: Policy, known: Known, rule: AlertRule) -> Finding | None:
 
 def _shown(policy: Policy, known: Known, rule: AlertRule) -> bool:
     """Whether one of its active alerts is the policy's: what is there needs no inference."""
-    return any(_is_ours(policy, known, alert.labels) for alert in rule.alerts)
+    return any(is_ours(policy, known, alert.labels) for alert in rule.alerts)
 
 
-def _is_ours(policy: Policy, known: Known, labels: Labels) -> bool:
+def is_ours(policy: Policy, known: Known, labels: Labels) -> bool:
+    """Whether an alert with these labels is the policy's business."""
     own = _own(policy, labels)
     theirs = policy.namespace is None and not own and isinstance(policy.spec, RemediationPolicySpec)
     return not theirs and concerns(policy.spec, own, labels) and matches(labels, known.matchers)
@@ -161,7 +162,7 @@ def _nameless_alerts(policy: Policy, known: Known, ours: list[AlertRule]) -> Fin
         target_of(policy.spec, _own(policy, alert.labels), alert.labels)
         for rule in ours
         for alert in rule.alerts
-        if _is_ours(policy, known, alert.labels)
+        if is_ours(policy, known, alert.labels)
     ]
     missing = [one for one in alerts if isinstance(one, NoTarget)]
     if not missing:

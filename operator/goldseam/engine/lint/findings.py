@@ -38,6 +38,8 @@ FAILED_QUERY = "QueryFailed"
 """The server does not answer a query of `verify` now."""
 WARNED = "QueryWarns"
 """The server answers a query of `verify` with warnings."""
+NO_VALUE = "VariableNeverFilled"
+"""A variable in a query of `verify` never has a value: the query is never asked."""
 UNTOLD = "CannotBeTold"
 """Whether the alert carries a label can be told neither by its rule nor by an alert that is active."""
 
@@ -73,6 +75,8 @@ class Asked:
     samples: Samples | None = None
     refusal: str = ""
     failure: str = ""
+    partly: bool = False
+    """Whether a variable had no value, and any text was put in: what was found says nothing."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ AGAINST_THE_SOURCE: tuple[Check, ...] = (
     alert.matched,
     alert.named,
     times.rule_looks_back,
+    asked.with_values,
     asked.with_data,
     alert.told,
 )

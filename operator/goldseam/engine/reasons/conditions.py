@@ -144,6 +144,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.PLAUSIBLE,
     ),
     Entry(
+        f.NO_VALUE,
+        "A variable in a query of `verify` never has a value, so that the query is never asked.",
+        "Take a variable that has one, or write the value itself.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
         c.NO_TARGET,
         "The alert fires, and its labels name no object that may be acted on.",
         "The message says which label is missing or wrong. Name the object in `spec.target.name`, or add the label to"
