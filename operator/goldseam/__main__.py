@@ -13,7 +13,8 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +23,17 @@ import kopf
 import structlog
 
 from goldseam import logs, metrics
+from goldseam.adapters.access import Certificates, Tokens
 from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.credentials import Credentials
+from goldseam.adapters.door import Door
 from goldseam.adapters.events import KubeEvents
 from goldseam.adapters.http_server import serve
 from goldseam.adapters.kube import KubeCluster, connect
 from goldseam.adapters.kubeconfig import token_file
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
+from goldseam.adapters.receiver import Receiver
 from goldseam.adapters.recorder import recorder
 from goldseam.adapters.replicas import AlertServers, AnyMetrics
 from goldseam.adapters.selective import SelectiveServer
@@ -99,7 +103,10 @@ async def run(settings: Settings) -> int:
         operator = Operator(outside, inbox, settings.namespace, leadership)
 
         health = _Health(watching, cluster, operator, reasons)
-        async with serve(settings.listen_host, settings.listen_port, live=health.live, ready=health.ready):
+        async with (
+            serve(settings.listen_host, settings.listen_port, live=health.live, ready=health.ready),
+            _receiving(settings, operator, health),
+        ):
             guarding = asyncio.create_task(health.guard(end))
             working = asyncio.create_task(operator.run())
             working.add_done_callback(lambda task: end(f"the operator's loop has ended: {_why(task)}"))
@@ -144,6 +151,21 @@ class _Health:
                 log.error("watch_dead", problem=self.watching.freshness.dead)
                 end(self.watching.freshness.dead)
                 return
+
+
+@asynccontextmanager
+async def _receiving(settings: Settings, operator: Operator, health: _Health) -> AsyncIterator[None]:
+    """The receiver of hints, where it is asked for."""
+    if settings.receiver_port is None:
+        yield
+        return
+    tokens = Tokens(settings.receiver_token_file) if settings.receiver_token_file else None
+    folder, clients = settings.receiver_tls_dir, settings.receiver_client_ca_file
+    tls = Certificates(folder, clients).context if folder else None
+    door = Door(Receiver(operator.hinted, health.ready, tokens).handle, tls)
+    async with door.opened(settings.receiver_host, settings.receiver_port) as port:
+        log.info("receiving", port=port, tls=tls is not None, tokens=tokens is not None, clients=clients is not None)
+        yield
 
 
 def _why(task: asyncio.Task[None]) -> str:

@@ -22,6 +22,13 @@ _READS = Counter("goldseam_source_reads_total", "Reads of alert sources.", ["sou
 _READ_AT = Gauge(
     "goldseam_source_last_read_timestamp_seconds", "When an alert source last answered.", ["source"], registry=REGISTRY
 )
+_WOKEN = Counter("goldseam_source_reads_woken_total", "Reads that a hint woke.", ["source"], registry=REGISTRY)
+_HINTS = Counter(
+    "goldseam_receiver_requests_total", "Requests to the receiver of hints.", ["form", "outcome"], registry=REGISTRY
+)
+_TURNED_AWAY = Counter(
+    "goldseam_receiver_connections_refused_total", "Connections that it closed at once.", ["reason"], registry=REGISTRY
+)
 _BEAT = Gauge("goldseam_heartbeat_timestamp_seconds", "When the main loop last turned.", registry=REGISTRY)
 
 _LEADS = Gauge("goldseam_leader_epoch", "This leader's number; 0 while another process leads.", registry=REGISTRY)
@@ -71,3 +78,18 @@ def source_read(source: str, *, ok: bool) -> None:
     _READS.labels(source, "ok" if ok else "failed").inc()
     if ok:
         _READ_AT.labels(source).set(time.time())
+
+
+def read_woken(source: str) -> None:
+    """A hint wakes a read of an alert source."""
+    _WOKEN.labels(source).inc()
+
+
+def hint(form: str, outcome: str) -> None:
+    """The receiver of hints was asked something: by whom (`alerts`, `webhook`, `other`), and what came of it."""
+    _HINTS.labels(form, outcome).inc()
+
+
+def turned_away(reason: str) -> None:
+    """The receiver of hints closed a connection before anything was asked."""
+    _TURNED_AWAY.labels(reason).inc()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "GOLDSEAM_"
@@ -42,6 +42,37 @@ class Settings(BaseSettings):
     record_dir: Path | None = None
     """Where every decision that changes something is recorded as JSON, with all that it was made from: for tests and
     reports. Default: nowhere. The files hold what the API server says of workloads, nodes and pods."""
+    receiver_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """The port of the receiver of hints (docs/how-to/push.md); 0 takes a free one. Default: there is no receiver."""
+    receiver_host: str = "0.0.0.0"  # noqa: S104 - Prometheus is another pod
+    """Where it listens."""
+    receiver_token_file: Path | None = None
+    """The bearer tokens that it takes: each line of the file is one, of 16 characters or more. It is read again when it
+    changes."""
+    receiver_tls_dir: Path | None = None
+    """A directory with `tls.crt` and `tls.key`, read again when they change. Default: plain HTTP."""
+    receiver_client_ca_file: Path | None = None
+    """Clients must show a certificate of one of these authorities (PEM). Needs `receiver_tls_dir`."""
+    receiver_anonymous: bool = False
+    """Take hints of anybody who reaches the port."""
+
+    @model_validator(mode="after")
+    def _receiver_is_guarded(self) -> Self:
+        identified = self.receiver_token_file or self.receiver_client_ca_file
+        if self.receiver_port is None:
+            given = [name for name in sorted(self.model_fields_set) if name.startswith("receiver_")]
+            if given:
+                raise ValueError(f"{PREFIX}{given[0].upper()} does nothing without {PREFIX}RECEIVER_PORT")
+        elif not identified and not self.receiver_anonymous:
+            raise ValueError(
+                f"{PREFIX}RECEIVER_PORT needs {PREFIX}RECEIVER_TOKEN_FILE or {PREFIX}RECEIVER_CLIENT_CA_FILE,"
+                f" so that it is known who speaks; to take hints of anybody, set {PREFIX}RECEIVER_ANONYMOUS=true"
+            )
+        elif identified and self.receiver_anonymous:
+            raise ValueError(f"{PREFIX}RECEIVER_ANONYMOUS=true contradicts a token file or an authority of clients")
+        if self.receiver_client_ca_file and not self.receiver_tls_dir:
+            raise ValueError(f"{PREFIX}RECEIVER_CLIENT_CA_FILE needs {PREFIX}RECEIVER_TLS_DIR")
+        return self
 
 
 def load() -> Settings:
@@ -58,5 +89,5 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsProblem(f"{name}: {first['msg']}") from error
+        name = PREFIX + str(first["loc"][0]).upper() + ": " if first["loc"] else ""
+        raise SettingsProblem(name + first["msg"].removeprefix("Value error, ")) from error

@@ -10,6 +10,7 @@ import pytest
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.engine.alerts import ActiveAlert, RulesAnswer
 from goldseam.errors import Unavailable
+from goldseam.services.bell import Bell
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from tests.support.harness import VirtualClock
 
@@ -21,12 +22,18 @@ class Server:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads, self.clock = 0, VirtualClock()
+
         sleep = asyncio.sleep
 
         async def interval(seconds: float) -> None:
             self.clock.advance(seconds)
             await sleep(0)
 
+        async def rest(_: Bell, seconds: float, took: float) -> bool:
+            await interval(seconds)
+            return False
+
+        monkeypatch.setattr(Bell, "rest", rest)
         monkeypatch.setattr("goldseam.services.sources.asyncio.sleep", interval)
 
     async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:

@@ -30,7 +30,7 @@ from tests.support.harness import Harness, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
 
 KEY = PolicyKey("RemediationPolicy", "shop", "api")
-SOURCE: Any = SimpleNamespace(name="default")
+SOURCE: Any = SimpleNamespace(name="default", hinted=False)
 FIRING, CLEARED = Reading("Firing", True, ""), Reading("Cleared", True, "")
 
 
@@ -74,7 +74,7 @@ async def test_a_new_verdict_wakes_it_and_only_that_of_its_own_source() -> None:
     h, incident = await held()
     woken = Woken(h)
     woken.reading = CLEARED
-    woken.waker.answered(SimpleNamespace(name="other"), ())  # type: ignore[arg-type]
+    woken.waker.answered(SimpleNamespace(name="other", hinted=False), ())  # type: ignore[arg-type]
     assert woken == []
     woken.waker.answered(SOURCE, ())
     assert woken == [incident.uid]
@@ -86,6 +86,18 @@ async def test_one_at_which_something_is_under_way_is_looked_at_after_every_answ
     for _ in range(3):
         woken.waker.answered(SOURCE, ())
     assert woken == 3 * [incident.uid]
+
+
+async def test_a_read_that_a_hint_woke_wakes_it_only_if_it_shows_something_new() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    hinted: Any = SimpleNamespace(name="default", hinted=True)
+    for _ in range(3):
+        woken.waker.answered(hinted, ())
+    assert woken == [], "a flood of hints is no flood of looks"
+    woken.reading = CLEARED
+    woken.waker.answered(hinted, ())
+    assert woken == [incident.uid]
 
 
 async def test_its_policy_a_tripped_breaker_and_what_concerns_all_wake_it() -> None:

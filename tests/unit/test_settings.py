@@ -52,6 +52,40 @@ def test_every_setting_is_in_the_docs_and_no_other() -> None:
     assert documented == {PREFIX + name.upper() for name in Settings.model_fields}
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"PORT": "9095"}, "GOLDSEAM_RECEIVER_PORT needs GOLDSEAM_RECEIVER_TOKEN_FILE or .*ANONYMOUS=true"),
+        ({"PORT": "9095", "TLS_DIR": "/tls"}, "GOLDSEAM_RECEIVER_PORT needs"),
+        ({"TOKEN_FILE": "/token"}, "GOLDSEAM_RECEIVER_TOKEN_FILE does nothing without GOLDSEAM_RECEIVER_PORT"),
+        ({"PORT": "9095", "CLIENT_CA_FILE": "/ca.crt"}, "CLIENT_CA_FILE needs GOLDSEAM_RECEIVER_TLS_DIR"),
+        ({"PORT": "9095", "TOKEN_FILE": "/token", "ANONYMOUS": "true"}, "ANONYMOUS=true contradicts"),
+    ],
+)
+def test_a_receiver_that_would_not_know_who_speaks_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"{PREFIX}RECEIVER_{name}", value)
+    with pytest.raises(SettingsProblem, match=f"^GOLDSEAM_RECEIVER.*{said.removeprefix('GOLDSEAM_RECEIVER')}"):
+        load()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"PORT": "0", "ANONYMOUS": "true"},
+        {"PORT": "9095", "TOKEN_FILE": "/token", "TLS_DIR": "/tls"},
+        {"PORT": "9095", "CLIENT_CA_FILE": "/ca.crt", "TLS_DIR": "/tls"},
+    ],
+)
+def test_a_receiver_is_begun_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"{PREFIX}RECEIVER_{name}", value)
+    assert (load().receiver_port is not None) == bool(given)
+
+
 @pytest.mark.parametrize("name", ["KUBECONFIG", "POD_NAMESPACE", "NAMESPACE", "LOG_LEVEL"])
 def test_what_is_meant_for_others_is_not_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "other")

@@ -82,6 +82,10 @@ class Catalogue:
         for key in sorted(self._by_alert.get((source, alert), ()), key=str):
             yield self.armed[key]
 
+    def waits_for(self, source: str, alert: str) -> bool:
+        """Whether any policy waits for this alert from this source."""
+        return (source, alert) in self._by_alert
+
     def alerts_of(self, source: str) -> set[str]:
         """The alerts of this source that any policy waits for."""
         return {alert for name, alert in self._by_alert if name == source}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -237,8 +237,21 @@ class Operator:
         self.waker.answered(source, self.fleet.tripped)
         await self.opener.answered(source)
         await self.registrar.answered(source)
-        if not self.fleet.quiet:
+        if not self.fleet.quiet and not source.hinted:
             await self.fleet.assess()
+
+    def hinted(self, alerts: Collection[str]) -> bool:
+        """Somebody says that alerts of these names may have changed: the truth is read, and nothing else is believed.
+
+        Returns:
+            False where another process leads, which has to hear of it.
+        """
+        if self.standby:
+            return False
+        for source in self.sources.all():
+            if any(self.catalogue.waits_for(source.name, alert) for alert in alerts):
+                source.hint()
+        return True
 
     async def _refresh(self, name: str, namespace: str) -> None:
         await self.tenants.look(name, namespace)

@@ -1,4 +1,7 @@
-"""Reading the alert sources: one loop each; what was seen is kept as a history, from which verdicts are drawn."""
+"""Reading the alert sources: one loop each; what was seen is kept as a history, from which verdicts are drawn.
+
+A source is read at every interval, and besides when a hint has come that one of its alerts may have changed.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from goldseam.engine import verdict
 from goldseam.engine.alerts import ActiveAlert, RulesAnswer
 from goldseam.errors import GoldseamError
 from goldseam.ports import AlertServer, Clock, Metrics
+from goldseam.services.bell import Bell
 
 log = structlog.get_logger("goldseam.sources")
 
@@ -70,25 +74,51 @@ class Source:
         """All alerts that fire, as last read."""
         self.read_last: datetime | None = None
         """When it last gave a good answer."""
+        self.hinted = False
+        """Whether what listeners are told of now was read because of hints only, between two regular reads."""
         self._clock, self._listening = clock, listening
+        self._bell, self._regular = Bell(), False
         self._lock = asyncio.Lock()
         self._begun = self._firing_at = float("-inf")
         self._news = asyncio.Event()
+
+    def hint(self) -> None:
+        """One of its alerts may have changed: read it soon, and not only when its time has come."""
+        self._bell.ring()
 
     async def run(self) -> None:
         """Read at every interval, for ever, however long those take who listen: else what is read would be too old."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._telling())
+            due = self._clock.monotonic()
             while True:
+                begun = self._clock.monotonic()
+                if begun >= due:
+                    self._regular, due = True, begun + self.spec.interval.total_seconds() * self._listening.spread()
+                self._bell.heard()
                 await self.read()
                 self._news.set()
-                await asyncio.sleep(self.spec.interval.total_seconds() * self._listening.spread())
+                ended = self._clock.monotonic()
+                if await self._bell.rest(max(min(due, ended + self._second_look()) - ended, 0), ended - begun):
+                    metrics.read_woken(self.name)
+
+    def _second_look(self) -> float:
+        """In how many seconds it is worth reading again: when a rule fires that is seen for the first time, or again
+        after a break, its next evaluation is what makes it believed."""
+        watches = self.history.rules.values() if not self.history.problem else ()
+        anew = [
+            w.rule.interval.total_seconds()
+            for w in watches
+            if w.steady_since == w.read_at and w.rule.health == "ok" and any(a.state == "firing" for a in w.rule.alerts)
+        ]
+        return min(anew, default=float("inf"))
 
     async def _telling(self) -> None:
         """Tell who listens; of several reads meanwhile, the newest."""
         while True:
             await self._news.wait()
             self._news.clear()
+            self.hinted, self._regular = not self._regular, False
             await self._listening.answered(self)
 
     async def read(self) -> None:

@@ -1,8 +1,8 @@
 """Which incidents are looked at when something happens: as few as it concerns, so that cost follows what changes.
 
 An incident at which nothing is under way is looked at when what it depends on has changed, and otherwise ever more
-seldom: again after as long as nothing has changed. One at which something is under way is looked at after every read of
-its source, at least.
+seldom: again after as long as nothing has changed. One at which something is under way is looked at after every regular
+read of its source, at least; after one that a hint woke only if it has shown something new.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class Waker:
         self._open, self._tripped = now_open, tripped
         for incident in incidents:
             counted = others and self._counts(incident)
-            if everybody or counted or under_way(incident) or self._is_news(incident, source):
+            watched = under_way(incident) and not source.hinted
+            if everybody or counted or watched or self._is_news(incident, source):
                 self._wake(incident.uid)
 
     def _is_news(self, incident: IncidentView, source: Source) -> bool:
