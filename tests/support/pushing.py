@@ -70,3 +70,9 @@ async def push(
         session.post(url + path, data=content, headers=headers | options.pop("headers", {}), **options) as answer,
     ):
         return answer.status, await answer.text()
+
+
+def configured(name: str) -> str:
+    """The example of that name in docs/how-to/push.md."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "push.md").read_text()
+    return page.split(f"<!-- {name} -->\n```yaml\n")[1].split("```")[0]

@@ -18,7 +18,8 @@ from goldseam.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
-COMPONENTS = sorted(path.name for path in (KUSTOMIZE / "components").iterdir())
+COMPONENTS = sorted(path.parent.name for path in (KUSTOMIZE / "components").glob("*/rights.yaml"))
+RECEIVER = KUSTOMIZE / "components" / "receiver"
 READING = {"get", "list", "watch"}
 DANGEROUS = {"*", "impersonate", "bind", "escalate", "deletecollection"}
 
@@ -173,3 +174,26 @@ def test_the_deployments_settings_are_ones_that_the_operator_knows(monkeypatch: 
     assert load().namespace == "goldseam-system"
     assert pod["containers"][0]["ports"][0]["containerPort"] == load().listen_port
     assert pod["enableServiceLinks"] is False, "a Service's variables would be unknown settings"
+
+
+def test_the_receiver_is_set_as_the_operator_reads_it_and_reached_where_its_service_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patch = yaml.safe_load((RECEIVER / "deployment.yaml").read_text())
+    pod = patch["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    settings = load()
+    (service,) = rendered(RECEIVER)
+    (port,) = container["ports"]
+    assert (port["containerPort"], port["name"]) == (settings.receiver_port, service["spec"]["ports"][0]["targetPort"])
+    assert settings.receiver_token_file is not None
+    (mount,) = container["volumeMounts"]
+    assert str(settings.receiver_token_file.parent) == mount["mountPath"]
+    assert "subPath" not in mount, "it would never be updated"
+    base = next(o for o in BASE if o["kind"] == "Deployment")
+    named = (base["metadata"]["name"], base["spec"]["template"]["spec"]["containers"][0]["name"])
+    assert (patch["metadata"]["name"], container["name"]) == named
+    assert service["spec"]["selector"].items() <= base["spec"]["template"]["metadata"]["labels"].items()
+    assert service["spec"]["clusterIP"] == "None", "each replica must get each push"
