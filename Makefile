@@ -78,7 +78,7 @@ fuzz: venv ## random lives of an incident, for some minutes
 mutate: venv ## put faults into the core that tests must notice: a fixed sample of 60, minutes; or all of MODULE=engine/verdict.py
 	@$(PY) -m tests.mutants $(if $(MODULE),$(addprefix --module ,$(MODULE)),--sample 60)
 
-bench: control-plane ## measure: make bench NAME=idle|latency|policies|reading
+bench: control-plane ## measure: make bench NAME=idle|latency|policies|reading|receiver
 	@$(PY) -m benchmarks.$(NAME)
 
 coverage: venv ## branch coverage of the core

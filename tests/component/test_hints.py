@@ -17,7 +17,7 @@ from goldseam.services import bell
 from goldseam.services.bell import SHARE, SPACING, Bell
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
-from goldseam.services.sources import Source
+from goldseam.services.sources import Listening, Source
 from tests.support.harness import VirtualClock, policy
 
 SPEC = AlertSourceSpec.model_validate({"url": "http://p", "interval": "60s"})
@@ -45,11 +45,14 @@ class Server:
         self.reads, self.rule, self.reading = 0, RULE, asyncio.Event()
         self.reading.set()
 
-    async def rules(self) -> RulesAnswer:
+    async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         self.reads += 1
         await self.reading.wait()
         self.rule = replace(self.rule, last_evaluation=self.rule.last_evaluation + timedelta(seconds=5))
-        return RulesAnswer((self.rule,))
+        return RulesAnswer((self.rule,), asked=names)
+
+    async def firing(self) -> tuple[ActiveAlert, ...]:
+        return ()
 
     async def version(self) -> str:
         return "3"
@@ -63,7 +66,7 @@ class Stage:
         self.told: list[bool] = []
         self.rests: list[float] = []
         self.resting, self.go_on = asyncio.Event(), asyncio.Event()
-        self.source = Source("default", SPEC, self.server, None, self.clock, self._answered)  # type: ignore[arg-type]
+        self.source = Source("default", SPEC, self.server, None, self.clock, Listening(self._answered))  # type: ignore[arg-type]
 
     async def _answered(self, source: Source) -> None:
         self.told.append(source.hinted)

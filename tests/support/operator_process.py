@@ -114,9 +114,9 @@ def release(kubeconfig: Path) -> None:
 
 
 @contextmanager
-def standing_by(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
+def standing_by(kubeconfig: Path, log: Path, **options: Any) -> Iterator[OperatorProcess]:
     """A second operator, beside one that leads."""
-    operator = OperatorProcess(kubeconfig, log)
+    operator = OperatorProcess(kubeconfig, log, **options)
     try:
         eventually(lambda: operator.get("/readyz")[1].startswith("standby"), "the operator to stand by")
         yield operator
