@@ -1,4 +1,4 @@
-"""A remediation operator as small as one can be: whatever its webhook is told, it scales the workload, and asks nothing.
+"""A remediation operator as small as one can be: whatever its webhook is told, it does, and asks nothing.
 
 It stands for those that act on Alertmanager's webhook; none of them can be faster than this one.
 """

@@ -19,7 +19,7 @@ from goldseam.adapters.door import CONNECTIONS, PER_SECOND, Bucket
 from tests.support.harness import VirtualClock
 from tests.support.pushing import Listener, alert, push, receiving
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 BEGUN, EXPIRED = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
 
 
