@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from goldseam.services import bell
 from goldseam.services.bell import SHARE, SPACING, Bell
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
+from goldseam.services.operator import Operator
 from goldseam.services.sources import Listening, Source
 from tests.support.harness import VirtualClock, policy
 
@@ -196,6 +198,22 @@ async def test_reading_costs_a_tenth_of_the_time_at_most_however_often_it_rings(
 
 async def test_it_rests_until_the_next_read_is_due_when_nothing_rings() -> None:
     assert await Bell().rest(0.25, 0) is False
+
+
+def test_a_hint_is_for_the_sources_whose_alerts_it_names_and_for_the_process_that_leads() -> None:
+    rung: list[str] = []
+    waits = {("a", "Trouble"), ("b", "Another")}
+    sources = [SimpleNamespace(name=name, hint=lambda name=name: rung.append(name)) for name in ("a", "b")]
+    operator: Any = SimpleNamespace(
+        standby=False,
+        sources=SimpleNamespace(all=lambda: sources),
+        catalogue=SimpleNamespace(waits_for=lambda source, alert: (source, alert) in waits),
+    )
+    assert Operator.hinted(operator, ["Trouble", "Nobody's"])
+    assert rung == ["a"]
+    operator.standby = True
+    assert not Operator.hinted(operator, ["Trouble"])
+    assert rung == ["a"]
 
 
 def test_only_alerts_that_a_policy_waits_for_from_this_source_are_of_interest() -> None:

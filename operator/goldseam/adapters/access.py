@@ -69,7 +69,7 @@ class Tokens:
         return any(found) and scheme.lower() == "bearer"
 
     def _read(self) -> None:
-        self._digests, problem = (), ""
+        problem = ""
         try:
             with self._path.open("rb") as file:
                 lines = [line.strip() for line in file.read(LARGEST).splitlines() if line.strip()]
