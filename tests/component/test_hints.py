@@ -216,6 +216,27 @@ def test_a_hint_is_for_the_sources_whose_alerts_it_names_and_for_the_process_tha
     assert rung == ["a"]
 
 
+@pytest.mark.parametrize("hinted", [True, False])
+async def test_after_a_read_that_a_hint_woke_alerts_are_opened_but_the_breakers_not_counted_anew(hinted: bool) -> None:
+    done: list[str] = []
+
+    def noting(what: str) -> Any:
+        async def note(*_: Any) -> None:
+            done.append(what)
+
+        return note
+
+    operator: Any = SimpleNamespace(
+        loaded=True,
+        waker=SimpleNamespace(answered=lambda *_: done.append("woken")),
+        opener=SimpleNamespace(answered=noting("opened")),
+        registrar=SimpleNamespace(answered=noting("registered")),
+        fleet=SimpleNamespace(tripped=(), quiet=False, assess=noting("counted")),
+    )
+    await Operator._answered(operator, SimpleNamespace(hinted=hinted))  # type: ignore[arg-type]
+    assert done == ["woken", "opened", "registered"] + ([] if hinted else ["counted"])
+
+
 def test_only_alerts_that_a_policy_waits_for_from_this_source_are_of_interest() -> None:
     catalogue = Catalogue()
     body: Any = policy({"restart": {}})

@@ -249,6 +249,55 @@ async def test_a_flood_is_answered_503_and_a_flood_of_strangers_leaves_room_for_
     assert len(listener.heard) == 3
 
 
+async def test_bodies_that_are_held_at_once_take_no_more_than_there_is_for_all_of_them(
+    url: str, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = json.dumps([alert()]).encode()
+    monkeypatch.setattr(receiver, "HELD", 2 * len(whole))
+    for _ in range(5):
+        assert (await push(url, whole))[0] == 200, "what was read is held no more"
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def halting() -> AsyncIterator[bytes]:
+        yield whole[:-1]
+        yield b" " * len(whole)
+        begun.set()
+        await go_on.wait()
+        yield whole[-1:]
+
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def slowly() -> int:
+            async with session.post(url + "/api/v2/alerts", data=halting()) as answer:
+                return answer.status
+
+        slow = asyncio.create_task(slowly())
+        async with asyncio.timeout(4):
+            await begun.wait()
+            while (await push(url, whole))[0] != 503:
+                await asyncio.sleep(0)
+            go_on.set()
+            assert await slow == 200
+    assert (await push(url, whole))[0] == 200
+
+
+@pytest.mark.parametrize("rest", [b"no length\r\n", b"5\r\nlonger\r\n", b"5\r\nshort\r\n"])
+async def test_a_body_that_is_not_sent_as_its_headers_say_is_refused(
+    url: str, listener: Listener, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(receiver, "PATIENCE", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+    head = f"POST /webhook HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head.encode())
+    writer.write(rest)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert int(answer.split(b" ")[1]) in (400, 408)
+    assert listener.heard == []
+    writer.close()
+
+
 async def test_more_bytes_than_can_be_read_are_answered_503(
     listener: Listener, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

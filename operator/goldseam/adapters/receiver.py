@@ -155,9 +155,8 @@ class Receiver:
             if not self._reading.take(len(body)):
                 raise _Refused(503, "too_many", "too much was sent; send it again later", Retry_After="1")
             return names(body, form)
-        except (Invalid, web.RequestPayloadError) as error:
-            message = str(error) if isinstance(error, Invalid) else "the body is not sent as its headers say"
-            raise _Refused(400, "malformed", message) from None
+        except Invalid as error:
+            raise _Refused(400, "malformed", str(error)) from None
         finally:
             self._held -= len(body)
 
