@@ -34,11 +34,11 @@ from tests.support.pushing import TOKEN
 
 ALERTS = int(os.environ.get("ALERTS", "100"))
 CROWD = int(os.environ.get("CROWD", "1000"))
-EVERY = float(os.environ.get("EVERY", "1.0"))
+EVERY = float(os.environ.get("EVERY", "2.0"))
 """Seconds between two alerts of one way."""
 GOLDSEAM, PEERS = ("poll", "push", "crowded"), ("webhook_default", "webhook_0s")
-FIRES = {"poll": 30.0, "webhook_default": 45.0}
-"""For how many seconds each alert fires; 10 for the other ways."""
+FIRES = {"poll": 25.0, "webhook_default": 45.0}
+"""For how many seconds each alert fires; 6 for the other ways."""
 PODS_A_NODE = 100
 
 Place = tuple[str, str]
@@ -83,7 +83,7 @@ class Timetable:
         for way in ways:
             for number in range(ALERTS):
                 begins, place = number * EVERY + random.uniform(0, EVERY), (where(way), f"app-{number}")
-                moments += [(begins, 1, place), (begins + FIRES.get(way, 10.0), 0, place)]
+                moments += [(begins, 1, place), (begins + FIRES.get(way, 6.0), 0, place)]
         begun = time.monotonic()
         with self.noting():
             for at, value, (namespace, name) in sorted(moments):
