@@ -117,7 +117,7 @@ class Harness:
             self.cluster,
             catalogue,
             self.ledger,
-            lambda *_: self.read(),
+            self._reading,
             self.book.others,
             lambda: self.fleet.fleet,
             permissions.in_force,
@@ -146,6 +146,9 @@ class Harness:
             refresh=refresh,
             stopping=lambda: False,
         )
+
+    async def _reading(self, *_: Any) -> Reading:
+        return self.read()
 
     def read(self) -> Reading:
         """What the alert source says now; evaluated just now."""

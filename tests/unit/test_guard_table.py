@@ -13,6 +13,7 @@ from goldseam.api.incident import ApprovalRecord, Step
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import approvals
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
+from goldseam.engine.inputs import believed
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.reasons.holds import HOLDS
@@ -115,6 +116,8 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "the alert is gone"),
     ("source", read("Unknown", "cannot connect"), "Wait", "source/AlertUnknown",
      "cannot connect"),
+    ("source", situation(reading=believed(Reading("Cleared", True, "gone"), "its input x has no data")), "Wait",
+     "source/InputsGone", "no alert is shown, but its input x has no data"),
     ("source", acted(), "Wait", "source/NotEvaluatedSince",
      "the rule has not been evaluated since restart has settled (12:01:00 UTC)"),
     ("silenced", situation(silence=Silence("Silenced", "silenced by jane")), "Wait", "silenced/Silenced",

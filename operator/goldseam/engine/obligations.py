@@ -9,6 +9,7 @@ from datetime import datetime
 from goldseam.api.incident import IncidentStatus, Obligation, Step, Write
 from goldseam.engine import naming, record
 from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.knowledge import unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, holding
 from goldseam.engine.lineage import last_writer, live, still_ours
 from goldseam.engine.objects import metadata, value_at
@@ -129,8 +130,7 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
     if rival is not None:
         found.append(Hold("busy", "Wait", "OtherIncident", f"Incident {rival.name} is acting on the target"))
     if o.kind != "Uncordon" and not (s.reading.state == "Cleared" and s.reading.fresh):
-        message = f"capacity is not taken away before the alert is surely gone: {s.reading.message}"
-        found.append(Hold("source", "Wait", f"Alert{s.reading.state}", message))
+        found.append(unsure(s.reading, "capacity is not taken away before the alert is surely gone: "))
     return found
 
 

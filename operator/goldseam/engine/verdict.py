@@ -70,6 +70,8 @@ class Reading:
     """The evaluation came after this moment, by our own clock."""
     look_back: timedelta = timedelta(0)
     """How far the rule looks back, plus two of its intervals."""
+    inputs_gone: bool = False
+    """Whether it is Unknown only because what the rule reads is gone, or that could not be asked."""
 
 
 def observe(history: History, answer: RulesAnswer, now: float) -> History:

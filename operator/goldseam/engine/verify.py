@@ -8,7 +8,7 @@ from goldseam.api.incident import IncidentStatus, Outcome, Step, Write
 from goldseam.api.ladder import Rung, Wait
 from goldseam.engine import answers, escalation, obligations, record
 from goldseam.engine.guards.hold import Hold
-from goldseam.engine.guards.knowledge import source, unread
+from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import live
@@ -238,8 +238,10 @@ def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[s
     """A verification fails on fresh knowledge only; without it we wait, and after `unknownTimeout` people are told."""
     known = s.reading.fresh and s.reading.state in ("Firing", "Cleared")
     if not known or any(answer.state == "Unknown" for answer in s.answers):
+        before = f"whether {step.action} helped cannot be told: "
         unknown = next((a.message for a in s.answers if a.state == "Unknown"), s.reading.message)
-        hold = Hold("source", "Wait", "Inconclusive", f"whether {step.action} helped cannot be told: {unknown}")
+        hold = Hold("source", "Wait", "Inconclusive", before + unknown)
+        hold = unsure(s.reading, before) if s.reading.inputs_gone else hold
         return answers.held(s, status, [hold], now)
     return _failed(s, status, step, missing[0], now)
 

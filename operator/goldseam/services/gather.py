@@ -41,7 +41,7 @@ from goldseam.services.pauses import in_force as pauses_in_force
 from goldseam.services.permissions import PEOPLE_POLICY
 from goldseam.services.words import about
 
-ReadAlert = Callable[[IncidentView, PolicySpec], Reading]
+ReadAlert = Callable[[IncidentView, PolicySpec], Awaitable[Reading]]
 Others = Callable[[IncidentView], tuple[Other, ...]]
 InForce = Callable[[str], Awaitable[bool]]
 
@@ -112,7 +112,7 @@ class Gatherer:
             status=status,
             policy=policy,
             pinned=pinned,
-            reading=self._read_alert(incident, pinned),
+            reading=await self._read_alert(incident, pinned),
             world=world,
             guardrails=limits,
             ledger=self._ledger.ledger,

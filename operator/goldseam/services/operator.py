@@ -31,6 +31,7 @@ from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer
 from goldseam.services.inbox import Inbox
+from goldseam.services.inputs import Inputs
 from goldseam.services.judging import Judging
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
@@ -104,6 +105,7 @@ class Operator:
         )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.chronicle = Chronicle(outside.events)
+        self.inputs = Inputs(self.sources.get, clock)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
@@ -122,7 +124,7 @@ class Operator:
                 self._cluster,
                 self.catalogue,
                 self.ledger,
-                self._reading,
+                self._judged,
                 self._others,
                 lambda: self.fleet.fleet,
                 permissions.in_force,
@@ -284,8 +286,11 @@ class Operator:
             incident.spec.target.namespace or None,
         )
 
+    async def _judged(self, incident: IncidentView, spec: PolicySpec) -> Reading:
+        return await self.inputs.judged(incident, spec, self._reading(incident, spec))
+
     def _read(self, incident: IncidentView) -> Reading:
-        return self._reading(incident, incident.pinned)
+        return self.inputs.as_last_judged(incident, self._reading(incident, incident.pinned))
 
     def _counts(self, incident: IncidentView) -> bool:
         runbook = self._runbook(incident)

@@ -16,7 +16,7 @@ import structlog
 from goldseam import metrics
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.engine import verdict
-from goldseam.engine.alerts import ActiveAlert, RulesAnswer
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.errors import GoldseamError
 from goldseam.ports import AlertServer, Clock, Metrics
 from goldseam.services.bell import Bell
@@ -172,6 +172,10 @@ class Source:
             log.warning("source_unreachable", source=self.name, problem=problem)
         self.history = verdict.failed(self.history, problem)
         metrics.source_read(self.name, ok=False)
+
+    def rules(self, alert: str) -> tuple[AlertRule, ...]:
+        """The rules of this name, as last read from each server."""
+        return tuple(self.history.rules[key].rule for key in self.history.by_name.get(alert, ()))
 
     def reading(self, alert: str, ours: Callable[[ActiveAlert], bool], namespace: str | None = None) -> verdict.Reading:
         """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""

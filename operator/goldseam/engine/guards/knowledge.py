@@ -6,13 +6,21 @@ from datetime import datetime
 
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.situation import Situation
+from goldseam.engine.verdict import Reading
 
 
 def source(s: Situation, now: datetime) -> Hold | None:
     """The alert is not freshly firing, read just now."""
     if s.reading.state == "Firing" and s.reading.fresh:
         return _outdated(s)
-    return Hold("source", "Wait", f"Alert{s.reading.state}", s.reading.message)
+    return unsure(s.reading)
+
+
+def unsure(reading: Reading, before: str = "") -> Hold:
+    """What is said of a verdict on which nothing is done; `before` says what cannot be told, or done."""
+    if reading.inputs_gone:
+        return Hold("source", "Wait", "InputsGone", before + reading.message)
+    return Hold("source", "Wait", f"Alert{reading.state}", before + reading.message)
 
 
 def _outdated(s: Situation) -> Hold | None:

@@ -60,6 +60,13 @@ HOLDS: tuple[Entry, ...] = (
         "source",
     ),
     Entry(
+        "InputsGone",
+        "No alert is shown, but what its rule reads has no data, its target is down, or that could not be asked.",
+        "The message names the input: bring its exporter or target back. An exporter that is dead looks as healthy as"
+        " a system that is well.",
+        "source",
+    ),
+    Entry(
         "NotEvaluatedSince",
         "The rule has not been evaluated since the last action has settled, so it says nothing about its effect.",
         "Nothing: it goes on with the rule's next evaluation. If it never comes, look at Prometheus.",

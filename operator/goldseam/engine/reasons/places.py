@@ -12,7 +12,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "lowered": ("mode/ModeLowered",),
     "source": (
         *("source/AlertPending", "source/AlertFiring", "source/AlertCleared", "source/AlertUnknown"),
-        "source/NotEvaluatedSince",
+        *("source/InputsGone", "source/NotEvaluatedSince"),
     ),
     "silenced": ("silenced/Silenced", "silenced/SilenceUnknown"),
     "window": ("window/OutsideWindow",),

@@ -1,0 +1,201 @@
+"""Input liveness: an alert that is gone counts as over only while what its rule reads is still there to be read.
+
+An exporter that dies, a target that nobody scrapes any more and a metric with a new name all leave a healthy rule
+without an alert. Only numbers are asked of the server, about the time since the alert's `activeAt`: so nothing has to
+be remembered, and a restart forgets nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from goldseam.api.incident import ObjectRef
+from goldseam.engine.alerts import AlertRule
+from goldseam.engine.expression import Selector, selectors
+from goldseam.engine.verdict import Reading, longest_range
+
+MOST = 20
+"""Selectors of one alert that are asked for."""
+LOOKBACK = timedelta(minutes=5)
+"""How old a sample may be that an evaluation takes: Prometheus' `query.lookback-delta`."""
+LONGEST = timedelta(days=14)
+"""How far back the beginning of an alert is looked for."""
+BEFORE = 3600
+"""Seconds before an alert began, in which its series is looked for."""
+SHOWN = 120
+POD_PREFIX = 40
+"""Characters of a workload's name with which the names of its pods surely begin (Kubernetes cuts at 58)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the server says of one selector. Each field is a question that was asked; what was not needed is False."""
+
+    selector: str
+    has: bool
+    """Whether it has data now."""
+    down: bool = False
+    """Whether a target that fed it since the alert became active is scraped in vain now (`up` is 0)."""
+    had: bool = False
+    """Whether it has had data since the alert became active."""
+    live: bool = False
+    """Whether a target that fed it is scraped now (`up` is 1)."""
+    alike: bool = False
+    """Whether such a target shows the metric still, with other labels."""
+    passing: bool = False
+    """Whether its series were missing for a tenth of the hour before the alert, though such a target was scraped."""
+
+
+def doubt(inputs: Sequence[Seen], *, remembers: bool) -> str:
+    """Why an absent alert does not count as over; empty when its inputs are alive.
+
+    Args:
+        inputs: all selectors of the alert's rules.
+        remembers: whether the server's data goes back to when the alert began, so that what had no data then is known
+            to be no input of it.
+    """
+    return next((problem for seen in inputs if (problem := _doubt(seen, remembers=remembers))), "")
+
+
+def _doubt(seen: Seen, *, remembers: bool) -> str:
+    name = seen.selector if len(seen.selector) <= SHOWN else seen.selector[: SHOWN - 1] + "…"
+    if seen.down:
+        return (
+            f"a target of its input {name} is down" if seen.has else f"its input {name} has no data: its target is down"
+        )
+    if seen.has:
+        return ""
+    if not seen.had:
+        unsure = f"its input {name} has no data, and whether it had any when the alert began is not known any more"
+        return "" if remembers else unsure
+    if not seen.live:
+        return f"its input {name} has no data, and what showed it is not there any more"
+    if seen.alike or seen.passing:
+        return ""
+    return f"its input {name} has no data, though its target is up: has the metric another name now?"
+
+
+def believed(reading: Reading, problem: str) -> Reading:
+    """The verdict as far as its inputs let it be believed: only what is Cleared rests on them."""
+    if not problem or reading.state != "Cleared":
+        return reading
+    return replace(reading, state="Unknown", fresh=False, message=f"no alert is shown, but {problem}", inputs_gone=True)
+
+
+def wanted(rules: Iterable[AlertRule]) -> tuple[Selector, ...]:
+    """What the rules read, without what the server makes of its rules itself.
+
+    Raises:
+        NotUnderstood: a query cannot be followed.
+    """
+    found = dict.fromkeys(selector for rule in rules for selector in selectors(rule.query))
+    return tuple(selector for selector in found if selector.name not in ("ALERTS", "ALERTS_FOR_STATE"))
+
+
+def narrowing(target: ObjectRef, labels: Mapping[str, str], static: Collection[str]) -> tuple[str, ...]:
+    """Matchers for the series that are about the target: what carries other values in these labels is not.
+
+    Only labels that every alert about the target has alike: its name, not that of one pod. A series without the label
+    stays, as it does in PromQL's own matching.
+
+    Args:
+        target: what the incident is about.
+        labels: those of the alert.
+        static: labels that the rule gives, which no series carries.
+    """
+    about = _of_node(target, labels) if target.kind == "Node" else _of_workload(target, labels)
+    return tuple(f"{label}=~{_quoted('|' + pattern)}" for label, pattern in about.items() if label not in static)
+
+
+def _of_node(target: ObjectRef, labels: Mapping[str, str]) -> dict[str, str]:
+    if labels.get("node") == target.name:
+        return {"node": re.escape(target.name)}
+    host = labels.get("instance", "").rsplit(":", 1)[0]
+    return {"instance": f"{re.escape(host)}(:[0-9]+)?"} if host and "node" not in labels else {}
+
+
+def _of_workload(target: ObjectRef, labels: Mapping[str, str]) -> dict[str, str]:
+    names = {"namespace": target.namespace, target.kind.lower(): target.name}
+    about = {label: re.escape(name) for label, name in names.items() if labels.get(label) == name}
+    prefix = target.name[:POD_PREFIX]
+    return about | ({"pod": f"{re.escape(prefix)}.*"} if labels.get("pod", "").startswith(prefix) else {})
+
+
+def _quoted(text: str) -> str:
+    """As a PromQL string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time in which the alert's rules read what made it fire, in seconds before now."""
+
+    begins: int
+    began: int
+    """When the alert became active."""
+
+    @classmethod
+    def of(cls, rules: Collection[AlertRule], active_at: datetime) -> Window:
+        """Both times are the server's own, so that no two clocks are compared."""
+        age = max(rule.last_evaluation for rule in rules) - active_at
+        back = max(longest_range(rule.query) for rule in rules) + LOOKBACK
+        began = int(min(max(age, timedelta(0)), LONGEST).total_seconds()) + 1
+        return cls(began + int(min(back, LONGEST).total_seconds()), began)
+
+    def remembered(self, texts: Iterable[str]) -> str:
+        """Whether there is any data of when the alert began: of these selectors, or of any target."""
+        span = f"[{self.begins - self.began}s] offset {self.began}s"
+        return "count(" + " or ".join(f"count_over_time({text}{span})" for text in (*texts, "up")) + ")"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """PromQL about one selector: each answer is a number; none, or nothing, means no."""
+
+    selector: Selector
+    narrow: tuple[str, ...]
+    window: Window
+
+    @property
+    def text(self) -> str:
+        """The selector as it is asked for."""
+        return self.selector.narrowed(*self.narrow)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it is what Prometheus says of a target itself, whether up or down."""
+        return self.selector.name == "up" or self.selector.name.startswith("scrape_")
+
+    @property
+    def has(self) -> str:
+        """See `Seen.has`."""
+        return f"count({self.text})"
+
+    @property
+    def had(self) -> str:
+        """See `Seen.had`."""
+        return f"count(count_over_time({self.text}[{self.window.begins}s]))"
+
+    @property
+    def _fed(self) -> str:
+        return f"count by (job, instance) (count_over_time({self.text}[{self.window.begins}s]))"
+
+    def targets(self, up: int) -> str:
+        """How many targets that fed it are up (1), or down (0), now."""
+        return f"count({self._fed} and on (job, instance) (up == {up}))"
+
+    @property
+    def alike(self) -> str:
+        """See `Seen.alike`."""
+        return f"count({self.selector.name} and on (job, instance) {self._fed})"
+
+    @property
+    def passing(self) -> str:
+        """See `Seen.passing`."""
+        span = f"[{BEFORE}s] offset {self.window.begins}s"
+        scrapes = f"max(count_over_time(up{span}) and on (job, instance) {self._fed})"
+        return f"count(0.9 * {scrapes} > (max(count_over_time({self.text}{span})) or vector(0)))"

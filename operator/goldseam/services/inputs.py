@@ -1,0 +1,125 @@
+"""Asks the alert source whether what an absent alert's rule reads is still there: only while an incident is open, and
+only where the alert would count as over."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from goldseam.engine import inputs
+from goldseam.engine.expression import NotUnderstood, Selector
+from goldseam.engine.inputs import MOST, Questions, Seen, Window
+from goldseam.engine.matching import PolicySpec
+from goldseam.engine.verdict import Reading
+from goldseam.engine.views import IncidentView
+from goldseam.errors import GoldseamError, Unavailable
+from goldseam.ports import AlertRule, Clock, Metrics
+from goldseam.services.sources import Source
+
+KEPT = 10.0
+"""Seconds for which an answer is taken again while the alert stays away."""
+AT_ONCE = 2
+"""Alerts that are asked for at the same time; the others wait, so that verifying queries have their turn."""
+REMEMBERED = 5_000
+
+
+@dataclass(frozen=True)
+class _Answer:
+    at: float
+    problem: str
+
+
+class Inputs:
+    """Lets a verdict be Cleared only while its inputs are alive."""
+
+    def __init__(self, source: Callable[[str], Source | None], clock: Clock) -> None:
+        self._source, self._clock = source, clock
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._answers: dict[str, _Answer] = {}
+
+    async def judged(self, incident: IncidentView, spec: PolicySpec, reading: Reading) -> Reading:
+        """The verdict, with its inputs asked for where it rests on them."""
+        if reading.state != "Cleared":
+            self._answers.pop(incident.uid, None)
+            return reading
+        known = self._answers.get(incident.uid)
+        if known is None or self._clock.monotonic() - known.at > KEPT:
+            known = _Answer(self._clock.monotonic(), await self._problem(incident, spec))
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            self._answers[incident.uid] = known
+        return inputs.believed(reading, known.problem)
+
+    def as_last_judged(self, incident: IncidentView, reading: Reading) -> Reading:
+        """The verdict, with what was answered last; nothing is asked."""
+        known = self._answers.get(incident.uid)
+        return inputs.believed(reading, known.problem if known else "")
+
+    async def _problem(self, incident: IncidentView, spec: PolicySpec) -> str:
+        source = self._source(spec.source_ref.name)
+        rules = source.rules(spec.alert.name) if source else ()
+        if source is None or not rules:
+            return "its rule is gone"
+        try:
+            wanted = inputs.wanted(rules)
+        except NotUnderstood as error:
+            return f"what its rule reads cannot be found in its query: {error}"
+        if len(wanted) > MOST:
+            return f"its rules read {len(wanted)} inputs, and no more than {MOST} are asked for"
+        asking = _Asking(source.promql, incident, rules)
+        patience = 2 * source.spec.timeout.total_seconds()
+        try:
+            async with self._slots, asyncio.timeout(patience):
+                return await asking.problem(wanted)
+        except TimeoutError:
+            return f"whether its inputs have data was not answered within {patience:g} s"
+        except GoldseamError as error:
+            return f"whether its inputs have data could not be asked: {error}"
+
+
+class _Asking:
+    """The questions about one incident's alert."""
+
+    def __init__(self, promql: Metrics, incident: IncidentView, rules: Collection[AlertRule]) -> None:
+        self._promql = promql
+        self._window = Window.of(rules, incident.spec.alert.active_at)
+        static = {label for rule in rules for label in rule.labels}
+        self._narrow = inputs.narrowing(incident.spec.target, incident.spec.alert.labels, static)
+
+    async def problem(self, wanted: Collection[Selector]) -> str:
+        """Why the alert is not over; empty when its inputs are alive."""
+        seen = [await self._seen(selector) for selector in wanted]
+        unknown = [one for one in seen if not (one.has or one.down or one.had)]
+        remembers = not unknown or await self._yes(self._window.remembered(s.narrowed() for s in wanted))
+        return inputs.doubt(seen, remembers=remembers)
+
+    async def _seen(self, selector: Selector) -> Seen:
+        """As narrow as the series about the target can be found: a label may have got its value in the query."""
+        seen = Seen(str(selector), has=False)
+        for narrow in dict.fromkeys((self._narrow, ())):
+            seen = await self._asked(Questions(selector, narrow, self._window))
+            if seen.has or seen.down or seen.had:
+                break
+        return seen
+
+    async def _asked(self, about: Questions) -> Seen:
+        has = await self._yes(about.has)
+        down = not about.synthetic and await self._yes(about.targets(up=0))
+        seen = Seen(str(about.selector), has, down)
+        if has or down or not await self._yes(about.had):
+            return seen
+        if not await self._yes(about.targets(up=1)):
+            return Seen(str(about.selector), has, had=True)
+        alike = about.selector.name != "" and await self._yes(about.alike)
+        passing = not alike and await self._yes(about.passing)
+        return Seen(str(about.selector), has, had=True, live=True, alike=alike, passing=passing)
+
+    async def _yes(self, question: str) -> bool:
+        samples = await self._promql.query(question)
+        if samples.warnings:
+            raise Unavailable(f"the answer is partial: {samples.warnings[0]}")
+        if any(math.isnan(value) for value in samples.values):
+            raise Unavailable("the answer is not a number")
+        return any(value > 0 for value in samples.values)

@@ -1,0 +1,154 @@
+"""Asking for the inputs of an absent alert: as little as will do; where it is not answered, nothing is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.incident import ObjectRef
+from goldseam.engine.alerts import AlertRule, Samples
+from goldseam.engine.verdict import Reading
+from goldseam.errors import Invalid, Unavailable
+from goldseam.services.inputs import KEPT, Inputs
+from tests.support.harness import VirtualClock
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+CLEARED = Reading("Cleared", True, "the rule is healthy and the alert is gone")
+LABELS = {"alertname": "Backlog", "namespace": "shop", "deployment": "api"}
+TARGET = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="api", uid="u")
+NARROW = 'queue_size{namespace=~"|shop",deployment=~"|api"}'
+HAS = f"count({NARROW})"
+
+
+@dataclass
+class Server:
+    """Answers each question by its text: how many, or how it fails."""
+
+    answers: Callable[[str], float | Exception | Samples]
+    asked: list[str] = field(default_factory=list)
+
+    async def query(self, expression: str) -> Samples:
+        self.asked.append(expression)
+        await asyncio.sleep(0)
+        found = self.answers(expression)
+        if isinstance(found, Exception):
+            raise found
+        return found if isinstance(found, Samples) else Samples((found,) if found else ())
+
+
+def made(server: Server, query: str = "queue_size > 10") -> tuple[Inputs, Any, VirtualClock]:
+    """The service, the incident, and the clock."""
+    rule = AlertRule(
+        name="Backlog", group="g", query=query, health="ok", last_error="", interval=timedelta(seconds=10),
+        last_evaluation=EPOCH + timedelta(seconds=60), hold=timedelta(0), keep_firing=timedelta(0),
+        labels={"severity": "critical"}, alerts=(),
+    )  # fmt: skip
+    spec = AlertSourceSpec.model_validate({"url": "http://prometheus:9090", "timeout": "1s"})
+    source = SimpleNamespace(promql=server, spec=spec, rules=lambda _: (rule,))
+    alert = SimpleNamespace(labels=LABELS, active_at=EPOCH)
+    incident = SimpleNamespace(uid="i", spec=SimpleNamespace(target=TARGET, alert=alert))
+    clock = VirtualClock()
+    return Inputs(lambda _: source, clock), incident, clock  # type: ignore[arg-type, return-value]
+
+
+SPEC: Any = SimpleNamespace(source_ref=SimpleNamespace(name="default"), alert=SimpleNamespace(name="Backlog"))
+
+
+async def judged(server: Server, query: str = "queue_size > 10") -> Reading:
+    inputs, incident, _ = made(server, query)
+    return await inputs.judged(incident, SPEC, CLEARED)
+
+
+async def test_an_input_with_data_whose_target_is_not_down_is_asked_for_by_two_questions() -> None:
+    server = Server(lambda question: 3 if question == HAS else 0)
+    assert await judged(server) == CLEARED
+    assert len(server.asked) == 2
+    assert server.asked[1].endswith("and on (job, instance) (up == 0))")
+
+
+async def test_a_dead_exporter_is_no_recovery_and_the_message_names_the_input() -> None:
+    found = await judged(Server(lambda question: 1 if "up == 0" in question else 0))
+    assert (found.state, found.fresh, found.inputs_gone) == ("Unknown", False, True)
+    assert found.message == "no alert is shown, but its input queue_size has no data: its target is down"
+
+
+async def test_a_series_that_carries_the_targets_name_only_in_the_query_is_looked_for_without_it() -> None:
+    server = Server(lambda question: 2 if question == "count(queue_size)" else 0)
+    assert await judged(server) == CLEARED
+    assert server.asked[0] == HAS
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Unavailable("no answer within 1 s"), "could not be asked: no answer within 1 s"),
+        (Invalid("parse error"), "could not be asked: parse error"),
+        (Samples((1.0,), ("a store is down",)), "could not be asked: the answer is partial: a store is down"),
+        (Samples((float("nan"),)), "could not be asked: the answer is not a number"),
+    ],
+)
+async def test_what_is_not_answered_in_full_is_not_known(answer: Exception | Samples, why: str) -> None:
+    found = await judged(Server(lambda _: answer))
+    assert (found.state, found.inputs_gone) == ("Unknown", True)
+    assert why in found.message
+
+
+async def test_a_server_that_never_answers_is_waited_for_a_bounded_time() -> None:
+    class Silent(Server):
+        async def query(self, expression: str) -> Samples:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    found = await judged(Silent(lambda _: 0))
+    assert "was not answered within 2 s" in found.message
+
+
+async def test_a_query_that_cannot_be_followed_and_one_with_too_many_inputs_are_said() -> None:
+    silent = Server(lambda _: 1)
+    assert "cannot be found in its query: 'b' stands where" in (await judged(silent, "a b")).message
+    assert "read 21 inputs" in (await judged(silent, " + ".join(f"m{n}" for n in range(21)))).message
+    assert silent.asked == []
+
+
+async def test_a_branch_without_data_counts_only_where_the_past_is_not_known() -> None:
+    query = "queue_size > 10 or never_seen"
+
+    def remembering(question: str) -> float:
+        if "offset 61s" in question and "up[" in question:
+            return 5
+        return 1 if question == HAS else 0
+
+    assert await judged(Server(remembering), query) == CLEARED
+    forgetful = Server(lambda question: 1 if question == HAS else 0)
+    assert "its input never_seen has no data, and whether it had any" in (await judged(forgetful, query)).message
+
+
+async def test_while_the_alert_stays_away_it_is_asked_again_only_after_a_while() -> None:
+    server = Server(lambda question: 1 if question == HAS else 0)
+    inputs, incident, clock = made(server)
+    for _ in range(5):
+        clock.advance(KEPT / 10)
+        assert await inputs.judged(incident, SPEC, CLEARED) == CLEARED
+    assert len(server.asked) == 2
+    clock.advance(KEPT)
+    server.answers = lambda question: 1 if "up == 0" in question else 0
+    assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
+    assert inputs.as_last_judged(incident, CLEARED).state == "Unknown", "nothing new: it need not be looked at"
+
+
+async def test_an_alert_that_is_back_is_asked_for_anew_when_it_is_gone_again() -> None:
+    server = Server(lambda question: 1 if question == HAS else 0)
+    inputs, incident, _ = made(server)
+    firing = Reading("Firing", True, "the alert is firing")
+    assert await inputs.judged(incident, SPEC, CLEARED) == CLEARED
+    assert await inputs.judged(incident, SPEC, firing) == firing
+    assert len(server.asked) == 2, "nothing is asked while it fires"
+    server.answers = lambda question: 1 if "up == 0" in question else 0
+    assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
