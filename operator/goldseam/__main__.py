@@ -64,8 +64,10 @@ def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Ou
         timeout, credentials = spec.timeout.total_seconds(), Credentials(spec, cluster, settings.namespace)
         urls = [spec.url, *spec.replicas]
         servers = [(url, SelectiveServer(PrometheusServer(url, credentials, timeout=timeout))) for url in urls]
-        promql = [PromqlMetrics(url, credentials, timeout=timeout) for url in urls]
-        return (servers[0][1], promql[0]) if not spec.replicas else (AlertServers(servers), AnyMetrics(promql))
+        asked = [spec.query_url] if spec.query_url else urls
+        promql = [PromqlMetrics(url, credentials, timeout=timeout) for url in asked]
+        rules = servers[0][1] if len(servers) == 1 else AlertServers(servers)
+        return rules, promql[0] if len(promql) == 1 else AnyMetrics(promql)
 
     record = recorder(settings.record_dir)
     return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, record, _spread)

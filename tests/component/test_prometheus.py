@@ -64,6 +64,8 @@ async def test_a_rule_that_was_never_evaluated_has_gos_zero_time() -> None:
 async def test_warnings_are_kept_for_they_mean_a_partial_answer() -> None:
     async with serving(answering(body=groups(RULE) | {"warnings": ["a store is down"]})) as url:
         assert (await PrometheusServer(url, timeout=5).rules()).warnings == ("a store is down",)
+    async with serving(answering(body=groups(RULE) | {"isPartial": True})) as url:
+        assert len((await PrometheusServer(url, timeout=5).rules()).warnings) == 1
 
 
 async def test_pages_are_followed_to_the_end() -> None:
@@ -150,6 +152,7 @@ async def test_warnings_of_a_query_are_not_dropped() -> None:
         ),
         (answering(body=result("matrix", [])), Invalid, "matrix"),
         (answering(503, text="<html>"), Unavailable, "not JSON"),
+        (answering(404, text="404 page not found"), Unavailable, r"HTTP 404: .*no PromQL.* spec\.queryUrl"),
         (
             answering(503, body={"status": "error", "errorType": "timeout", "error": "too slow"}),
             Unavailable,
@@ -157,7 +160,7 @@ async def test_warnings_of_a_query_are_not_dropped() -> None:
         ),
         (answering(302, text="", Location="http://elsewhere.example.com"), Unavailable, "redirects are not followed"),
     ],
-    ids=["parse", "matrix", "html", "timeout", "redirect"],
+    ids=["parse", "matrix", "html", "missing", "timeout", "redirect"],
 )
 async def test_a_query_without_a_result_says_why(handler: Any, error: type[Exception], reason: str) -> None:
     async with serving(handler) as url:

@@ -95,6 +95,14 @@ async def test_a_warning_in_another_form_is_a_warning(fake: FakePrometheus, url:
     assert await PromqlMetrics(url, timeout=10).query("up") == Samples((1.0,), ("store x is down",))
 
 
+async def test_what_victoriametrics_calls_partial_is_a_warning(fake: FakePrometheus, url: str) -> None:
+    fake.answer = says({**vector("1"), "isPartial": True})
+    (warning,) = (await PromqlMetrics(url, timeout=10).query("up")).warnings
+    assert "isPartial" in warning
+    fake.answer = says({**vector("1"), "isPartial": False})
+    assert (await PromqlMetrics(url, timeout=10).query("up")).warnings == ()
+
+
 async def test_a_compressed_answer_is_read(fake: FakePrometheus, url: str) -> None:
     async def compressed(_: web.Request) -> web.Response:
         body = gzip.compress(json.dumps(vector("7")).encode())

@@ -115,7 +115,7 @@ def _success(answer: Any) -> dict[str, Any]:
 
 def _warnings(answer: dict[str, Any]) -> list[str]:
     """Partial answers of Thanos and Mimir say so here: one that cannot be read is a warning, too."""
-    found = answer.get("warnings") or []
+    found = answer.get("warnings") or (["isPartial: not all has been answered"] if answer.get("isPartial") else [])
     return [str(warning)[:200] for warning in (found if isinstance(found, list) else [found])]
 
 

@@ -28,6 +28,7 @@ AT_ONCE = 4
 """Threads that one source may hold."""
 LARGEST = 4 * 2**20
 """Bytes: no answer may be larger."""
+NO_QUERIES = "if this server has no PromQL, as vmalert and Thanos Ruler, name one that has in spec.queryUrl"
 
 
 class PromqlMetrics:
@@ -146,7 +147,7 @@ def _judged(status: int, content: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Unavailable(f"HTTP {status}: the answer is not JSON") from error
+        raise Unavailable(f"HTTP {status}: the answer is not JSON; {NO_QUERIES}") from error
     if not isinstance(parsed, dict):
         raise Unavailable("the answer is not one of the Prometheus API")
     if status == 400 and parsed.get("errorType") == "bad_data":
@@ -159,6 +160,8 @@ def _judged(status: int, content: bytes) -> dict[str, Any]:
 def _samples(answer: dict[str, Any]) -> Samples:
     found = answer.get("warnings") or []
     warnings = tuple(str(warning)[:200] for warning in (found if isinstance(found, list) else [found]))
+    if answer.get("isPartial"):  # VictoriaMetrics' cluster says so instead (app/vmselect/prometheus)
+        warnings += ("isPartial: not all storage nodes have answered",)
     try:
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if kind == "scalar":

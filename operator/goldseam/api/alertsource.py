@@ -88,6 +88,10 @@ class AlertSourceSpec(Model):
     replicas: Annotated[list[Url], Field(max_length=7)] = []
     """The other servers of an HA pair, which evaluate the same rules. An alert fires if any of them shows it; it is
     over only when all have answered and none shows it. Default: there are no others."""
+    query_url: Url | None = None
+    """Where PromQL is answered, where the servers above only have the rules: for vmalert name vmselect here, for Thanos
+    Ruler Thanos Query. Asked for `verify.queries`, and before an alert that is gone counts as over. Default: `url` and
+    `replicas` answer it."""
     matchers: Annotated[list[Matcher], Field(max_length=16)] = []
     """What an alert must carry to be about THIS cluster, such as `cluster="prod-1"`. Needed where one server holds the
     alerts of several clusters. Default: every alert counts."""
