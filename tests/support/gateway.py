@@ -128,13 +128,15 @@ class RemoteStore:
     """
 
     def __init__(self, name: str) -> None:
-        self.delay, self.fails = 0.0, False
+        self.delay, self.fails, self.busy = 0.0, False, False
         store = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
+                store.busy = store.delay > 0
                 time.sleep(store.delay)
+                store.busy = False
                 body = b"" if store.fails else _snappy(_read_response(name, time.time()))
                 self.send_response(500 if store.fails else 200)
                 self.send_header("Content-Type", "application/x-protobuf")

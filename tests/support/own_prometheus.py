@@ -28,14 +28,17 @@ class OwnPrometheus:
     def __init__(self, home: Path, program: str) -> None:
         self.home, self.port, self._program = home, free_port(), program
         self.process: subprocess.Popen[bytes] | None = None
-        self._groups: list[Json] = []
         home.mkdir()
         (home / "targets").mkdir()
         seconds = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         found = {"files": [str(home / "targets" / "*.json")], "refresh_interval": "1s"}
         scrape = {"job_name": "worker", "honor_labels": True, "file_sd_configs": [found]}
-        config = {"global": seconds, "rule_files": [str(home / "rules.yml")], "scrape_configs": [scrape]}
-        (home / "prometheus.yml").write_text(json.dumps(config))
+        self._config: Json = {"global": seconds, "rule_files": [str(home / "rules.yml")], "scrape_configs": [scrape]}
+        self.configure()
+
+    def configure(self, **more: Any) -> None:
+        """Its configuration from its next start on."""
+        (self.home / "prometheus.yml").write_text(json.dumps(self._config | more))
 
     @property
     def url(self) -> str:
@@ -109,9 +112,10 @@ class OwnPrometheus:
 
 
 @contextmanager
-def own_prometheus(home: Path, program: str, *rules: Json) -> Iterator[OwnPrometheus]:
-    """One that runs, with these rules; it ends with the context."""
+def own_prometheus(home: Path, program: str, *rules: Json, **config: Any) -> Iterator[OwnPrometheus]:
+    """One that runs, with these rules, and this added to its configuration; it ends with the context."""
     prometheus = OwnPrometheus(home, program)
+    prometheus.configure(**config)
     prometheus.rules(*rules)
     prometheus.start()
     try:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from goldseam.api.incident import Step
+from goldseam.api.incident import HoldRecord, Step
 from goldseam.engine import verify
+from goldseam.engine.inputs import believed
 from goldseam.engine.proposal import Effect
 from goldseam.engine.situation import Decision, QueryAnswer, Situation
 from goldseam.engine.verdict import Reading
@@ -118,6 +119,31 @@ def test_without_a_timeout_it_has_ten_minutes_or_as_long_as_the_rule_looks_back(
 def test_on_missing_knowledge_nothing_has_failed(blind: dict[str, Any]) -> None:
     found = judged(done({"timeout": "120s"}, effect=DONE, **blind))
     assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "Inconclusive", None)
+
+
+def test_a_step_does_not_fail_by_an_evaluation_that_began_before_it_had_settled() -> None:
+    early = replace(FIRING, evaluated_after=NOW - timedelta(days=1))
+    found = judged(done({"timeout": "120s"}, effect=DONE, reading=early))
+    assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "Inconclusive", None)
+    assert "has not been evaluated since it has settled" in found.message
+
+
+def test_where_the_inputs_are_gone_the_hold_says_so() -> None:
+    gone = believed(replace(FIRING, state="Cleared"), "its input x has no data: its target is down")
+    found = judged(done({"timeout": "120s"}, effect=DONE, reading=gone))
+    assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "InputsGone", None)
+    assert "its input x has no data" in found.message
+
+
+def test_what_is_not_known_is_told_anew_when_it_is_something_else() -> None:
+    def held(why: str, holds: list[HoldRecord]) -> list[HoldRecord]:
+        s = done({"timeout": "120s"}, effect=DONE, reading=Reading("Unknown", False, why))
+        return judged(replace(s, status=s.status.model_copy(update={"holds": holds}))).status.holds
+
+    first = held("HTTP 502", [])
+    assert held("HTTP 503", first) == first, "other numbers are no news"
+    (other,) = held("cannot connect", first)
+    assert (other.message.endswith("cannot connect"), other.since) == (True, first[0].since)
 
 
 def test_what_failed_says_first_what_was_missing_most() -> None:

@@ -100,6 +100,15 @@ def test_the_evaluation_came_after_the_last_read_that_did_not_show_it() -> None:
     assert found.evaluated_after == EPOCH - timedelta(seconds=7)
 
 
+@pytest.mark.parametrize("alerts", [(FIRING,), ()])
+def test_an_evaluation_that_took_long_shows_what_was_when_it_began(alerts: tuple[ActiveAlert, ...]) -> None:
+    watch = Watch()
+    watch.healthy(100, *alerts)
+    found = watch.read(rule(watch.now, *alerts, evaluation_time=timedelta(seconds=4)), after=7)
+    assert found.fresh
+    assert found.evaluated_after == EPOCH - timedelta(seconds=7 + 4)
+
+
 def test_a_rule_that_is_not_evaluated_any_more_is_stale_though_it_fires() -> None:
     watch = Watch()
     watch.read(rule(0, FIRING))

@@ -186,6 +186,7 @@ def _rule(group: dict[str, Any], rule: dict[str, Any]) -> AlertRule:
         labels=_labels(rule.get("labels")),
         alerts=tuple(_alert(alert) for alert in _list(rule.get("alerts"))),
         state=_text(rule.get("state")),
+        evaluation_time=_seconds(rule.get("evaluationTime")),
     )
 
 

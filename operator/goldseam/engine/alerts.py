@@ -34,6 +34,8 @@ class AlertRule:
     labels: Mapping[str, str]
     alerts: tuple[ActiveAlert, ...]
     state: str = ""
+    evaluation_time: timedelta = timedelta(0)
+    """How long its last evaluation took; `last_evaluation` is when that began."""
     replica: int = 0
     """Which server of an HA pair shows it; each evaluates the rule by itself."""
 

@@ -28,13 +28,21 @@ def held(s: Situation, status: IncidentStatus, holds: Sequence[Hold], now: datet
 
 
 def _kept(s: Situation, hold: Hold) -> str:
-    old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
+    old = _before(s, hold)
     return old.message if old else hold.message
+
+
+def _before(s: Situation, hold: Hold) -> HoldRecord | None:
+    """The record of a hold that holds still. What is not known of an alert is told anew when it is something else."""
+    old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
+    if old is not None and hold.guard == "source" and record.is_news(old.message, record.cut(hold.message)):
+        return old.model_copy(update={"message": record.cut(hold.message)})
+    return old
 
 
 def _record(hold: Hold, s: Situation, now: datetime) -> HoldRecord:
     """A hold that holds still keeps its beginning and its words: nothing is written while nothing changes."""
-    old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
+    old = _before(s, hold)
     again = hold.until or now + s.pinned.unknown_timeout
     if old is None:
         message = record.cut(hold.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from goldseam.api.incident import (
 )
 from goldseam.engine import naming
 
+_NUMBERS = re.compile(r"[0-9]+")
 TIMELINE = 50
 STEPS = 60
 OBLIGATIONS = 16
@@ -32,6 +34,11 @@ def cut(text: str, size: int = 512) -> str:
     """The text, or as much of it as fits into so many bytes, with an ellipsis (which takes three)."""
     raw = text.encode(errors="replace")
     return text if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
+
+
+def is_news(old: str, new: str) -> bool:
+    """Whether a message says something else than before, and not only other numbers."""
+    return old != new and _NUMBERS.sub("", old) != _NUMBERS.sub("", new)
 
 
 def note(status: IncidentStatus, now: datetime, kind: str, message: str) -> IncidentStatus:
@@ -94,9 +101,9 @@ def with_obligations(status: IncidentStatus, new: Iterable[Obligation]) -> Incid
 
 
 def seen(status: IncidentStatus, state: str, fresh: bool, message: str, now: datetime) -> IncidentStatus:
-    """Record the verdict, if it is another one than before."""
+    """Record the verdict, if it is another one than before, or for another reason."""
     old = status.verdict
-    if old is not None and (old.state, old.fresh) == (state, fresh):
+    if old is not None and (old.state, old.fresh) == (state, fresh) and not is_news(old.message, cut(message)):
         return status
     since = old.since if old is not None and old.state == state else now
     return changed(status, verdict=Verdict(state=state, fresh=fresh, since=since, message=cut(message)))  # type: ignore[arg-type]

@@ -28,8 +28,13 @@ class RuleWatch:
     advanced_at: float = 0.0
     """When it was last seen to advance."""
     evaluated_after: float = 0.0
-    """The latest moment of which we know that the evaluation shown came after it."""
+    """The latest moment of which we know that the evaluation shown ended after it."""
     read_at: float = 0.0
+
+    @property
+    def began_after(self) -> float:
+        """The latest moment of which we know that the evaluation shown began after it: a slow one shows old data."""
+        return self.evaluated_after - self.rule.evaluation_time.total_seconds()
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ def _present(
         return Reading("Pending", False, "the alert is pending", look_back=look_back)
     fresh = [w for w in watches if _is_fresh(w, now)]
     if fresh and not problem:
-        after = _moment(max(w.evaluated_after for w in fresh), now, today)
+        after = _moment(max(w.began_after for w in fresh), now, today)
         return Reading("Firing", True, "the alert is firing", after, look_back)
     why = problem or _why_stale(watches[0])
     return Reading("Firing", False, f"the alert was firing when last seen, but {why}", look_back=look_back)
@@ -197,7 +202,7 @@ def _absent(watches: list[RuleWatch], now: float, today: datetime, problem: str,
     doubts = [doubt for watch in watches if (doubt := _doubt(watch, now))]
     if problem or doubts:
         return Reading("Unknown", False, f"no alert is shown, but {problem or doubts[0]}", look_back=look_back)
-    after = _moment(min(w.evaluated_after for w in watches), now, today)
+    after = _moment(min(w.began_after for w in watches), now, today)
     return Reading("Cleared", True, "the rule is healthy and the alert is gone", after, look_back)
 
 

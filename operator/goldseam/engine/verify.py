@@ -210,10 +210,15 @@ def _waited(s: Situation, step: Step, wait: Wait, now: datetime) -> Decision:
 
 
 def _gone(s: Situation, step: Step, rung: Rung) -> bool:
+    return s.reading.state == "Cleared" and s.reading.fresh and _evaluated_since(s, step, rung)
+
+
+def _evaluated_since(s: Situation, step: Step, rung: Rung) -> bool:
+    """Whether the evaluation that is shown began after the step had settled: else it says nothing of its effect."""
     assert step.acted_at is not None
     after = s.reading.evaluated_after
     settle = timedelta(0) if rung.wait is not None else rung.verify.settle
-    return s.reading.state == "Cleared" and s.reading.fresh and after is not None and after >= step.acted_at + settle
+    return after is not None and after >= step.acted_at + settle
 
 
 def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
@@ -236,10 +241,13 @@ def _missing(s: Situation, step: Step, rung: Rung, now: datetime) -> list[str]:
 
 def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[str], now: datetime) -> Decision:
     """A verification fails on fresh knowledge only; without it we wait, and after `unknownTimeout` people are told."""
-    known = s.reading.fresh and s.reading.state in ("Firing", "Cleared")
-    if not known or any(answer.state == "Unknown" for answer in s.answers):
+    unknown = next((a.message for a in s.answers if a.state == "Unknown"), "")
+    if not s.reading.fresh or s.reading.state not in ("Firing", "Cleared"):
+        unknown = unknown or s.reading.message
+    elif not _evaluated_since(s, step, s.pinned.ladder[step.rung]):
+        unknown = unknown or "the rule has not been evaluated since it has settled"
+    if unknown:
         before = f"whether {step.action} helped cannot be told: "
-        unknown = next((a.message for a in s.answers if a.state == "Unknown"), s.reading.message)
         hold = Hold("source", "Wait", "Inconclusive", before + unknown)
         hold = unsure(s.reading, before) if s.reading.inputs_gone else hold
         return answers.held(s, status, [hold], now)
