@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
+from goldseam.engine.expression import selectors
 from goldseam.errors import Invalid
+from tests.support.expressions import EXPRESSIONS
 from tests.support.plane import Plane
+
+Read = tuple[str, tuple[tuple[str, str, str], ...]]
 
 
 async def test_rules_are_read_as_the_real_server_shows_them(cluster: Plane) -> None:
@@ -29,3 +39,27 @@ async def test_queries_are_answered_and_a_broken_one_says_where(cluster: Plane) 
         await promql.query("rate(x[5m)")
     with pytest.raises(Invalid, match="matrix"):
         await promql.query("up[5m]")
+
+
+@pytest.mark.parametrize(("expression", "_"), EXPRESSIONS)
+def test_what_an_expression_reads_is_found_as_the_real_server_parses_it(
+    expression: str, _: tuple[str, ...], cluster: Plane
+) -> None:
+    ours = {read for selector in selectors(expression) for read in parsed(cluster, str(selector))}
+    assert ours == set(parsed(cluster, expression))
+
+
+def parsed(plane: Plane, expression: str) -> Iterator[Read]:
+    """The selectors in the real server's tree of an expression."""
+    query = urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(f"{plane.prometheus}/api/v1/parse_query?{query}", timeout=10) as answer:
+        yield from found_in(json.loads(answer.read())["data"])
+
+
+def found_in(node: Any) -> Iterator[Read]:
+    if isinstance(node, dict):
+        if node.get("type") in ("vectorSelector", "matrixSelector"):
+            yield node["name"], tuple(sorted((m["name"], m["type"], m["value"]) for m in node["matchers"]))
+        node = list(node.values())
+    for child in node if isinstance(node, list) else ():
+        yield from found_in(child)

@@ -51,7 +51,7 @@ def made(server: Server, query: str = "queue_size > 10") -> tuple[Inputs, Any, V
         labels={"severity": "critical"}, alerts=(),
     )  # fmt: skip
     spec = AlertSourceSpec.model_validate({"url": "http://prometheus:9090", "timeout": "1s"})
-    source = SimpleNamespace(promql=server, spec=spec, rules=lambda _: (rule,))
+    source = SimpleNamespace(promql=server, spec=spec, rules_of=lambda _: (rule,))
     alert = SimpleNamespace(labels=LABELS, active_at=EPOCH)
     incident = SimpleNamespace(uid="i", spec=SimpleNamespace(target=TARGET, alert=alert))
     clock = VirtualClock()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.alertsource import AlertSourceSpec
-from goldseam.engine.alerts import ActiveAlert, RulesAnswer
+from goldseam.engine.alerts import ActiveAlert, RulesAnswer, Samples
 from goldseam.errors import Unavailable
 from goldseam.services.bell import Bell
 from goldseam.services.sources import Listening, Source, Sources, Wanted
@@ -23,6 +23,7 @@ class Server:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads, self.clock = 0, VirtualClock()
 
+        self.deaf_for = 0
         sleep = asyncio.sleep
 
         async def interval(seconds: float) -> None:
@@ -45,6 +46,12 @@ class Server:
 
     async def version(self) -> str:
         return "3"
+
+    async def query(self, _: str) -> Samples:
+        self.deaf_for -= 1
+        if self.deaf_for >= 0:
+            raise Unavailable("HTTP 404: no PromQL")
+        return Samples((1.0,))
 
     def make(self, _: AlertSourceSpec) -> Any:
         return self, self
@@ -217,3 +224,21 @@ async def test_the_time_to_the_next_read_is_spread(monkeypatch: pytest.MonkeyPat
     passed = server.clock.monotonic() - begun
     await sources.close()
     assert passed == pytest.approx((server.reads - 1) * 13.5, abs=13.6)
+
+
+async def test_a_source_that_answers_no_queries_is_asked_until_it_does_while_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server(monkeypatch)
+    server.deaf_for = 3
+    said: list[str | None] = []
+
+    async def listen(source: Source) -> None:
+        said.append(source.mute)
+
+    sources = Sources(server.make, server.clock, listen)
+    source = await sources.put("default", SPEC)
+    await until(lambda: source.mute == "" and server.reads > 5)
+    assert server.deaf_for == -1, "once it has answered it is not asked again"
+    assert "HTTP 404: no PromQL" in said
+    await sources.close()

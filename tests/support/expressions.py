@@ -6,7 +6,7 @@ EXPRESSIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vector(1)", ()),
     ("vector(1) and on () hour() > 5", ()),
     ("1 > bool 0", ()),
-    ("time() - 0x1f > 1e-5 * .5 * Inf", ()),
+    ("time() - 0x1f > bool 1e-5 * .5 * Inf", ()),
     ("up == 0", ("up",)),
     ("-foo % 2 ^ bar", ("foo", "bar")),
     ('up{job="a",} == 0', ('up{job="a"}',)),

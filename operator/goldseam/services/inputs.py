@@ -59,7 +59,7 @@ class Inputs:
 
     async def _problem(self, incident: IncidentView, spec: PolicySpec) -> str:
         source = self._source(spec.source_ref.name)
-        rules = source.rules(spec.alert.name) if source else ()
+        rules = source.rules_of(spec.alert.name) if source else ()
         if source is None or not rules:
             return "its rule is gone"
         try:

@@ -23,6 +23,8 @@ from goldseam.services.bell import Bell
 
 log = structlog.get_logger("goldseam.sources")
 
+ASKED_AGAIN = 30.0
+"""Seconds until a server that answers no queries is asked again."""
 JUST_NOW = 1.0
 """Seconds: an answer that old counts as read just now."""
 
@@ -76,6 +78,8 @@ class Source:
         """When it last gave a good answer."""
         self.hinted = False
         """Whether what listeners are told of now was read because of hints only, between two regular reads."""
+        self.mute: str | None = None
+        """Why it answers no queries; empty once it has answered one, None while none was asked."""
         self._clock, self._listening = clock, listening
         self._bell, self._regular = Bell(), False
         self._lock = asyncio.Lock()
@@ -91,6 +95,7 @@ class Source:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._telling())
             due = self._clock.monotonic()
+            group.create_task(self._asking())
             while True:
                 begun = self._clock.monotonic()
                 if begun >= due:
@@ -120,6 +125,17 @@ class Source:
             self._news.clear()
             self.hinted, self._regular = not self._regular, False
             await self._listening.answered(self)
+
+    async def _asking(self) -> None:
+        """Ask a query until one is answered, beside the reading: whoever names a server without PromQL is told at once,
+        not when an incident cannot be resolved."""
+        while self.mute != "":
+            try:
+                await self.promql.query("vector(1)")
+                self.mute = ""
+            except GoldseamError as error:
+                self.mute = str(error)
+                await asyncio.sleep(ASKED_AGAIN)
 
     async def read(self) -> None:
         """Read once."""
@@ -173,7 +189,7 @@ class Source:
         self.history = verdict.failed(self.history, problem)
         metrics.source_read(self.name, ok=False)
 
-    def rules(self, alert: str) -> tuple[AlertRule, ...]:
+    def rules_of(self, alert: str) -> tuple[AlertRule, ...]:
         """The rules of this name, as last read from each server."""
         return tuple(self.history.rules[key].rule for key in self.history.by_name.get(alert, ()))
 

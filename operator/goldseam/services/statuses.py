@@ -127,7 +127,8 @@ class Statuses:
         fields: Json = {"rules": source.rules, "groups": source.groups}
         if source.version:
             fields["version"] = source.version[:64]
-        await self._write("AlertSource", obj, [ready, reached, *_heartbeat(source, generation, now)], fields)
+        more = [*_queries(source, generation, now), *_heartbeat(source, generation, now)]
+        await self._write("AlertSource", obj, [ready, reached, *more], fields)
 
     async def simple(self, kind: str, obj: Json, problem: str, fields: Json | None = None) -> None:
         """Ready or Stalled of a kind that is only read."""
@@ -177,6 +178,14 @@ class Statuses:
             return await self._cluster.get(OURS[kind], namespace, name)
         except NotFound:
             return None
+
+
+def _queries(source: Source, generation: int, now: datetime) -> list[Condition]:
+    """Whether the source answers queries, once it was asked."""
+    if source.mute is None:
+        return []
+    reason, message = (c.UNREACHABLE, source.mute) if source.mute else (c.ANSWERED, "a query was answered")
+    return [condition(c.QUERIES, not source.mute, reason, message, generation, now)]
 
 
 def _heartbeat(source: Source, generation: int, now: datetime) -> list[Condition]:

@@ -53,6 +53,15 @@ CONDITIONS: tuple[Entry, ...] = (
         " only what the other shows is.",
         c.SOURCE_REACHABLE,
     ),
+    Entry(c.ANSWERED, "The source has answered a query.", "", c.QUERIES),
+    Entry(
+        c.UNREACHABLE,
+        "The source answers no queries, so no alert of it counts as over: an exporter that is dead could not be told"
+        " from a system that is well.",
+        "The message has the error. Where `spec.url` is a vmalert or a Thanos Ruler, name vmselect or Thanos Query in"
+        " `spec.queryUrl`.",
+        c.QUERIES,
+    ),
     Entry(c.BEATS, "The source's heartbeat fires freshly.", "", c.HEARTBEAT),
     Entry(
         c.LOST,
