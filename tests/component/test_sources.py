@@ -22,7 +22,6 @@ class Server:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads, self.clock = 0, VirtualClock()
-
         self.deaf_for = 0
         sleep = asyncio.sleep
 
