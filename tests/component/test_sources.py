@@ -235,7 +235,7 @@ async def test_a_source_that_answers_no_queries_is_asked_until_it_does_while_it_
     async def listen(source: Source) -> None:
         said.append(source.mute)
 
-    sources = Sources(server.make, server.clock, listen)
+    sources = Sources(server.make, server.clock, Listening(listen))
     source = await sources.put("default", SPEC)
     await until(lambda: source.mute == "" and server.reads > 5)
     assert server.deaf_for == -1, "once it has answered it is not asked again"

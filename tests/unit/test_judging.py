@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goldseam.api.incident import HoldRecord, Step
 from goldseam.engine import verify
+from goldseam.engine.decide import decide
 from goldseam.engine.inputs import believed
-from goldseam.engine.proposal import Effect
+from goldseam.engine.proposal import Effect, Proposal
 from goldseam.engine.situation import Decision, QueryAnswer, Situation
 from goldseam.engine.verdict import Reading
 from tests.unit.test_guards import NOW, situation, spec
@@ -193,3 +196,27 @@ def test_a_wait_lasts_as_long_as_it_says_unless_the_alert_goes() -> None:
     assert waited(MINUTE, replace(GONE, evaluated_after=NOW - MINUTE)).reason == "Passed"
     before = replace(GONE, evaluated_after=NOW - MINUTE - SECOND)
     assert waited(MINUTE, before).reason == "Waiting", "what was evaluated before the wait began says nothing"
+
+
+def uncertain() -> st.SearchStrategy[Reading]:
+    """Every verdict that is not sure."""
+    state = st.sampled_from(("Firing", "Pending", "Cleared", "Unknown"))
+    after = st.sampled_from((None, ACTED, NOW))
+    plain = st.builds(Reading, state, st.just(False), st.just("not sure"), after)
+    return st.one_of(plain, plain.map(lambda reading: replace(reading, state="Unknown", inputs_gone=True)))
+
+
+@given(uncertain(), st.sampled_from(("Investigating", "Fixing", "Monitoring", "Resolved")), st.integers(0, 7_200))
+def test_on_a_verdict_that_is_not_sure_nothing_is_done_over_or_judged(
+    reading: Reading, phase: str, passed: int
+) -> None:
+    now = NOW + timedelta(seconds=passed)
+    plain = situation(plan=Proposal((), "restart Deployment shop/api", ()), reading=reading)
+    plain = replace(plain, status=plain.status.model_copy(update={"phase": phase}))
+    stepped = done({"timeout": "120s"}, effect=DONE, reading=reading)
+    for s in (plain, stepped):
+        found = decide(s, now)
+        assert found.kind in ("hold", "wait", "end"), found
+        assert found.status.rung == s.status.rung
+        assert [step.outcome for step in found.status.steps] == [step.outcome for step in s.status.steps]
+        assert (found.status.phase == "Resolved") == (s.status.phase == "Resolved")

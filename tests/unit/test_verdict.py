@@ -320,6 +320,47 @@ def test_cleared_needs_an_unbroken_run_of_good_answers(events: list[str]) -> Non
             assert run >= 5, events
 
 
+WORSE = ("stuck", "failing", "missing", "down", "partial")
+
+
+def after(events: list[tuple[str, bool]]) -> Reading:
+    """The verdict after reads of these kinds; each with whether the rule would show the alert then."""
+    watch, evaluated, shown = Watch(), 0.0, False
+    for kind, fires in events:
+        if kind != "stuck":
+            evaluated += 10
+        if kind in ("good", "partial"):
+            shown = fires
+        alerts = (FIRING,) if shown else ()
+        if kind == "down":
+            watch.fail(10)
+        elif kind == "missing":
+            watch.read(after=10)
+        else:
+            health = "err" if kind == "failing" else "ok"
+            warnings = ("a store is down",) if kind == "partial" else ()
+            watch.read(rule(evaluated, *alerts, health=health), after=10, warnings=warnings)
+    return watch.reading()
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from(("good", "good", "good", *WORSE)), st.booleans()), min_size=1, max_size=16)
+
+
+@given(EVENTS, st.data())
+def test_stale_or_missing_data_never_turns_a_verdict_into_cleared_nor_into_one_to_act_on(
+    events: list[tuple[str, bool]], data: st.DataObject
+) -> None:
+    """One read is made worse: what was not known before is not known now, and nobody acts who did not."""
+    which = data.draw(st.integers(0, len(events) - 1))
+    kind = data.draw(st.sampled_from(WORSE if events[which][0] == "good" else (events[which][0],)))
+    before = after(events)
+    found = after([*events[:which], (kind, events[which][1]), *events[which + 1 :]])
+    assert found.state != "Cleared" or before.state == "Cleared", (before, found)
+    if kind != "stuck":  # the same evaluation once more: as if the read had come a little earlier
+        acts = found.state == "Firing" and found.fresh
+        assert not acts or (before.state == "Firing" and before.fresh), (before, found)
+
+
 class Pair:
     """Two servers that evaluate the same rule, read together; each shows an alert, nothing, or is away."""
 
