@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.alertsource import AlertSourceSpec
-from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer, Samples
 from goldseam.services import bell
 from goldseam.services.bell import SHARE, SPACING, Bell
 from goldseam.services.catalogue import Catalogue
@@ -59,6 +59,9 @@ class Server:
     async def version(self) -> str:
         return "3"
 
+    async def query(self, expression: str) -> Samples:
+        return Samples((1.0,))
+
 
 class Stage:
     """A source, the moments at which it rested, and what its listeners saw."""
@@ -68,7 +71,7 @@ class Stage:
         self.told: list[bool] = []
         self.rests: list[float] = []
         self.resting, self.go_on = asyncio.Event(), asyncio.Event()
-        self.source = Source("default", SPEC, self.server, None, self.clock, Listening(self._answered))  # type: ignore[arg-type]
+        self.source = Source("default", SPEC, self.server, self.server, self.clock, Listening(self._answered))
 
     async def _answered(self, source: Source) -> None:
         self.told.append(source.hinted)
