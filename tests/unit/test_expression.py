@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldseam.engine.expression import NotUnderstood, Selector, selectors
@@ -52,6 +52,7 @@ def test_a_selector_is_narrowed_by_more_matchers() -> None:
     assert Selector("foo", " ").narrowed() == "foo"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["foo", "sum", "(", ")", "by", "{a='}'}", "[5m]", ",", "+", "on", "'x'", "5m", "offset"]))
 )

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldseam.api.incident import ObjectRef
@@ -49,6 +49,7 @@ SEEN = st.builds(Seen, st.just(X), BOOL, BOOL, BOOL, BOOL, BOOL, BOOL)
 MISSING = (("has", False), ("down", True), ("live", False), ("alike", False), ("passing", False))
 
 
+@settings(deadline=None)
 @given(st.lists(SEEN, min_size=1, max_size=4), BOOL, st.data())
 def test_less_data_never_makes_an_input_alive(seen: list[Seen], remembers: bool, data: st.DataObject) -> None:
     """Data that goes missing: an input that had data has none, its target goes down or away, the past is forgotten."""

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldseam.api.incident import HoldRecord, Step
+from goldseam.api.incident import HoldRecord, Step, Verdict
 from goldseam.engine import verify
 from goldseam.engine.decide import decide
 from goldseam.engine.inputs import believed
@@ -206,13 +206,15 @@ def uncertain() -> st.SearchStrategy[Reading]:
     return st.one_of(plain, plain.map(lambda reading: replace(reading, state="Unknown", inputs_gone=True)))
 
 
+@settings(deadline=None)
 @given(uncertain(), st.sampled_from(("Investigating", "Fixing", "Monitoring", "Resolved")), st.integers(0, 7_200))
 def test_on_a_verdict_that_is_not_sure_nothing_is_done_over_or_judged(
     reading: Reading, phase: str, passed: int
 ) -> None:
     now = NOW + timedelta(seconds=passed)
     plain = situation(plan=Proposal((), "restart Deployment shop/api", ()), reading=reading)
-    plain = replace(plain, status=plain.status.model_copy(update={"phase": phase}))
+    known = Verdict(state=reading.state, since=NOW - timedelta(days=1))
+    plain = replace(plain, status=plain.status.model_copy(update={"phase": phase, "verdict": known}))
     stepped = done({"timeout": "120s"}, effect=DONE, reading=reading)
     for s in (plain, stepped):
         found = decide(s, now)

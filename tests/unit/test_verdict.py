@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
@@ -346,6 +346,7 @@ def after(events: list[tuple[str, bool]]) -> Reading:
 EVENTS = st.lists(st.tuples(st.sampled_from(("good", "good", "good", *WORSE)), st.booleans()), min_size=1, max_size=16)
 
 
+@settings(deadline=None)
 @given(EVENTS, st.data())
 def test_stale_or_missing_data_never_turns_a_verdict_into_cleared_nor_into_one_to_act_on(
     events: list[tuple[str, bool]], data: st.DataObject
