@@ -80,6 +80,7 @@ def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
         c.STALLED,
         c.PERMITTED,
         c.SOURCE_REACHABLE,
+        c.RULES_EVALUATED,
         c.QUERIES,
         c.HEARTBEAT,
         c.RULE_FOUND,

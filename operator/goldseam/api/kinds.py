@@ -126,6 +126,7 @@ KINDS: tuple[Kind, ...] = (
             Column("Reachable", '.status.conditions[?(@.type=="SourceReachable")].status'),
             Column("Rules", ".status.rules", "integer"),
             Column("Version", ".status.version", wide=True),
+            Column("Last Read", ".status.lastRead", "date", wide=True),
             _READY,
             _AGE,
         ),

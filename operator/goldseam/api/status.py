@@ -31,6 +31,8 @@ class AlertSourceStatus(Status):
     """How many alerting rules it has, as last counted: at least every 10 minutes."""
     groups: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] = 0
     """In how many groups they are."""
+    last_read: Time | None = None
+    """When it was last read, where it cannot be read now."""
 
 
 class RunbookStatus(Status):

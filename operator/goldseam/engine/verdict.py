@@ -181,6 +181,22 @@ def believed(reading: Reading, beats: tuple[bool, str]) -> Reading:
     return replace(reading, state="Unknown", fresh=False, message=f"no alert is shown, but {problem}")
 
 
+def unevaluated(history: History, now: float) -> dict[str, str]:
+    """The rules that are not evaluated well, in a word each: `failing`, `late`, or `unseen` so far.
+
+    The words are steady, for they stand in a status; the verdict has the details.
+    """
+    found = {}
+    for watch in history.rules.values():
+        if watch.rule.health not in ("ok", "unknown"):
+            found[watch.rule.name] = "failing"
+        elif watch.advances and not _in_time(watch, now):
+            found[watch.rule.name] = "late"
+        elif not watch.advances:
+            found.setdefault(watch.rule.name, "unseen")
+    return found
+
+
 def _is_fresh(watch: RuleWatch, now: float) -> bool:
     return bool(watch.advances) and _in_time(watch, now) and watch.rule.health == "ok"
 

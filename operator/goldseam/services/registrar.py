@@ -144,7 +144,9 @@ class Registrar:
 
     async def answered(self, source: Source) -> None:
         """A source was read: its status and that of its policies change only when what it has changes."""
-        news = (source.history.problem or source.history.missing, source.rules, source.groups, source.heartbeat[1])
+        problem = source.history.problem or source.history.missing
+        unevaluated = tuple(sorted(source.unevaluated.items()))
+        news = (problem, source.rules, source.groups, source.heartbeat[1], source.mute, unevaluated)
         if self._told.get(source.name) != news:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)

@@ -200,6 +200,11 @@ class Source:
         return verdict.believed(found, self.heartbeat)
 
     @property
+    def unevaluated(self) -> dict[str, str]:
+        """The rules that are not evaluated well, by name, in a word each."""
+        return verdict.unevaluated(self.history, self._clock.monotonic())
+
+    @property
     def heartbeat(self) -> tuple[bool, str]:
         """Whether the source's heartbeat is seen, where it has one, and what is wrong with it."""
         wanted = self.spec.heartbeat

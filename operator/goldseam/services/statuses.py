@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from goldseam.api import conditions as c
+from goldseam.api.base import format_time
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.ladder import ACTIONS as RUNG_ACTIONS
 from goldseam.api.policy import RemediationPolicySpec
@@ -124,10 +125,13 @@ class Statuses:
             c.SOURCE_REACHABLE, not problem, c.UNREACHABLE if problem else c.READ, problem or "read", generation, now
         )
         ready = condition(c.READY, True, c.ACCEPTED, "the spec is valid", generation, now)
-        fields: Json = {"rules": source.rules, "groups": source.groups}
+        fields: Json = {"rules": source.rules, "groups": source.groups, "lastRead": None}
         if source.version:
             fields["version"] = source.version[:64]
-        more = [*_queries(source, generation, now), *_heartbeat(source, generation, now)]
+        if source.history.problem and source.read_last:  # not each read: that would be a write each 15 s
+            fields["lastRead"] = format_time(source.read_last)
+        more = [_evaluated(source, generation, now), *_queries(source, generation, now)]
+        more += _heartbeat(source, generation, now)
         await self._write("AlertSource", obj, [ready, reached, *more], fields)
 
     async def simple(self, kind: str, obj: Json, problem: str, fields: Json | None = None) -> None:
@@ -142,9 +146,8 @@ class Statuses:
     async def _write(self, kind: str, obj: Json, new: Sequence[Condition], fields: Json | None = None) -> None:
         old: dict[str, Any] = obj.get("status") or {}
         before = [Condition.model_validate(entry) for entry in old.get("conditions") or []]
-        wanted = {
-            **old,
-            **(fields or {}),
+        wanted = {key: value for key, value in {**old, **(fields or {})}.items() if value is not None}
+        wanted |= {
             "observedGeneration": _generation(obj),
             "conditions": [entry.dump() for entry in c.merge(before, new)],
         }
@@ -195,6 +198,22 @@ def _heartbeat(source: Source, generation: int, now: datetime) -> list[Condition
     _, problem = source.heartbeat
     reason, message = (c.LOST, problem) if problem else (c.BEATS, "the heartbeat fires freshly")
     return [condition(c.HEARTBEAT, not problem, reason, message, generation, now)]
+
+
+def _evaluated(source: Source, generation: int, now: datetime) -> Condition:
+    """Whether the rules that matter are evaluated."""
+    if source.history.problem:
+        return condition(c.RULES_EVALUATED, None, c.UNREACHABLE, source.history.problem, generation, now)
+    found = source.unevaluated
+    bad = sorted(f"{name} ({word})" for name, word in found.items() if word != "unseen")
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        return condition(c.RULES_EVALUATED, False, c.NOT_EVALUATED, ", ".join(bad[:5]) + more, generation, now)
+    if found:
+        message = "some rules have not been seen to be evaluated again yet"
+        return condition(c.RULES_EVALUATED, None, c.WATCHING, message, generation, now)
+    message = "the rules that policies wait for are evaluated in time"
+    return condition(c.RULES_EVALUATED, True, c.EVALUATED, message, generation, now)
 
 
 def _generation(obj: Json) -> int:

@@ -71,6 +71,25 @@ CONDITIONS: tuple[Entry, ...] = (
         " `spec.heartbeat.alert`. If it was there, Prometheus does not evaluate its rules.",
         c.HEARTBEAT,
     ),
+    Entry(c.EVALUATED, "Every rule that a policy waits for was seen to be evaluated lately.", "", c.RULES_EVALUATED),
+    Entry(
+        c.NOT_EVALUATED,
+        "A rule that a policy waits for fails, or is not evaluated in time: nothing is done on its alert.",
+        "Look at the rule in Prometheus (Status, Rule health): it has the error, and how long the group takes.",
+        c.RULES_EVALUATED,
+    ),
+    Entry(
+        c.WATCHING,
+        "A rule has not been seen to be evaluated again yet, since it is watched.",
+        "Nothing: it takes two of the rule's intervals.",
+        c.RULES_EVALUATED,
+    ),
+    Entry(
+        c.UNREACHABLE,
+        "The source cannot be read, so whether its rules are evaluated is not known.",
+        "See the condition SourceReachable.",
+        c.RULES_EVALUATED,
+    ),
     Entry(c.RULE_PRESENT, "The source has a rule of the alert's name.", "", c.RULE_FOUND),
     Entry(
         c.RULE_MISSING,
