@@ -209,6 +209,17 @@ async def test_a_private_authority_is_trusted_and_no_other(secured: tuple[Stage,
             await question
 
 
+async def test_a_certificate_of_another_name_is_refused_and_said_to_be_so(server: Server) -> None:
+    authority, tls = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("prometheus.example.com").configure_cert(tls)
+    async with serving(server.handle, tls) as url:
+        stage = Stage(url, server)
+        stage.secret("ca", ca_crt=authority.cert_pem.bytes())
+        for question in (stage.source(caSecretRef=CA)[0].rules(), stage.source(caSecretRef=CA)[1].query("1")):
+            with pytest.raises(Unavailable, match=r"the certificate is not trusted: .*certificate is not valid for"):
+                await question
+
+
 async def test_our_certificate_is_shown_to_a_server_that_asks_for_it(secured: tuple[Stage, Secured]) -> None:
     stage, made = secured
     made.tls.verify_mode = ssl.CERT_REQUIRED

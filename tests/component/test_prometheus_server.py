@@ -216,6 +216,27 @@ async def test_a_connection_that_breaks_in_the_answer_is_no_answer(fake: FakePro
     assert "the connection broke" in await problem(url)
 
 
+async def test_a_host_that_nobody_knows_is_named_as_such() -> None:
+    """Names under .invalid are nobody's (RFC 6761)."""
+    said = await problem("http://prometheus.invalid:9090")
+    assert said.startswith("cannot connect: ")
+    assert "name" in said
+    assert "broke" not in said
+
+
+@pytest.mark.parametrize("value", ['with "quotes"', "two\nlines", "x" * 10_000, "🦉 e\u0301 \u202e", "\x00"])
+async def test_odd_label_values_are_read_as_they_are(fake: FakePrometheus, url: str, value: str) -> None:
+    alert = {**ALERT, "labels": {"alertname": "Broken", "odd": value}}
+    fake.answer = says(rules(rule(alerts=[alert])))
+    (found,) = (await PrometheusServer(url, timeout=10).rules()).rules
+    assert found.alerts[0].labels["odd"] == value
+
+
+async def test_half_a_character_is_no_label(fake: FakePrometheus, url: str) -> None:
+    fake.answer = says(json.dumps(rules(rule(alerts=[{**ALERT, "labels": {"odd": "\ud800"}}]))))
+    assert "rules of an unknown form" in await problem(url)
+
+
 async def test_a_refused_connection_is_named_as_such() -> None:
     assert await problem(f"http://127.0.0.1:{unused_port()}") == "cannot connect: connection refused"
 

@@ -33,10 +33,35 @@ def for_nodes(**target: Any) -> ClusterRemediationPolicySpec:
         ('pod!~"api-.*"', {"pod": "api-1"}, False),
         ('pod=~"api-.*|"', {}, True),
         (r'path="a\"b\\c"', {"path": 'a"b\\c'}, True),
+        (r'path="two\nlines"', {"path": "two\nlines"}, True),
+        ('path="🦉"', {"path": "🦉"}, True),
+        ('path="é"', {"path": "e\u0301"}, False),  # composed, and not: Prometheus compares code points
+        ('path=~"x+"', {"path": "x" * 10_000}, True),
     ],
 )
 def test_matchers_have_the_semantics_of_prometheus(matcher: str, labels: dict[str, str], expected: bool) -> None:
     assert matches(labels, [matcher]) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "expected"),
+    [
+        ("a.b", "a\nb", True),  # Python: . is no line break
+        ("a$", "a\n", False),  # Python: $ is also before the last line break
+        (r"\\d+", "٣", False),  # Python: any script's digits
+        (r"\\w+", "é", False),
+        (r"\\pL+", "é", True),  # Python has no \p
+        (r"a\\z", "a", True),  # Python 3.11 has no \z
+        (r"\\Qa.b\\E", "a.b", True),
+        ("[[:alpha:]]+", "abc", True),
+        ("(?U)a+", "aa", True),
+    ],
+)
+def test_a_regular_expression_means_what_it_means_to_prometheus_where_pythons_differ(
+    pattern: str, value: str, expected: bool
+) -> None:
+    assert matches({"pod": value}, [f'pod=~"{pattern}"']) is expected
+    assert matches({"pod": value}, [f'pod!~"{pattern}"']) is not expected
 
 
 def test_a_regular_expression_that_would_explode_answers_at_once() -> None:

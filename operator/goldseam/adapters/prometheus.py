@@ -218,7 +218,10 @@ def _seconds(value: Any) -> timedelta:
 
 
 def _labels(value: Any) -> dict[str, str]:
-    return {name: _is(str, text) for name, text in ({} if value is None else _is(dict, value)).items()}
+    found = {name: _is(str, text) for name, text in ({} if value is None else _is(dict, value)).items()}
+    for text in found.values():
+        text.encode()  # half a surrogate pair is no text, and would break whatever reads it later
+    return found
 
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)

@@ -54,13 +54,14 @@ class NoTarget:
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> tuple[str, str, str, Any]:
     label, operator, value = parse_matcher(text)
-    return label, operator, value, re2.compile(value) if "~" in operator else None
+    return label, operator, value, re2.compile(f"(?s:{value})") if "~" in operator else None
 
 
 def matches(labels: Labels, matchers: Iterable[str]) -> bool:
     """Whether the labels satisfy all matchers, with Prometheus' semantics.
 
-    A label that is not there counts as empty; regular expressions are anchored (prometheus/model/labels/matcher.go).
+    A label that is not there counts as empty; regular expressions are anchored, and `.` is any character, also a line
+    break (Prometheus 3, model/labels/regexp.go).
     """
     return all(_one(labels, *_compiled(text)) for text in matchers)
 
