@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.parse
 import urllib.request
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from goldseam.adapters import prometheus
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
+from goldseam.adapters.selective import SelectiveServer
 from goldseam.engine.expression import selectors
+from goldseam.engine.expressions import filled
 from goldseam.errors import Invalid
 from tests.support.expressions import EXPRESSIONS
 from tests.support.plane import Plane
@@ -63,3 +67,46 @@ def found_in(node: Any) -> Iterator[Read]:
         node = list(node.values())
     for child in node if isinstance(node, list) else ():
         yield from found_in(child)
+
+
+async def test_the_filter_and_the_pages_of_the_real_server_leave_nothing_out(
+    cluster: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = 'An "odd" & rule_name[]=name+🦉 é'
+    names = [f"Paged{number}" for number in range(3)]
+    for name in [odd, *names]:
+        cluster.rules(f"real-{len(name)}-{name[-1]}", [{"alert": name, "expr": "vector(1)"}])
+    try:
+        monkeypatch.setattr(prometheus, "PAGE", 2)
+        reader = SelectiveServer(PrometheusServer(cluster.prometheus, timeout=5))
+        for _ in range(2):  # all, by pages of two groups; then by the filter
+            answer = await reader.rules(frozenset({odd, "Paged1", "Missing"}))
+            assert sorted(rule.name for rule in answer.rules) == [odd, "Paged1"]
+            assert answer.total is not None
+            assert answer.total >= 4
+        assert (await reader.rules(frozenset())).rules == ()
+        async with asyncio.timeout(30):
+            while odd not in {alert.labels["alertname"] for alert in await reader.firing()}:
+                await asyncio.sleep(0.2)
+    finally:
+        for name in [odd, *names]:
+            cluster.rules(f"real-{len(name)}-{name[-1]}", [])
+
+
+ODD = ['a"} or vector(1) or x{a="', "back\\slash", "two\nlines", "🦉 é", "(a+)+$", "x" * 1_000]
+
+
+async def test_whatever_a_label_holds_the_real_server_takes_it_for_the_value_of_its_matcher(cluster: Plane) -> None:
+    cluster.rules("odd", [{"alert": "Odd", "expr": "vector(1)", "labels": {"odd": value}} for value in ODD])
+    promql = PromqlMetrics(cluster.prometheus, timeout=5)
+    try:
+        async with asyncio.timeout(30):
+            while len((await promql.query('ALERTS{alertname="Odd"}')).values) < len(ODD):
+                await asyncio.sleep(0.2)
+        for value in ODD:
+            values = {"alert.name": "Odd", "alert.labels.odd": value}
+            for operator, found in (("=", 1), ("=~", 1), ("!=", len(ODD) - 1), ("!~", len(ODD) - 1)):
+                query = f'ALERTS{{alertname="${{alert.name}}", odd{operator}"${{alert.labels.odd}}"}}'
+                assert len((await promql.query(filled(query, values))).values) == found, (operator, value)
+    finally:
+        cluster.rules("odd", [])
