@@ -197,17 +197,45 @@ async def test_where_what_fires_cannot_be_read_nothing_is_known() -> None:
     assert source.reading("A", lambda _: True).state == "Unknown"
 
 
-async def test_a_rule_that_was_not_asked_for_is_asked_for_once_and_at_most_each_second() -> None:
+async def test_rules_that_were_not_asked_for_are_asked_for_together_and_at_most_each_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Prompt()
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        server.wanted = Wanted(frozenset({"A", "B", "C"}), storm=False)  # more come meanwhile
+
+    monkeypatch.setattr("goldseam.services.sources.asyncio.sleep", sleep)
+    source = server.source()
+    await source.read()
+    await asyncio.gather(*(source.know(name) for name in "ABCABC"))
+    assert (server.asked, waited) == (["A", "firing", "A,B,C"], [1.0])
+
+
+async def test_a_source_that_does_not_answer_is_not_asked_for_one_policy_after_the_other() -> None:
+    server = Prompt()
+    server.broken = "no answer within 10 s"
+    source = server.source()
+    await source.read()
+    asked = len(server.asked)
+    await source.know("B")
+    assert len(server.asked) == asked
+
+
+async def test_a_server_that_was_away_is_asked_for_its_version_again() -> None:
     server = Prompt()
     source = server.source()
     await source.read()
-    server.wanted = Wanted(frozenset({"A", "B"}), storm=False)
-    await source.know("B")
-    assert server.asked == ["A", "firing"], "the last read was just now"
-    server.clock.advance(2)
-    for _ in range(2):
-        await source.know("B")
-    assert server.asked == ["A", "firing", "A,B"]
+    assert source.version == "3"
+    server.broken = "cannot connect"
+    server.wanted = Wanted(storm=True)
+    await source.read()
+    assert source.version == ""
+    server.broken = ""
+    await source.read()
+    assert source.version == "3"
 
 
 async def test_the_time_to_the_next_read_is_spread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,11 +54,6 @@ class History:
     asked: frozenset[str] | None = None
     """The names of the rules that the last answer is about; None: all."""
 
-    @property
-    def count(self) -> int:
-        """How many rules there are; those of an HA pair count once."""
-        return len({key.partition("\n")[2] for key in self.rules})
-
     def knows(self, alert: str) -> bool:
         """Whether it can be told if there is a rule of that name: the last answer is about it."""
         return self.read_at is not None and (self.asked is None or alert in self.asked)

@@ -82,7 +82,7 @@ class Source:
         """Why it answers no queries; empty once it has answered one, None while none was asked."""
         self._clock, self._listening = clock, listening
         self._bell, self._regular = Bell(), False
-        self._lock = asyncio.Lock()
+        self._lock, self._learning = asyncio.Lock(), asyncio.Lock()
         self._begun = self._firing_at = float("-inf")
         self._news = asyncio.Event()
 
@@ -150,10 +150,12 @@ class Source:
                 await self._read()
 
     async def know(self, alert: str) -> None:
-        """Ask for a rule that was not asked for so far. Who asks often waits for the next read."""
-        async with self._lock:
-            if not self.history.knows(alert) and self._clock.monotonic() - self._begun > JUST_NOW:
-                await self._read()
+        """Ask for a rule that was not asked for so far, of a source that answers: at most once a second, for all."""
+        async with self._learning:
+            if self.history.read_at is None or self.history.problem or self.history.knows(alert):
+                return
+            await asyncio.sleep(max(0.0, self._begun + JUST_NOW - self._clock.monotonic()))
+            await self.read()
 
     async def _read(self) -> None:
         self._begun = self._clock.monotonic()
@@ -187,6 +189,7 @@ class Source:
         if self.history.problem != problem:
             log.warning("source_unreachable", source=self.name, problem=problem)
         self.history = verdict.failed(self.history, problem)
+        self.version = ""  # it may be another when it is back
         metrics.source_read(self.name, ok=False)
 
     def rules_of(self, alert: str) -> tuple[AlertRule, ...]:
