@@ -45,9 +45,14 @@ async def test_a_namespace_that_lost_its_label_a_second_ago_opens_nothing() -> N
     stage = Stage()
     namespace(stage.cluster, "shop", team="trusted")
     await stage.tenants.put("default", source(**ONLY_TRUSTED))
-    stage.cluster.edit("namespaces", "", "shop", {"metadata": {"labels": {"team": "strangers"}}})
     stage.fire(deployment="api")
+    assert await stage.turn(1) == [], "it is not fresh yet"
+    stage.cluster.edit("namespaces", "", "shop", {"metadata": {"labels": {"team": "strangers"}}})
+    assert await stage.turn(1) == []
+    asked: list[Any] = []
+    stage.cluster.get = lambda *args: asked.append(args)  # type: ignore[method-assign,assignment,return-value]
     assert await stage.turn(5) == []
+    assert asked == [], "where it is known to be closed, nothing is asked"
 
 
 async def test_what_a_namespace_is_labelled_that_cannot_be_read_opens_nothing() -> None:
