@@ -86,19 +86,19 @@ def judged(query: Query, values: Sequence[float]) -> QueryAnswer:
     wanted = " and ".join(
         f"{word} {bound}" for word, bound in (("above", query.above), ("below", query.below)) if bound
     )
-    keep = [value for value in values if _keeps(query, value)]
-    break_ = [value for value in values if not math.isnan(value) and not _keeps(query, value)]
-    break_.sort(reverse=query.below is not None)  # the worst first
-    which = "one of " if query.match == "Any" and len(values) > 1 else ""
-    if not values or (not keep and not break_):
+    inside = [value for value in values if _keeps(query, value)]
+    outside = [value for value in values if not math.isnan(value) and not _keeps(query, value)]
+    outside.sort(reverse=query.below is not None)  # the worst first
+    total, unknown = len(values), len(values) - len(inside) - len(outside)
+    any_is_enough = query.match == "Any"
+    if unknown == total:
         return QueryAnswer("Unknown", f"query {query.expr!r} has no data" + (" but NaN" if values else ""))
-    if break_ if query.match == "All" else len(break_) == len(values):
-        return QueryAnswer("Broken", f"{which}{query.expr} to be {wanted} ({_seen(break_, len(values))})")
-    if keep if query.match == "Any" else len(keep) == len(values):
-        return QueryAnswer("Holds", f"{query.expr} is {wanted} ({_seen(keep, len(values))})")
-    return QueryAnswer(
-        "Unknown", f"query {query.expr!r}: {len(values) - len(keep) - len(break_)} of {len(values)} are NaN"
-    )
+    if len(outside) == total if any_is_enough else outside:
+        which = "one of " if any_is_enough and total > 1 else ""
+        return QueryAnswer("Broken", f"{which}{query.expr} to be {wanted} ({_seen(outside, total)})")
+    if inside if any_is_enough else len(inside) == total:
+        return QueryAnswer("Holds", f"{query.expr} is {wanted} ({_seen(inside, total)})")
+    return QueryAnswer("Unknown", f"query {query.expr!r}: {unknown} of {total} are NaN")
 
 
 def _keeps(query: Query, value: float) -> bool:
