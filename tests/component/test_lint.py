@@ -330,6 +330,18 @@ async def test_the_variables_of_a_query_are_filled_in_before_it_is_asked(goldsea
     assert (ended.status, ended.out) == (0, f"1 object checked against {url}: nothing found\n")
 
 
+async def test_queries_are_asked_elsewhere_where_the_server_has_only_the_rules(
+    goldseam: Goldseam, live: Prometheus
+) -> None:
+    answers = Prometheus(values=live.values)
+    live.values = {}
+    async with serving(live.handle) as url, serving(answers.handle) as elsewhere:
+        ended = await goldseam("lint", "--source", url, "--source-query-url", elsewhere, stdin=POLICY)
+        wrong = await goldseam("lint", "--source", url, "--source-query-url", "vmselect", stdin=POLICY)
+    assert (ended.status, answers.asked) == (0, ["/api/v1/query"])
+    assert (wrong.status, "goldseam: --source-query-url: must" in wrong.err) == (2, True)
+
+
 async def test_a_namespace_that_the_file_does_not_say_can_be_given(goldseam: Goldseam, live: Prometheus) -> None:
     live.rules.clear()
     live.rule("ApiErrors", "x > 1", severity="critical", namespace="bank")

@@ -34,6 +34,8 @@ class Where:
     url: str
     token_file: Path | None = None
     authority: Path | None = None
+    query_url: str | None = None
+    """Where PromQL is answered, where `url` has only the rules."""
 
 
 class AskedSource:
@@ -94,12 +96,17 @@ def source(where: Where, sleep: Callable[[float], Awaitable[None]] = asyncio.sle
     Raises:
         Invalid: what people said of it cannot be right.
     """
-    try:
-        url = AlertSourceSpec.model_validate({"url": where.url}).url
-    except ValidationError as error:
-        raise Invalid(f"--source: {problems(error).partition(': ')[2]}") from None
+    url = _url("--source", where.url)
+    query_url = _url("--source-query-url", where.query_url) if where.query_url else url
     if where.authority and not url.startswith("https://"):
         raise Invalid("--source-ca: the URL must begin with https://")
     credentials = FileCredentials(where.token_file, where.authority)
     server = PrometheusServer(url, credentials, timeout=TIMEOUT)
-    return AskedSource(url, server, PromqlMetrics(url, credentials, timeout=TIMEOUT), sleep)
+    return AskedSource(url, server, PromqlMetrics(query_url, credentials, timeout=TIMEOUT), sleep)
+
+
+def _url(option: str, url: str) -> str:
+    try:
+        return AlertSourceSpec.model_validate({"url": url}).url
+    except ValidationError as error:
+        raise Invalid(f"{option}: {problems(error).partition(': ')[2]}") from None

@@ -22,6 +22,8 @@ def add(commands: Any) -> None:
     text = "check policies and other objects in files, by themselves and against a live alert source"
     one = _command(commands, "lint", text, required=False)
     one.add_argument("files", metavar="FILE", nargs="*", help="files, directories, or - for the standard input")
+    help_of_queries = "where PromQL is answered, if not there, as with queryUrl of an AlertSource"
+    one.add_argument("--source-query-url", metavar="URL", help=help_of_queries)
     one.add_argument("-n", "--namespace", help="the namespace of objects that do not say theirs")
     one.add_argument("-o", "--output", choices=("text", "json", "github"), default="text", help="default: text")
     one.add_argument("--strict", action="store_true", help="exit with 1 also for Warnings")
@@ -43,7 +45,8 @@ def _command(commands: Any, name: str, text: str, *, required: bool) -> argparse
 
 def _source(arguments: argparse.Namespace) -> AskedSource | None:
     if arguments.source:
-        return source(Where(arguments.source, arguments.source_token_file, arguments.source_ca))
+        queries = getattr(arguments, "source_query_url", None)
+        return source(Where(arguments.source, arguments.source_token_file, arguments.source_ca, queries))
     if arguments.source_token_file or arguments.source_ca:
         raise Invalid("--source-token-file and --source-ca are for --source URL, which is missing")
     return None
