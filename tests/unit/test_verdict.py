@@ -181,6 +181,15 @@ def test_of_two_rules_of_one_name_both_must_be_trusted() -> None:
     assert found.state == "Unknown"
 
 
+def test_a_rule_hides_none_that_differs_from_it_in_its_labels_only() -> None:
+    watch = Watch()
+    warning, critical = ({"severity": severity} for severity in ("warning", "critical"))
+    for second in range(0, 120, 10):
+        found = watch.read(rule(second, FIRING, labels=warning), rule(second, labels=critical), after=10)
+    assert (found.state, found.fresh) == ("Firing", True)
+    assert len(watch.history.rules) == 2
+
+
 def test_a_silent_source_is_unknown_though_its_last_answer_was_good() -> None:
     watch = Watch()
     watch.healthy(100)

@@ -41,8 +41,9 @@ class AlertRule:
 
     @property
     def key(self) -> str:
-        """Which rule this is among those of the source."""
-        return f"{self.replica}\n{self.group}\n{self.name}\n{self.query}"
+        """Which rule this is among those of the source: a group may hold two that differ in their labels only."""
+        labels = ",".join(f"{name}={value!r}" for name, value in sorted(self.labels.items()))
+        return f"{self.replica}\n{self.group}\n{self.name}\n{self.query}\n{labels}"
 
     @cached_property
     def _by_namespace(self) -> Mapping[str, tuple[ActiveAlert, ...]]:
