@@ -93,7 +93,7 @@ def test_a_server_that_is_killed_and_replays_its_log_has_forgotten_its_alerts(
     installed: Plane, namespace: str, operator: OperatorProcess, tmp_path: Path
 ) -> None:
     """Alerts whose `for` is below 10 minutes are not restored: they are pending, or not shown at all, for a while."""
-    with world(installed, namespace, operator, tmp_path / "prometheus", rule(**{"for": "15s"})) as troubled:
+    with world(installed, namespace, operator, tmp_path / "prometheus", rule(**{"for": "30s"})) as troubled:
         troubled.begin()
         troubled.prometheus.kill()
         troubled.stands_still("HTTP 502")

@@ -30,6 +30,8 @@ from tests.support.plane import Plane, eventually
 Json = dict[str, Any]
 EXPR = "queue_size * on (namespace) group_left () capacity > 10"
 MOVED = ("Resolved", "Escalated", "Abandoned")
+SETTLE = "4s"
+"""Long enough for the lie to begin meanwhile: what was evaluated before that judges nothing."""
 VERIFIED_FOR = "12s"
 """Then it is held, for it cannot be told whether the step has helped."""
 
@@ -67,7 +69,8 @@ class World:
     def begin(self, *, timeout: str = VERIFIED_FOR, replicas: tuple[str, ...] = ()) -> None:
         """Let the alert fire, and the first rung be done."""
         source = alert_source(self.gateway.url, interval="1s", timeout="3s", replicas=list(replicas))
-        ladder = ({"scale": {"replicas": 5}, "timeout": timeout}, {"restart": {}, "timeout": timeout})
+        verified = {"timeout": timeout, "verify": {"settle": SETTLE}}
+        ladder = ({"scale": {"replicas": 5}, **verified}, {"restart": {}, **verified})
         self.plane.apply(source, deployment(self.namespace, "worker"), policy(self.namespace, *ladder))
         running(self.plane, self.namespace, "worker", 3)
         self.queue(50)
