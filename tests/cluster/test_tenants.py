@@ -86,9 +86,9 @@ def test_a_source_that_is_closed_to_a_namespace_opens_nothing_there_and_holds_wh
     read_some_times(operator)
     assert status(installed, namespace) == {}
 
-    installed.apply(alert_source(installed.prometheus, interval="1s", allowedNamespaces=None))
+    source(installed)
     running(installed, namespace, "worker", 4)
-    assert ready_of(installed, namespace)["status"] == "True"
+    eventually(lambda: ready_of(installed, namespace)["status"] == "True", "the policy to be armed")
     source(installed, **closed)
     trouble(0, namespace=namespace, deployment="worker")
     trouble(0, namespace=neighbour, deployment="worker")

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.harness import Harness, deployment, policy
 from tests.support.toycluster import Killed
-
-settings.register_profile("ci", derandomize=True, max_examples=30, deadline=None)
-settings.register_profile("fuzz", max_examples=1_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 LADDER = ({"scale": {"replicas": 8}}, {"restart": {}}, {"name": "more", "scale": {"replicas": 12}})
 EVENTS = (
