@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from goldseam.engine.expression import Selector
 from goldseam.engine.inputs import Questions, Window
+from goldseam.engine.series import Selector
 from tests.support.plane import Plane
 
 INPUT = Selector("waiting", 'reason="CrashLoopBackOff"')

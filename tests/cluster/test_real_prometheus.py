@@ -15,8 +15,8 @@ from goldseam.adapters import prometheus
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
 from goldseam.adapters.selective import SelectiveServer
-from goldseam.engine.expression import selectors
-from goldseam.engine.expressions import filled
+from goldseam.engine.queries import filled
+from goldseam.engine.series import selectors
 from goldseam.errors import Invalid
 from tests.support.expressions import EXPRESSIONS
 from tests.support.plane import Plane

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from goldseam.api.incident import ObjectRef
 from goldseam.engine.alerts import AlertRule
-from goldseam.engine.expression import Selector
 from goldseam.engine.inputs import Questions, Seen, Window, believed, doubt, narrowing, wanted
+from goldseam.engine.series import Selector
 from goldseam.engine.verdict import Reading
 
 CLEARED = Reading("Cleared", True, "the rule is healthy and the alert is gone")

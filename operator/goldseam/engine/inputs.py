@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import ObjectRef
 from goldseam.engine.alerts import AlertRule
-from goldseam.engine.expression import Selector, selectors
+from goldseam.engine.series import Selector, selectors
 from goldseam.engine.verdict import Reading, longest_range
 
 MOST = 20

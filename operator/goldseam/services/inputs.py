@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from goldseam.engine import inputs
-from goldseam.engine.expression import NotUnderstood, Selector
 from goldseam.engine.inputs import MOST, Questions, Seen, Window
 from goldseam.engine.matching import PolicySpec
+from goldseam.engine.series import NotUnderstood, Selector
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, Unavailable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from goldseam.api.ladder import Query
-from goldseam.engine.expressions import Undefined, filled, judged, variables
+from goldseam.engine.queries import Undefined, filled, judged, variables
 from goldseam.engine.situation import QueryAnswer, Situation
 from goldseam.errors import GoldseamError, Invalid
 from goldseam.ports import Clock, Metrics

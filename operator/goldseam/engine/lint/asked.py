@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from goldseam.api.expressions import VARIABLE
 from goldseam.api.ladder import Query
 from goldseam.engine.alerts import AlertRule
-from goldseam.engine.expressions import Undefined, filled, judged
 from goldseam.engine.lint import findings as f
 from goldseam.engine.lint.alert import can_be_ours, is_ours
 from goldseam.engine.lint.carried import shown, value_of
 from goldseam.engine.lint.findings import Asked, Finding, Known, Policy
 from goldseam.engine.matching import NoTarget, target_of
+from goldseam.engine.queries import Undefined, filled, judged
 
 NEVER = "it is Inconclusive, and the rung never passes"
 LABEL = "alert.labels."

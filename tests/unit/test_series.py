@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldseam.engine.expression import NotUnderstood, Selector, selectors
+from goldseam.engine.series import NotUnderstood, Selector, selectors
 from tests.support.expressions import EXPRESSIONS
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from goldseam.api.ladder import Query
-from goldseam.engine.expressions import LONGEST, Undefined, filled, judged, variables
+from goldseam.engine.queries import LONGEST, Undefined, filled, judged, variables
 from tests.unit.test_guards import situation
 
 VALUES = {"target.name": "api", "target.namespace": "shop", "alert.name": "Trouble", "alert.labels.pod": "api-1"}
