@@ -23,6 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from benchmarks import policies as crowds
+from benchmarks.idle import written
 from benchmarks.peer import peer
 from benchmarks.stage import installed, operator, report, source
 from tests.support.exporter import Exporter, exporter
@@ -40,6 +41,8 @@ GOLDSEAM, PEERS = ("poll", "push", "crowded"), ("webhook_default", "webhook_0s")
 FIRES = {"poll": 25.0, "webhook_default": 45.0}
 """For how many seconds each alert fires; 6 for the other ways."""
 PODS_A_NODE = 100
+QUIET = 20.0
+"""Seconds without a write of the operator, after which the crowd counts as settled."""
 
 Place = tuple[str, str]
 
@@ -138,13 +141,16 @@ def crowd(plane: Plane, exporting: Exporter) -> None:
     """Other policies, and as many other alerts, which fire in namespaces where nobody waits for them."""
     spaces = sorted({crowds.namespace(number) for number in range(CROWD)})
     plane.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in spaces))
+    crowds.rules(plane)
     for begin in range(0, CROWD, 250):
         plane.apply(*(crowds.policy(number) for number in range(begin, min(begin + 250, CROWD))))
-    crowds.rules(plane)
     for number in range(CROWD):
         exporting.set(1, alert=str(number % crowds.ALERTS), namespace=f"elsewhere-{number}", deployment="app")
     eventually(lambda: crowds.judged(plane) >= CROWD, "all policies to be judged", 600)
-    time.sleep(5)
+    before, counted = -1, written(plane)
+    while before != counted:  # their conditions say something new also when the source was read
+        time.sleep(QUIET)
+        before, counted = counted, written(plane)
 
 
 def running(plane: Plane, process: OperatorProcess) -> None:
