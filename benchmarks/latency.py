@@ -161,7 +161,8 @@ def running(plane: Plane, process: OperatorProcess) -> None:
 
 
 def figures(table: Timetable, writes: dict[Place, datetime]) -> dict[str, object]:
-    """Median, 99th percentile and largest of each way, and how many alerts had no write at all."""
+    """Median, 99th percentile and largest of each way; how many alerts Prometheus was not seen to show, and how many of
+    the others had no write."""
     found: dict[str, object] = {}
     for way in ("poll", "push", "crowded", *PEERS):
         places = [(where(way), f"app-{number}") for number in range(ALERTS)]
@@ -172,7 +173,8 @@ def figures(table: Timetable, writes: dict[Place, datetime]) -> dict[str, object
             found[f"{key}_p50_s"] = round(statistics.median(taken), 3)
             found[f"{key}_p99_s"] = round(statistics.quantiles(taken, n=100, method="inclusive")[98], 3)
             found[f"{key}_max_s"] = round(taken[-1], 3)
-        found[f"{key}_missing"] = ALERTS - len(taken)
+        found[f"{key}_unseen"] = sum(place not in table.active for place in places)
+        found[f"{key}_unwritten"] = sum(place in table.active and place not in writes for place in places)
     return found
 
 

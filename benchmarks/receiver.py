@@ -1,5 +1,5 @@
-"""receiver: what a flood of hints costs: RATE pushes a second (1,000) for SECONDS (30), forged, about an alert that a
-policy waits for and that does not fire. Then one push of 10,000 alerts. It ends by itself, whatever the operator does.
+"""receiver: what a flood of hints costs: RATE (1,000) pushes a second for LASTS (30) seconds, forged, about an alert
+that a policy waits for and that does not fire. Then one push of 10,000 alerts. It ends by itself in any case.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.plane import Plane, eventually
 from tests.support.pushing import TOKEN, alert
 
 RATE = int(os.environ.get("RATE", "1000"))
-SECONDS = float(os.environ.get("SECONDS", "30"))
+SECONDS = float(os.environ.get("LASTS", "30"))
 CONNECTIONS = 32
 AT_ONCE = 500
 """Pushes under way at once; one that finds no place is not sent, and counted."""
