@@ -218,6 +218,16 @@ def test_a_break_of_more_than_three_intervals_and_a_minute_begins_the_watching_a
         assert watch.read(rule(watch.now), after=seconds).state == state
 
 
+def test_a_source_that_is_read_seldom_as_its_admin_says_is_believed_all_the_same() -> None:
+    history, now, poll = History(), 1_000.0, timedelta(minutes=5)
+    for alerts, state in (((FIRING,), "Firing"), ((), "Cleared")):
+        for _ in range(4):
+            now += 300
+            history = observe(history, RulesAnswer((rule(now, *alerts),)), now, poll)
+        found = verdict(history, "A", lambda alert: True, now, EPOCH, poll)
+        assert (found.state, found.fresh) == (state, True)
+
+
 def test_a_rule_is_in_time_for_two_intervals_and_the_time_between_the_reads_that_showed_it() -> None:
     watch = Watch()
     watch.healthy(40, FIRING)

@@ -74,11 +74,11 @@ class Reading:
     """Whether it is Unknown only because what the rule reads is gone, or that could not be asked."""
 
 
-def observe(history: History, answer: RulesAnswer, now: float) -> History:
-    """Add one good answer, read at `now` (monotonic seconds)."""
+def observe(history: History, answer: RulesAnswer, now: float, poll: timedelta = timedelta(0)) -> History:
+    """Add one good answer, read at `now` (monotonic seconds) of a source that is read every `poll`."""
     warned = "; ".join(answer.warnings)
     broken = bool(warned) or (history.read_at is not None and bool(history.problem))
-    rules = {rule.key: _watch(history.rules.get(rule.key), rule, now, broken) for rule in answer.rules}
+    rules = {rule.key: _watch(history.rules.get(rule.key), rule, now, poll, broken) for rule in answer.rules}
     names: dict[str, list[str]] = {}
     for rule in answer.rules:
         names.setdefault(rule.name, []).append(rule.key)
@@ -92,7 +92,7 @@ def failed(history: History, problem: str) -> History:
     return replace(history, problem=problem)
 
 
-def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, broken: bool) -> RuleWatch:
+def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, poll: timedelta, broken: bool) -> RuleWatch:
     if seen is None:
         return RuleWatch(rule, now, read_at=now)
     advanced = rule.last_evaluation > seen.rule.last_evaluation
@@ -105,7 +105,7 @@ def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, broken: bool) ->
         evaluated_after=seen.read_at if advanced else seen.evaluated_after,
     )
     went_back = rule.last_evaluation < seen.rule.last_evaluation
-    gap = now - seen.read_at > 3 * rule.interval.total_seconds() + 60
+    gap = now - seen.read_at > 3 * max(rule.interval, poll).total_seconds() + 60
     if broken or went_back or gap or rule.health != "ok" or (new.advances and not _in_time(new, now)):
         return replace(new, steady_since=now, advances=0)
     return new

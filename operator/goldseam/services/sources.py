@@ -169,7 +169,7 @@ class Source:
             return
         if self.history.problem:
             log.info("source_read", source=self.name, rules=answer.total)
-        self.history = verdict.observe(self.history, answer, self._clock.monotonic())
+        self.history = verdict.observe(self.history, answer, self._clock.monotonic(), self.spec.interval)
         self.rules, self.groups = answer.total or 0, answer.groups or 0
         self.read_last = self._clock.now()
         metrics.source_read(self.name, ok=True)
