@@ -24,6 +24,7 @@ import structlog
 
 from goldseam import logs, metrics
 from goldseam.adapters.access import Certificates, Tokens
+from goldseam.adapters.alertmanager import AlertmanagerServer
 from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.credentials import Credentials
 from goldseam.adapters.door import Door
@@ -38,10 +39,10 @@ from goldseam.adapters.recorder import recorder
 from goldseam.adapters.replicas import AlertServers, AnyMetrics
 from goldseam.adapters.selective import SelectiveServer
 from goldseam.adapters.webhook import WebhookNotifier
-from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.alertsource import AlertmanagerSpec, AlertSourceSpec
 from goldseam.cli import command
 from goldseam.handlers.watching import Watching
-from goldseam.ports import AlertServer, Metrics
+from goldseam.ports import Alertmanager, AlertServer, Metrics
 from goldseam.services.inbox import Inbox
 from goldseam.services.leadership import Leadership
 from goldseam.services.operator import Operator, Outside
@@ -69,8 +70,12 @@ def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Ou
         rules = servers[0][1] if len(servers) == 1 else AlertServers(servers)
         return rules, promql[0] if len(promql) == 1 else AnyMetrics(promql)
 
+    def alertmanagers(spec: AlertmanagerSpec) -> list[Alertmanager]:
+        credentials = Credentials(spec, cluster, settings.namespace)
+        return [AlertmanagerServer(url, credentials) for url in spec.urls]
+
     record = recorder(settings.record_dir)
-    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, record, _spread)
+    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, alertmanagers, record, _spread)
 
 
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:

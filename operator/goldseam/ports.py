@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -14,6 +14,10 @@ from goldseam.engine.alerts import ActiveAlert as ActiveAlert
 from goldseam.engine.alerts import AlertRule as AlertRule
 from goldseam.engine.alerts import RulesAnswer as RulesAnswer
 from goldseam.engine.alerts import Samples as Samples
+from goldseam.engine.silences import Call as Call
+from goldseam.engine.silences import KnownAlert as KnownAlert
+from goldseam.engine.silences import KnownSilence as KnownSilence
+from goldseam.engine.silences import Matcher as Matcher
 
 Json = dict[str, Any]
 
@@ -145,6 +149,43 @@ class AlertServer(Protocol):
 
     async def version(self) -> str:
         """The server's version, as `/api/v1/status/buildinfo` says; empty where it does not."""
+
+
+class Alertmanager(Protocol):
+    """One Alertmanager. Every question is asked live; every call has a timeout, and raises `Unavailable`."""
+
+    url: str
+
+    async def peers(self) -> frozenset[str]:
+        """The names of the members of its cluster, its own with them; none where it does not gossip."""
+
+    async def alerts(self, labels: Mapping[str, str]) -> tuple[KnownAlert, ...]:
+        """The active alerts that carry these labels, silenced or not."""
+
+    async def silences(self, labels: Mapping[str, str]) -> tuple[KnownSilence, ...]:
+        """The silences that have these matchers of equality, also those that are over."""
+
+    async def silence(self, identifier: str) -> KnownSilence | None:
+        """One silence; None where it is not known."""
+
+    async def keep(
+        self, matchers: Sequence[Matcher], created_by: str, comment: str, lasts: timedelta, old: KnownSilence | None
+    ) -> str:
+        """Silence for so long from now on: a new one, or an old one under its id. Gives the id that it has.
+
+        Raises:
+            Invalid: it was refused.
+        """
+
+    async def end(self, identifier: str) -> None:
+        """End a silence now. One that is not known is over already."""
+
+    async def post(self, calls: Sequence[Call], lasts: timedelta) -> None:
+        """Send alerts that resolve by themselves after so long; at once, where it is nothing.
+
+        Raises:
+            Invalid: they were refused.
+        """
 
 
 class Metrics(Protocol):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.incident import AlertRecord
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.opening import first_status
+from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import view
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
@@ -269,3 +273,42 @@ async def test_an_alert_that_is_back_after_the_flap_window_opens_the_next_incide
     stage.clock.advance(70)
     both = await stage.turn()
     assert [i["spec"].get("predecessor") for i in both] == ["", first["metadata"]["uid"]]
+
+
+async def test_the_alerts_of_an_incident_are_those_that_fire_for_its_target_and_no_others() -> None:
+    stage = Stage()
+    stage.fire(deployment="api", pod="1")
+    stage.fire(deployment="api", pod="2")
+    stage.fire(deployment="other", pod="3")
+    await stage.turn()
+    (incident,) = stage.book.all()
+    stage.end(next(iter(stage.cluster.all("incidents"))), first_status(live(stage), incident.spec, START).dump())
+    (incident,) = stage.book.all()
+    assert [labels["pod"] for labels in stage.opener.alerts_of(incident, stage.source)] == ["1", "2"]
+
+
+async def test_an_alert_of_a_pod_whose_owner_is_not_known_is_not_the_incidents_unless_it_opened_it() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    await stage.turn()
+    stage.end(
+        next(iter(stage.cluster.all("incidents"))), first_status(live(stage), stage.book.all()[0].spec, START).dump()
+    )
+    (incident,) = stage.book.all()
+    stage.alerts.clear()
+    stage.fire(pod="unheard-of")
+    await stage.source.read()
+    assert stage.opener.alerts_of(incident, stage.source) == [dict(incident.spec.alert.labels)]
+    forged = replace(incident, spec=incident.spec.model_copy(update={"alert": forged_alert(namespace="kube-system")}))
+    assert stage.opener.alerts_of(forged, stage.source) == [], "of another namespace"
+    other = replace(incident, spec=incident.spec.model_copy(update={"alert": forged_alert(alertname="Watchdog")}))
+    assert stage.opener.alerts_of(other, stage.source) == [], "another alert than the policy's"
+
+
+def live(stage: Stage) -> LivePolicy:
+    return live_policy("RemediationPolicy", stage.policy)
+
+
+def forged_alert(**labels: str) -> AlertRecord:
+    found = {"alertname": "Trouble", "namespace": "shop", "deployment": "api"} | labels
+    return AlertRecord(name="Trouble", labels=found, active_at=START)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from goldseam.api.incident import IncidentStatus
 from goldseam.engine import replay
 from goldseam.engine.decide import decide
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.situation import Decision, Silence, Situation
 from goldseam.engine.views import view
 from goldseam.errors import Conflict, GoldseamError
 from goldseam.services.book import target_key
@@ -24,6 +24,7 @@ from tests.component import test_random_lives as lives
 from tests.support.harness import Harness, deployment, policy
 from tests.support.toycluster import Killed
 
+SILENCED, UNKNOWN = Silence("Silenced", "silenced by jane"), Silence("Unknown", "no answer")
 BUDGET = {"actions": [{"count": 3, "per": "1h"}], "cooldown": "0s", "concurrent": 5}
 LADDER = ({"scale": {"replicas": 8}}, {"restart": {}, "attempts": 2}, {"name": "more", "scale": {"replicas": 12}})
 GUARDRAILS: dict[str, dict[str, Any]] = {
@@ -37,6 +38,7 @@ EVENTS = (
     *("fire", "clear", "blind", "see", "pause", "unpause", "kill before", "kill after", "edit", "unreadable"),
     *("readable", "Observe", "Propose", "Act", "suspend", "resume", "approve", "deny", "undo", "storm", "calm"),
     *("stale", "pending", "evaluated", "clock back", "clock ahead", "quiet for long"),
+    *("silenced", "not silenced", "nobody says whether"),
     *GUARDRAILS,
 )
 
@@ -70,6 +72,7 @@ class Judge:
         assert s.policy.spec is not None
         assert not s.policy.spec.suspend
         assert not any(other.busy and other.target_uid == s.spec.target.uid for other in s.others)
+        assert s.silence.state not in ("Silenced", "Unknown")
         assert s.fleet.storm is None or s.fleet.storm.state == "Armed"
         if s.mode == "Propose":
             answered = [a for a in decision.status.approvals if a.step == decision.step]
@@ -206,6 +209,9 @@ class Town:
         match event:
             case "pause" | "unpause":
                 lives.Life.pause(self, event == "pause")  # type: ignore[arg-type]
+            case "silenced" | "not silenced" | "nobody says whether":
+                states = {"silenced": SILENCED, "not silenced": Silence("Active"), "nobody says whether": UNKNOWN}
+                h.silence = states[event]
             case "approve" | "deny" | "undo":
                 self.say({"approve": "Approve", "deny": "Deny", "undo": "Undo"}[event])
             case _ if event in GUARDRAILS:

@@ -12,6 +12,7 @@ from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.alerts import ActiveAlert, Samples
 from goldseam.engine.objects import reference
 from goldseam.engine.opening import first_status, incident_spec, manifest
+from goldseam.engine.situation import Silence
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import view
 from goldseam.errors import Conflict, GoldseamError, Invalid
@@ -103,6 +104,7 @@ class Harness:
         self.alert_state = "Firing"
         self.knows = self.fresh = True
         self.firing: list[tuple[str, ActiveAlert]] = []
+        self.silence = Silence()
         self._boot()
 
     def _boot(self) -> None:
@@ -122,6 +124,7 @@ class Harness:
             lambda: self.fleet.fleet,
             permissions.in_force,
             NAMESPACE,
+            self._silence,
         )
         self.delivery = Delivery(
             self.cluster, self.people, self.people, self.clock, lambda _: self.runbook, lambda _: None, NAMESPACE
@@ -149,6 +152,9 @@ class Harness:
 
     async def _reading(self, *_: Any) -> Reading:
         return self.read()
+
+    async def _silence(self, *_: object) -> Silence:
+        return self.silence
 
     def read(self) -> Reading:
         """What the alert source says now; evaluated just now."""

@@ -83,6 +83,8 @@ def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
         c.RULES_EVALUATED,
         c.QUERIES,
         c.HEARTBEAT,
+        c.ALERTMANAGER_REACHABLE,
+        c.PAGE_GATE,
         c.RULE_FOUND,
         c.PLAUSIBLE,
         c.TARGET_FOUND,

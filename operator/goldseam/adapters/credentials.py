@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.alertsource import AlertmanagerSpec, AlertSourceSpec
 from goldseam.api.secret_refs import SecretKeyRef
 from goldseam.errors import GoldseamError, NotFound, Unavailable
 from goldseam.ports import Cluster, Json
@@ -36,10 +36,14 @@ PLAIN = Way()
 
 
 class Credentials:
-    """Those of one source."""
+    """Those of one source, or of its Alertmanagers."""
 
     def __init__(
-        self, spec: AlertSourceSpec, cluster: Cluster, namespace: str, clock: Callable[[], float] = time.monotonic
+        self,
+        spec: AlertSourceSpec | AlertmanagerSpec,
+        cluster: Cluster,
+        namespace: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`namespace` is the operator's own."""
         self._spec, self._cluster, self._namespace, self._clock = spec, cluster, namespace, clock

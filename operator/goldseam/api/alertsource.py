@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from goldseam.api.base import AnyDuration, Matcher, Model, Rule, unique
+from goldseam.api.base import AnyDuration, Matcher, Model, Rule, Switch, unique
 from goldseam.api.constraints import Between, Pattern
 from goldseam.api.policy import NamespaceSelector
 from goldseam.api.secret_refs import SecretKeyRef, SecretRef
@@ -80,6 +80,41 @@ class AllowedNamespaces(Model):
     """The namespaces, by their labels."""
 
 
+class AlertmanagerSpec(Model):
+    """The Alertmanagers to which the source's alerts go. They say whether people have silenced an alert, keep people
+    from being called while it is healed, and call them when it is not."""
+
+    urls: Annotated[list[Url], Field(min_length=1, max_length=8)]
+    """Where each one's API begins, without `/api/v2`, such as `http://alertmanager.monitoring:9093`: each pod of a
+    cluster of them, or one Service for all."""
+    matchers: Annotated[list[Matcher], Field(max_length=16)] = []
+    """What the alerts of THIS cluster carry there, such as `cluster="prod-1"`: Prometheus' external labels.
+    Needed where several clusters share an Alertmanager. Default: every alert of the same labels counts."""
+    auth: Auth | None = None
+    """How Goldseam shows who it is. Default: not at all."""
+    ca_secret_ref: SecretKeyRef | None = None
+    """The certificate authority, as PEM, of the servers' certificates. Default: those of the system."""
+    tenant: Tenant | None = None
+    """Whose Alertmanager it is, where the server has many tenants."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.urls.all(url, self.urls.exists_one(u, u == url))",
+            "urls: must name each server once",
+            lambda spec: unique(spec.urls),
+        ),
+        Rule(
+            "self.urls.all(url, url.startsWith('https://'))"
+            " || !(has(self.caSecretRef) || (has(self.auth) && has(self.auth.mtls)))",
+            "urls: must begin with https:// where caSecretRef or auth.mtls is given",
+            lambda spec: (
+                all(url.startswith("https://") for url in spec.urls)
+                or not (spec.ca_secret_ref or (spec.auth is not None and spec.auth.mtls))
+            ),
+        ),
+    )
+
+
 class AlertSourceSpec(Model):
     """A Prometheus-compatible server whose rules API says which alerts fire."""
 
@@ -111,6 +146,14 @@ class AlertSourceSpec(Model):
     heartbeat: Heartbeat | None = None
     """While this alert does not fire freshly, nothing that the source says is believed: no alert is over, and none is
     acted on. Default: no heartbeat is asked for."""
+    alertmanager: AlertmanagerSpec | None = None
+    """The Alertmanagers to which the alerts go. Default: none is asked, nobody is kept from being called."""
+    on_alertmanager_down: Literal["Hold", "Proceed"] = "Hold"
+    """What happens while no Alertmanager can say whether people have silenced the alert. `Hold` (default): nothing is
+    done. `Proceed`: workloads are acted on all the same, nodes never."""
+    page_gate: Switch = "Enabled"
+    """`Enabled` (default): while an alert is healed in mode Act, a silence of two minutes on exactly that alert is kept
+    in Alertmanager, so that nobody is called for what heals. `Disabled`: people are called as ever."""
     interval: Annotated[AnyDuration, Between("1s", "5m")] = timedelta(seconds=15)
     """How often the rules are read, from 1s to 5m. Default: 15s."""
     timeout: Annotated[AnyDuration, Between("1s", "1m")] = timedelta(seconds=10)

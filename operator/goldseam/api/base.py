@@ -191,6 +191,9 @@ ShortName = Annotated[
 Mode = Literal["Observe", "Propose", "Act"]
 """How far a policy goes, from least to most."""
 
+Switch = Literal["Enabled", "Disabled"]
+"""Whether something is done."""
+
 Text = Annotated[str, Field(max_length=512)]
 """A sentence for people."""
 

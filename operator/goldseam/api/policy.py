@@ -18,6 +18,7 @@ from goldseam.api.base import (
     Name,
     Rule,
     ShortName,
+    Switch,
     unique,
 )
 from goldseam.api.constraints import Between
@@ -192,6 +193,9 @@ class _PolicySpec(Model):
     flap_window: Duration = timedelta(minutes=15)
     """An alert that is back within this time after its incident was Resolved re-opens that incident, where its ladder
     stood, instead of beginning a new one. Default: 15m."""
+    page_gate: Switch = "Enabled"
+    """`Enabled` (default): while an incident is healed in mode Act, Alertmanager calls nobody for its alert; where the
+    AlertSource names an Alertmanager and has `pageGate: Enabled`, too. `Disabled`: people are called as ever."""
     limits: Limits = Limits()
     """How much the policy may do."""
     approval: Approval | None = None

@@ -124,7 +124,7 @@ def next_at(s: Situation, now: datetime) -> datetime | None:
     spans += [s.pinned.escalate_after] if s.pinned.escalate_after else []
     age = unpaused_age(status, s.spec.alert.active_at, now)
     ends = [now + span - age for span in spans] if status.paused_since is None and verdict.state != "Cleared" else []
-    ends += [h.since + s.pinned.unknown_timeout for h in status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR]
+    ends += [h.since + s.pinned.unknown_timeout for h in status.holds if _unwanted(h)]
     ends += [verdict.since + s.pinned.unknown_timeout] if verdict.state == "Unknown" else []
     return min((at for at in ends if at > now), default=None)
 
@@ -139,7 +139,12 @@ def _owed(s: Situation, now: datetime) -> Iterator[Escalation]:
 def _lasting(s: Situation, now: datetime) -> list[HoldRecord]:
     """What has held for longer than people may be left untold, and not by their own wish."""
     limit = s.pinned.unknown_timeout
-    return [h for h in s.status.holds if h.kind == "Wait" and h.guard not in ASKED_FOR and now - h.since >= limit]
+    return [h for h in s.status.holds if _unwanted(h) and now - h.since >= limit]
+
+
+def _unwanted(hold: HoldRecord) -> bool:
+    """Whether it holds by nobody's wish, as does an Alertmanager that cannot be asked."""
+    return hold.kind == "Wait" and (hold.guard not in ASKED_FOR or hold.reason == "SilenceUnknown")
 
 
 def _open_systems(s: Situation) -> list[str]:

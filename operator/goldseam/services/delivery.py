@@ -18,6 +18,7 @@ from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound, Retryable
 from goldseam.ports import Clock, Cluster, Json, Message, Notifier
 from goldseam.resources import SECRETS
+from goldseam.services.calling import Calling
 
 log = structlog.get_logger("goldseam.delivery")
 
@@ -57,6 +58,8 @@ class Delivery:
     ) -> None:
         self._cluster, self._events, self._notifier, self._clock = cluster, events, notifier, clock
         self._runbook, self._wake, self._namespace = runbook, wake, namespace
+        self.calling: Calling | None = None
+        """The way to people where no contact has a channel."""
         self._outcomes: dict[Key, Outcome] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
@@ -108,6 +111,9 @@ class Delivery:
             _regarding(incident), "Warning", "Escalated", "Escalate", message.text, event
         )
         contact = self._contact(incident, escalation)
+        if self.calling is not None and not self.has_channel(incident, escalation) and self.calling.possible(incident):
+            await self.calling.call(incident, escalation)
+            return ""
         refused: list[str] = []
         for channel in contact.channels if contact else ():
             try:
@@ -119,6 +125,11 @@ class Delivery:
         if not written and (contact is None or not contact.channels):
             raise Retryable("the Event could not be written")
         return "; ".join(refused)
+
+    def has_channel(self, incident: IncidentView, escalation: Escalation) -> bool:
+        """Whether the runbook names a channel by which these people are told."""
+        contact = self._contact(incident, escalation)
+        return contact is not None and bool(contact.channels)
 
     def _contact(self, incident: IncidentView, escalation: Escalation) -> Contact | None:
         runbook = self._runbook(incident)

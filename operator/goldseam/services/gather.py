@@ -17,7 +17,7 @@ from goldseam.engine import approvals, naming, record
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import metadata
 from goldseam.engine.proposal import Effect, Plan, World, place
-from goldseam.engine.situation import Fleet, LivePolicy, Other, Situation
+from goldseam.engine.situation import Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound
@@ -44,6 +44,12 @@ from goldseam.services.words import about
 ReadAlert = Callable[[IncidentView, PolicySpec], Awaitable[Reading]]
 Others = Callable[[IncidentView], tuple[Other, ...]]
 InForce = Callable[[str], Awaitable[bool]]
+AskSilence = Callable[[IncidentView, Reading], Awaitable[Silence]]
+
+
+async def never_silenced(*_: object) -> Silence:
+    """Where no Alertmanager is."""
+    return Silence()
 
 
 class Reads:
@@ -85,21 +91,23 @@ class Gatherer:
         fleet: Callable[[], Fleet],
         in_force: InForce,
         operator_namespace: str,
+        silence: AskSilence = never_silenced,
     ) -> None:
         self._cluster, self._catalogue, self._ledger = cluster, catalogue, ledger
         self._read_alert, self._others, self._namespace = read_alert, others, operator_namespace
-        self._fleet, self._in_force = fleet, in_force
+        self._fleet, self._in_force, self._silence = fleet, in_force, silence
 
     async def situation(self, incident: IncidentView, status: IncidentStatus, now: datetime) -> Situation:
         """All that is true about an incident now."""
         reads = Reads(self._cluster)
         pinned = incident.pinned
-        policy, world, guardrails, pauses, responses = await asyncio.gather(
+        policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads),
             self._world(incident, status, reads),
             reads.one(GUARDRAILS, "", "cluster"),
             self._pauses(incident.spec.target.namespace, reads),
             reads.all(RESPONSES, incident.namespace, f"spec.incidentRef.uid={incident.uid}"),
+            self._alert(incident, pinned),
         )
         limits, problem = in_force(guardrails)
         reads.unknown += [problem] if problem else []
@@ -112,7 +120,8 @@ class Gatherer:
             status=status,
             policy=policy,
             pinned=pinned,
-            reading=await self._read_alert(incident, pinned),
+            reading=alert[0],
+            silence=alert[1],
             world=world,
             guardrails=limits,
             ledger=self._ledger.ledger,
@@ -127,6 +136,11 @@ class Gatherer:
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
+
+    async def _alert(self, incident: IncidentView, pinned: PolicySpec) -> tuple[Reading, Silence]:
+        """What is known of the alert, and whether people have silenced it."""
+        reading = await self._read_alert(incident, pinned)
+        return reading, await self._silence(incident, reading)
 
     async def _labels(
         self, incident: IncidentView, limits: GuardrailsSpec, policy: LivePolicy | None, reads: Reads

@@ -28,6 +28,7 @@ from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
+from goldseam.services.gate import Gate
 from goldseam.services.gather import Gatherer, Reads
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
@@ -66,6 +67,8 @@ class Looker:
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
 
+    gate: Gate | None = None
+    """Keeps people from being called while it heals."""
     epoch: Callable[[], int] = lambda: 1
     """The leader's number, which stands in every status that is written."""
     recorded: Callable[[Situation, Decision, datetime], None] = lambda *_: None
@@ -98,16 +101,26 @@ class Looker:
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
             self.book.drop(known.uid)
-            self._pace.forget(known.uid)
+            self._forget(known.uid)
             return None
         if incident is None or incident.over:
-            self._pace.forget(known.uid)
+            self._forget(known.uid)
             return None
         try:
             again = await self._look(incident, turn)
         except Conflict:
             return timedelta(seconds=0.2)
-        return self._pace.again(self.book.get(known.uid) or incident, again)
+        found = self.book.get(known.uid)
+        if found is None:
+            self._forget(known.uid)
+        elif self.gate is not None:
+            self.gate.looked(found)
+        return self._pace.again(found or incident, again)
+
+    def _forget(self, uid: str) -> None:
+        self._pace.forget(uid)
+        if self.gate is not None:
+            self.gate.forget(uid)
 
     async def _read(self, known: IncidentView) -> IncidentView | None:
         found = view(await self.cluster.get(INCIDENTS, known.namespace, known.name))
@@ -204,6 +217,8 @@ class Looker:
         async def may_go_on(made: int) -> bool:
             return not self.stopping() and (made == 0 or await self._still_free(incident, s, step))
 
+        if self.gate is not None and decision.kind == "act":
+            await self.gate.before_acting(incident)
         results = await self.actor.perform(step, incident.title, may_go_on)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)

@@ -13,6 +13,7 @@ from goldseam.api.incident import IncidentSpec
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import (
+    Labels,
     NoTarget,
     PolicyKey,
     PolicySpec,
@@ -249,8 +250,32 @@ class Opener:
             self._take_up(incident)
             return
 
+    def alerts_of(self, incident: IncidentView, source: Source) -> list[Labels]:
+        """The labels of the incident's alerts that fire; those of the one that opened it where none does.
+
+        What stands in the Incident counts only as far as the policy would open one for it: it may be forged.
+        """
+        spec, namespace = incident.pinned, incident.spec.target.namespace or None
+        watches = [source.history.rules[key] for key in source.history.by_name.get(spec.alert.name, ())]
+        firing = [a for watch in watches for a in watch.rule.alerts_in(namespace) if a.state == "firing"]
+        opened = ActiveAlert(incident.spec.alert.labels, {}, "firing", incident.spec.alert.active_at)
+        known = [opened] if opened.labels.get("alertname") == spec.alert.name else []
+
+        def mine(alerts: list[ActiveAlert], *, in_doubt: bool) -> list[Labels]:
+            of, cluster = incident, source.spec.matchers
+            found = [a for a in alerts if self.concerns_target(spec, cluster, of, a, in_doubt=in_doubt)]
+            return [dict(labels) for labels in dict.fromkeys(tuple(sorted(a.labels.items())) for a in found)]
+
+        return mine(firing, in_doubt=False) or mine(known, in_doubt=True)
+
     def concerns_target(
-        self, spec: PolicySpec, cluster: Sequence[str], incident: IncidentView, alert: ActiveAlert
+        self,
+        spec: PolicySpec,
+        cluster: Sequence[str],
+        incident: IncidentView,
+        alert: ActiveAlert,
+        *,
+        in_doubt: bool = True,
     ) -> bool:
         """Whether an active alert is about this incident's policy and target; in doubt yes, so that it is not gone.
 
@@ -263,9 +288,10 @@ class Opener:
             return False
         if named.kind == "Pod":
             owner = self._owners.get((named.namespace, named.name))
-            return owner is None or owner == target_key(incident)
+            return in_doubt if owner is None else owner == target_key(incident)
         if named.kind == "Node" and "node" not in alert.labels and spec.target.name is None:
-            return self._nodes.get(named.name, incident.spec.target.name) == incident.spec.target.name
+            node = self._nodes.get(named.name)
+            return in_doubt if node is None else node == incident.spec.target.name
         return named == target_key(incident)
 
 

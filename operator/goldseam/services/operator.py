@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from goldseam import metrics
-from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.alertsource import AlertmanagerSpec, AlertSourceSpec
 from goldseam.api.base import API_VERSION
+from goldseam.api.incident import Escalation
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
+from goldseam.engine.silences import Labels
 from goldseam.engine.situation import Decision, Other, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
-from goldseam.ports import AlertServer, Clock, Cluster, Json, Metrics, Notifier
+from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
 from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
+from goldseam.services.calling import Calling
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
+from goldseam.services.gate import Gate
 from goldseam.services.gather import Gatherer
 from goldseam.services.inbox import Inbox
 from goldseam.services.inputs import Inputs
@@ -41,6 +46,7 @@ from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.registrar import POLICIES, Registrar, Tell
 from goldseam.services.retention import Retention
+from goldseam.services.silences import Silences
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
@@ -74,6 +80,7 @@ class Outside:
     notifier: Notifier
     clock: Clock
     source: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]]
+    alertmanagers: Callable[[AlertmanagerSpec], Sequence[Alertmanager]] = lambda _: ()
     record: Callable[[Situation, Decision, datetime], None] = lambda *_: None
     """Is told of every decision that changes something."""
     spread: Callable[[], float] = lambda: 1.0
@@ -92,7 +99,8 @@ class Operator:
         self._beat = clock.monotonic()
         self.book, self.catalogue = IncidentBook(namespace), Catalogue()
         self.ledger = LedgerBook(cluster)
-        self.sources = Sources(outside.source, clock, Listening(self._answered, self._wanted, outside.spread))
+        listening = Listening(self._answered, self._wanted, outside.spread)
+        self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
         permissions = Permissions(cluster, clock)
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
@@ -104,6 +112,8 @@ class Operator:
             inbox, self.catalogue, self.sources, self.statuses, self.judging, self.tenants, tell, namespace
         )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
+        self.delivery.calling = self.calling = Calling(self.book, self._source_of, self._by_alertmanager)
+        self.gate = Gate(self.sources.all, self._source_of, self._alerts, clock)
         self.chronicle = Chronicle(outside.events)
         self.inputs = Inputs(self.sources.get, clock)
         self.looker = self._looker(permissions)
@@ -129,6 +139,7 @@ class Operator:
                 lambda: self.fleet.fleet,
                 permissions.in_force,
                 self._namespace,
+                Silences(self._source_of, self._alerts).of,
             ),
             ledger=self.ledger,
             permissions=permissions,
@@ -138,6 +149,7 @@ class Operator:
             hearing=self.hearing,
             fleet=self.fleet,
             actor=Actor(self._cluster),
+            gate=self.gate,
             refresh=self._refresh,
             stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
             epoch=lambda: self._leadership.epoch,
@@ -166,6 +178,8 @@ class Operator:
             self.tenants.keep(),
             self.workers.until_deposed(),
             self.retention.run(),
+            self.gate.run(),
+            self.calling.run(),
             self._heartbeat(),
         )
 
@@ -288,6 +302,23 @@ class Operator:
 
     async def _judged(self, incident: IncidentView, spec: PolicySpec) -> Reading:
         return await self.inputs.judged(incident, spec, self._reading(incident, spec))
+
+    def _source_of(self, incident: IncidentView) -> Source | None:
+        """The source of an incident; none where its policy may use none, or its snapshot is not one that we wrote."""
+        if incident.status is None or incident.status.policy_snapshot is None:
+            return None
+        try:
+            found = self._source(incident.pinned, incident.spec.policy_ref.namespace)
+        except ValidationError:
+            return None
+        return None if isinstance(found, str) else found
+
+    def _by_alertmanager(self, incident: IncidentView, escalation: Escalation) -> bool:
+        return not self.delivery.has_channel(incident, escalation)
+
+    def _alerts(self, incident: IncidentView) -> list[Labels]:
+        source = self._source_of(incident)
+        return self.opener.alerts_of(incident, source) if source is not None else []
 
     def _read(self, incident: IncidentView) -> Reading:
         return self.inputs.as_last_judged(incident, self._reading(incident, incident.pinned))

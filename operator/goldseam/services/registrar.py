@@ -146,7 +146,8 @@ class Registrar:
         """A source was read: its status and that of its policies change only when what it has changes."""
         problem = source.history.problem or source.history.missing
         unevaluated = tuple(sorted(source.unevaluated.items()))
-        news = (problem, source.rules, source.groups, source.heartbeat[1], source.mute, unevaluated)
+        called = source.alertmanagers.said if source.alertmanagers else ()
+        news = (problem, source.rules, source.groups, source.heartbeat[1], source.mute, unevaluated, called)
         if self._told.get(source.name) != news:
             self._told[source.name] = news
             await self._recheck("AlertSource", "", source.name)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from goldseam import metrics
-from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.alertsource import AlertmanagerSpec, AlertSourceSpec
 from goldseam.engine import verdict
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 from goldseam.errors import GoldseamError
-from goldseam.ports import AlertServer, Clock, Metrics
+from goldseam.ports import Alertmanager, AlertServer, Clock, Metrics
+from goldseam.services.alertmanagers import Alertmanagers
 from goldseam.services.bell import Bell
 
 log = structlog.get_logger("goldseam.sources")
@@ -68,6 +69,8 @@ class Source:
         listening: Listening,
     ) -> None:
         self.name, self.spec, self.server, self.promql = name, spec, server, promql
+        self.alertmanagers: Alertmanagers | None = None
+        """To which its alerts go; None where its spec names none."""
         self.history = verdict.History()
         self.version = ""
         self.rules = self.groups = 0
@@ -218,9 +221,14 @@ class Sources:
     """All alert sources, each with its own loop."""
 
     def __init__(
-        self, make: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]], clock: Clock, listening: Listening
+        self,
+        make: Callable[[AlertSourceSpec], tuple[AlertServer, Metrics]],
+        clock: Clock,
+        listening: Listening,
+        alertmanagers: Callable[[AlertmanagerSpec], Sequence[Alertmanager]] = lambda _: (),
     ) -> None:
         self._make, self._clock, self._listening = make, clock, listening
+        self._alertmanagers = alertmanagers
         self._running: dict[str, tuple[Source, asyncio.Task[None]]] = {}
 
     def get(self, name: str) -> Source | None:
@@ -240,6 +248,8 @@ class Sources:
         await self.remove(name)
         server, promql = self._make(spec)
         source = Source(name, spec, server, promql, self._clock, self._listening)
+        if spec.alertmanager is not None:
+            source.alertmanagers = Alertmanagers(spec.alertmanager, self._alertmanagers(spec.alertmanager), self._clock)
         self._running[name] = (source, asyncio.create_task(self._supervised(source), name=f"source {name}"))
         return source
 

@@ -20,6 +20,7 @@ from goldseam.engine.views import merge_patch
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import OURS, WORKLOADS
+from goldseam.services.alertmanagers import Alertmanagers
 from goldseam.services.catalogue import Armed
 from goldseam.services.permissions import Permissions
 from goldseam.services.plausibility import Plausibility
@@ -131,7 +132,7 @@ class Statuses:
         if source.history.problem and source.read_last:  # not each read: that would be a write each 15 s
             fields["lastRead"] = format_time(source.read_last)
         more = [_evaluated(source, generation, now), *_queries(source, generation, now)]
-        more += _heartbeat(source, generation, now)
+        more += [*_heartbeat(source, generation, now), *_alertmanagers(source, generation, now)]
         await self._write("AlertSource", obj, [ready, reached, *more], fields)
 
     async def simple(self, kind: str, obj: Json, problem: str, fields: Json | None = None) -> None:
@@ -214,6 +215,26 @@ def _evaluated(source: Source, generation: int, now: datetime) -> Condition:
         return condition(c.RULES_EVALUATED, None, c.WATCHING, message, generation, now)
     message = "the rules that policies wait for are evaluated in time"
     return condition(c.RULES_EVALUATED, True, c.EVALUATED, message, generation, now)
+
+
+def _alertmanagers(source: Source, generation: int, now: datetime) -> list[Condition]:
+    """Whether the Alertmanagers answer, and take our silences."""
+    found = source.alertmanagers
+    if found is None:
+        return []
+    reason, message = (c.UNREACHABLE, found.problem) if found.problem else (c.ANSWERS, "all of them answer")
+    reached = condition(c.ALERTMANAGER_REACHABLE, not found.problem, reason, message, generation, now)
+    return [reached, condition(c.PAGE_GATE, *_gate(source, found), generation, now)]
+
+
+def _gate(source: Source, found: Alertmanagers) -> tuple[bool | None, str, str]:
+    if source.spec.page_gate == "Disabled":
+        return False, c.DISABLED, "spec.pageGate is Disabled"
+    if found.refused:
+        return False, c.REFUSED, "; ".join(f"{url}: {why}" for url, why in sorted(found.refused.items()))
+    if found.gated:
+        return True, c.KEPT, "the last silence was taken"
+    return None, c.NOT_TRIED, "no silence was needed yet"
 
 
 def _generation(obj: Json) -> int:

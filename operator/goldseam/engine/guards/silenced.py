@@ -9,7 +9,7 @@ from goldseam.engine.situation import Situation
 
 
 def silenced(s: Situation, now: datetime) -> Hold | None:
-    """Alertmanager silences or inhibits the alert, or cannot be asked; from the release on that reads it."""
+    """Alertmanager silences or inhibits the alert, other than by our own page gate; or it cannot be asked."""
     if s.silence.state == "Silenced":
         return Hold("silenced", "Wait", "Silenced", s.silence.message, s.silence.until)
     if s.silence.state == "Unknown":

@@ -90,6 +90,24 @@ CONDITIONS: tuple[Entry, ...] = (
         "See the condition SourceReachable.",
         c.RULES_EVALUATED,
     ),
+    Entry(c.ANSWERS, "Every Alertmanager of the source answers.", "", c.ALERTMANAGER_REACHABLE),
+    Entry(
+        c.UNREACHABLE,
+        "An Alertmanager does not answer, or what it answers cannot be trusted.",
+        "The message has the error. While no other one of its cluster answers, nothing is done on the source's alerts"
+        " (or workloads only are acted on, with `onAlertmanagerDown: Proceed`).",
+        c.ALERTMANAGER_REACHABLE,
+    ),
+    Entry(c.KEPT, "Alertmanager took the last silence: nobody is called while it heals.", "", c.PAGE_GATE),
+    Entry(c.NOT_TRIED, "No silence was needed yet.", "", c.PAGE_GATE),
+    Entry(
+        c.REFUSED,
+        "Alertmanager did not take the last silence: people are called as ever, and healing goes on.",
+        "The message says why. Let Goldseam write silences there (`POST /api/v2/silences`), or set"
+        " `pageGate: Disabled`.",
+        c.PAGE_GATE,
+    ),
+    Entry(c.DISABLED, "The source has `pageGate: Disabled`.", "", c.PAGE_GATE),
     Entry(c.RULE_PRESENT, "The source has a rule of the alert's name.", "", c.RULE_FOUND),
     Entry(
         c.RULE_MISSING,

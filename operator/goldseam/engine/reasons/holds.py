@@ -80,14 +80,16 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "Silenced",
-        "People silenced the alert in Alertmanager, or another alert inhibits it; from the release on that reads it.",
-        "End the silence there to let Goldseam act.",
+        "People silenced the alert in Alertmanager, or another alert inhibits it. That time does not count towards"
+        " thresholds by which people are called.",
+        "End the silence there to let Goldseam act; the message says whose it is.",
         "silenced",
     ),
     Entry(
         "SilenceUnknown",
-        "Alertmanager is configured and could not be asked for silences; from the release on that reads it.",
-        "The message has the error. Nothing is done until it answers.",
+        "Alertmanager is configured and could not be asked whether people have silenced the alert.",
+        "The message has the error. Nothing is done until it answers; `onAlertmanagerDown: Proceed` of the AlertSource"
+        " lets workloads be acted on all the same.",
         "silenced",
     ),
     Entry(

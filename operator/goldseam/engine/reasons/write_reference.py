@@ -39,7 +39,7 @@ it holds, and when it is looked at again. `goldseam explain INCIDENT` prints the
 
 **Waits**: nothing is done, and it is looked at again: at the time that the guard knows, at the next answer of the
 alert source, or after 15 s. A wait as long as the policy's `unknownTimeout` (default {UNKNOWN}) is told to people,
-except where people themselves hold the work (`paused`, `mode`, `silenced`, `approval`). **Refuses**: the rung is
+except where people themselves hold the work (`paused`, `mode`, `Silenced`, `approval`). **Refuses**: the rung is
 passed over, and the next one is tried.
 """
 REASONS_INTRO = """# Reasons
