@@ -60,6 +60,11 @@ class Plane:
         """Prometheus' URL."""
         return self.env["PROMETHEUS_URL"]
 
+    @property
+    def alertmanager(self) -> str:
+        """Alertmanager's URL."""
+        return self.env["ALERTMANAGER_URL"]
+
     def kubectl(self, *args: str, input: str | None = None) -> subprocess.CompletedProcess[str]:  # noqa: A002
         """Run kubectl as admin; the caller looks at the result."""
         return subprocess.run(
