@@ -26,10 +26,9 @@ class Judged(Court):
     """Policies, judged by the rules that the source shows."""
 
     def __init__(self, *rules: AlertRule, matchers: list[str] | None = None) -> None:
-        super().__init__(set())
+        super().__init__(set(), matchers)
         assert self.source is not None
-        self.source.spec.matchers, self.source.history, self.source.heartbeat = matchers or [], History(), (True, "")
-        self.source.rules = self.source.groups = 0
+        self.source.history = History()
         nobody: Any = None
         told = (self.judging, self.tenants, nobody, "home")
         self.registrar = Registrar(Inbox(), self.catalogue, nobody, self.statuses, *told)
@@ -46,7 +45,8 @@ class Judged(Court):
 
     async def answered(self) -> int:
         """The source was read. Returns how many writes there were in all."""
-        await self.registrar.answered(self.source)  # type: ignore[arg-type]
+        assert self.source is not None
+        await self.registrar.answered(self.source)
         writes = await self.settled()
         for body in self.bodies():  # the watch brings what was written
             self.see(body["metadata"]["name"], body)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.api.incident import HoldRecord
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.answers import SHORTLY
@@ -23,6 +24,7 @@ from goldseam.services.gather import live_policy
 from goldseam.services.judging import Judging
 from goldseam.services.look import WAITING_AT_ONCE
 from goldseam.services.permissions import Permissions
+from goldseam.services.sources import Listening, Source
 from goldseam.services.statuses import Statuses
 from goldseam.services.tenants import Tenants
 from goldseam.services.waking import BUSY, LATEST, SOONEST, Pace, Waker
@@ -236,23 +238,24 @@ async def test_the_moment_at_which_people_are_called_is_one_that_is_known() -> N
 class Court:
     """Policies, and who judges them."""
 
-    def __init__(self, rules: set[str] | None) -> None:
+    def __init__(self, rules: set[str] | None, matchers: list[str] | None = None) -> None:
         self.clock = VirtualClock()
         self.cluster = ToyCluster(now=lambda: self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         self.catalogue = Catalogue()
-        self.source = None if rules is None else self._source(rules)
+        self.source = None if rules is None else self._source(rules, matchers or [])
         self.tenants = Tenants(self.cluster, lambda _: self.judging.changed(self.catalogue.armed))
         self.statuses = Statuses(
             self.cluster, self.clock, Permissions(self.cluster, self.clock), lambda _: self.source, self.tenants
         )
         self.judging = Judging(self.statuses, self.catalogue)
 
-    def _source(self, rules: set[str]) -> Any:
-        async def know(_: str) -> None:
-            return None
-
-        history = History(by_name=dict.fromkeys(rules, ()), read_at=1.0, problem="")
-        return SimpleNamespace(name="default", history=history, know=know, spec=SimpleNamespace(matchers=[]))
+    def _source(self, rules: set[str], matchers: list[str]) -> Source:
+        """One that was read, and that nobody reads any more."""
+        nobody: Any = None
+        spec = AlertSourceSpec.model_validate({"url": "http://p", "matchers": matchers})
+        source = Source("default", spec, nobody, nobody, self.clock, Listening(nobody))
+        source.history = History(by_name=dict.fromkeys(rules, ()), read_at=1.0, problem="")
+        return source
 
     def see(self, name: str, body: dict[str, Any] | None = None) -> PolicyKey:
         """A policy comes by the watch."""
