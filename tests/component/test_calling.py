@@ -76,6 +76,17 @@ async def test_it_is_sent_again_until_the_incident_is_over_and_then_ended_once()
     assert scene.posted() == []
 
 
+async def test_a_call_whose_incident_is_over_before_the_next_round_is_ended_and_one_that_is_not_is_not() -> None:
+    scene = Scene()
+    scene.book.put(incident(phase="Escalated", escalations=[CROSSED]))  # its record does not say yet that it was told
+    await scene.calling.call(incident(), CROSSED)
+    await scene.calling.again()
+    assert scene.posted() == [("GoldseamEscalated", LASTS)] * 2
+    scene.book.drop("uid-1")
+    await scene.calling.again()
+    assert scene.posted() == [("GoldseamEscalated", timedelta(0))]
+
+
 async def test_when_the_source_is_changed_the_call_goes_on_and_is_not_ended() -> None:
     scene = Scene()
     scene.book.put(incident(phase="Escalated", escalations=[TOLD]))

@@ -50,9 +50,14 @@ class Calling:
         Raises:
             Retryable: none took it.
         """
-        managers = self._managers(incident)
+        source = self._source(incident)
+        managers = source.alertmanagers if source is not None else None
+        assert source is not None
         assert managers is not None, "asked before by `possible`"
-        await self._send(managers, [call_of(incident, escalation, managers.spec.matchers)], LASTS)
+        call = call_of(incident, escalation, managers.spec.matchers)
+        await self._send(managers, [call], LASTS)
+        _, calls = self._sent.setdefault(source.name, (managers, {}))
+        calls[_key(call)] = call  # so that it is ended, also when the incident is over before the next round
 
     async def run(self) -> None:
         """Send again what still matters, and end what does not, for ever."""
@@ -84,11 +89,12 @@ class Calling:
             if source is None or source.alertmanagers is None or incident.status is None:
                 continue
             for escalation in incident.status.escalations:
-                told = escalation.notified is not None and self._goes(incident, escalation)
-                if told and still_calls(incident.status, escalation):
-                    call = call_of(incident, escalation, source.alertmanagers.spec.matchers)
+                call = call_of(incident, escalation, source.alertmanagers.spec.matchers)
+                _, before = self._sent.get(source.name, (None, {}))
+                told = escalation.notified is not None or _key(call) in before
+                if told and self._goes(incident, escalation) and still_calls(incident.status, escalation):
                     _, calls = found.setdefault(source.name, (source.alertmanagers, {}))
-                    calls[tuple(sorted(call.labels.items()))] = call
+                    calls[_key(call)] = call
         return found
 
     def _managers(self, incident: IncidentView) -> Alertmanagers | None:
@@ -102,3 +108,7 @@ class Calling:
         if len(problems) == len(managers.urls):
             why = "; ".join(f"{url}: {why}" for url, why in sorted(problems.items()))
             raise Retryable(f"no Alertmanager takes the alert {ALERT}: {why}")
+
+
+def _key(call: Call) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(call.labels.items()))
