@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
-from tests.support.plane import Plane
+from tests.support.plane import Plane, eventually
 from tests.support.pushing import configured
 
 Json = Any
@@ -51,12 +52,22 @@ def prometheus_pushes(plane: Plane, ports: list[int], token: Path, names: str = 
     config = json.loads(before)
     config["alerting"]["alertmanagers"].append(prometheus_config(ports, token, names))
     file.write_text(json.dumps(config))
+    wanted = {f"127.0.0.1:{port}" for port in ports}
     try:
         plane.reload()
+        # an alert that fires before they are taken in is sent to them a minute later
+        eventually(lambda: wanted <= _receivers(plane), "Prometheus to know to whom it pushes")
         yield
     finally:
         file.write_text(before)
         plane.reload()
+
+
+def _receivers(plane: Plane) -> set[str]:
+    """Host and port of those to whom Prometheus sends alerts now."""
+    with urllib.request.urlopen(f"{plane.prometheus}/api/v1/alertmanagers", timeout=10) as answer:
+        active = json.load(answer)["data"]["activeAlertmanagers"]
+    return {urlsplit(each["url"]).netloc for each in active}
 
 
 @contextmanager
