@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 # Two control planes side by side, but on a cluster that is lent one at a time.
-PARALLEL := $(if $(E2E_KUBECONFIG),,-n 2)
+PARALLEL := $(if $(E2E_KUBECONFIG),,-n 2 --dist worksteal)
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
 .PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz mutate bench coverage check clean
