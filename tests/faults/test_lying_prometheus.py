@@ -170,6 +170,7 @@ def test_a_rule_that_is_evaluated_more_slowly_than_its_interval_is_not_believed(
 def test_an_answer_that_is_none_proves_nothing(troubled: World, lie: Lie, says: str) -> None:
     troubled.gateway.lie = lie
     troubled.stands_still(says)
+    troubled.is_over()
     troubled.gateway.lie = None
     troubled.heals()
 
@@ -179,6 +180,7 @@ def test_a_redirect_to_a_host_where_all_is_well_is_not_followed(troubled: World)
         troubled.gateway.lie = lies.redirect(elsewhere.url)
         troubled.stands_still("HTTP 307: redirects are not followed")
         assert elsewhere.asked == 0
+        troubled.is_over()
         troubled.gateway.lie = None
         troubled.heals()
 
@@ -195,6 +197,7 @@ def test_of_two_that_disagree_the_one_that_shows_the_alert_is_believed(
         assert not other.shown()
         troubled.prometheus.kill()
         troubled.stands_still(NO_ALERT + f"{troubled.gateway.url}: HTTP 502")
+        troubled.queue(1)
         troubled.prometheus.start()
         troubled.heals()
 

@@ -109,11 +109,17 @@ class World:
         messages = [hold["message"] for hold in self.found.get("holds", []) if hold["guard"] == "source"]
         return any(re.search(says, message) for message in messages)
 
+    def is_over(self) -> None:
+        """The trouble ends behind the lie: were it seen to last when the truth is told again, the step had failed, for
+        its time is up."""
+        self.queue(1)
+        eventually(lambda: not self.prometheus.shown(), "the alert to be gone")
+
     def heals(self) -> None:
         """The truth is told again, and the trouble is over: the step has helped, and what is owed is paid."""
         self.queue(1)
         found = reached(self.plane, self.namespace, "Resolved")
-        assert outcomes(found) == [("scale", "Passed")]
+        assert outcomes(found) == [("scale", "Passed")], found["timeline"]
         eventually(lambda: self.found["owes"] == 0, "the debt to be paid")
         assert effects(self.plane, self.namespace) == ["patch deployments/scale"] * 2
 
