@@ -198,6 +198,7 @@ def test_of_two_that_disagree_the_one_that_shows_the_alert_is_believed(
         troubled.prometheus.kill()
         troubled.stands_still(NO_ALERT + f"{troubled.gateway.url}: HTTP 502")
         troubled.queue(1)
+        troubled.prometheus.forget()  # what it last scraped would fire until it has scraped anew
         troubled.prometheus.start()
         troubled.heals()
 
