@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -75,9 +74,7 @@ def test_a_server_without_data_of_that_time_does_not_remember(cluster: Plane, tm
 
 def answered(plane: Plane, home: Path, series: dict[str, str], questions: dict[str, str]) -> set[str]:
     """The questions whose answer is a number above 0, by promtool: a test that expects nothing fails for these."""
-    program = shutil.which("promtool", path=plane.env["PATH"])
-    if program is None:
-        pytest.skip("there is no promtool on the PATH of this cluster")
+    program = plane.program("promtool")
     groups = {
         name: {
             "interval": "1m",

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import gateway as lies
 from tests.support.gateway import Lie, RemoteStore, gateway
-from tests.support.lying import EXPR, VERIFIED_FOR, World, program, rule, world
+from tests.support.lying import EXPR, VERIFIED_FOR, World, rule, world
 from tests.support.operator_process import OperatorProcess
 from tests.support.operator_process import running as running_operator
 from tests.support.own_prometheus import own_prometheus
@@ -191,7 +191,7 @@ def test_of_two_that_disagree_the_one_that_shows_the_alert_is_believed(
     """The other has never scraped the exporter: its rule is healthy, and it shows nothing."""
     with (
         world(installed, namespace, operator, tmp_path / "prometheus") as troubled,
-        own_prometheus(tmp_path / "other", program(installed), rule()) as other,
+        own_prometheus(tmp_path / "other", installed.program("prometheus"), rule()) as other,
     ):
         troubled.begin(timeout=VERIFIED_FOR, replicas=(other.url,))
         assert not other.shown()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 import urllib.parse
@@ -14,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.operator_process import free_port
 from tests.support.plane import Plane, eventually
@@ -142,10 +139,7 @@ def another_alertmanager(
     plane: Plane, home: Path, *options: str, gossip: int = 0, peer: int = 0
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Its URL and its process; `gossip` is the port on which it speaks with others, of whom `peer` is one."""
-    program = shutil.which("alertmanager", path=plane.env["PATH"])
-    if program is None:
-        assert not plane.ours, "our own control plane brings one"
-        pytest.skip("there is no Alertmanager on the PATH of this cluster")
+    program = plane.program("alertmanager")
     home.mkdir(exist_ok=True)
     (home / "am.yml").write_text(json.dumps({"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}))
     port = free_port()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.gateway import Gateway, gateway
 from tests.support.objects_on_cluster import (
@@ -124,22 +121,13 @@ class World:
         assert effects(self.plane, self.namespace) == ["patch deployments/scale"] * 2
 
 
-def program(plane: Plane) -> str:
-    """Prometheus, as the control plane has it."""
-    found = shutil.which("prometheus", path=plane.env["PATH"])
-    if found is None:
-        assert not plane.ours, "our own control plane brings one"
-        pytest.skip("there is no Prometheus on the PATH of this cluster")
-    return found
-
-
 @contextmanager
 def world(
     plane: Plane, namespace: str, operator: OperatorProcess, home: Path, *rules: Json, **config: Any
 ) -> Iterator[World]:
     """Everything but the incident, which `begin` lets be opened; `config` is added to Prometheus' own."""
     rules = rules or (rule(),)
-    with worker() as exporter, own_prometheus(home, program(plane), *rules, **config) as prometheus:
+    with worker() as exporter, own_prometheus(home, plane.program("prometheus"), *rules, **config) as prometheus:
         prometheus.targets(exporter.port)
         with gateway(prometheus.url) as between:
             yield World(plane, namespace, operator, prometheus, exporter, between, rules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -109,6 +110,14 @@ class Plane:
             for line in log:
                 if line.endswith("\n"):
                     yield json.loads(line)
+
+    def program(self, name: str) -> str:
+        """Where a program of the control plane is; a cluster that is lent may lack it, and then the test is skipped."""
+        found = shutil.which(name, path=self.env["PATH"])
+        if found is None:
+            assert not self.ours, f"our own control plane brings {name}"
+            pytest.skip(f"there is no {name} on the PATH of this cluster")
+        return found
 
     def reload(self) -> None:
         """Let Prometheus read its rules anew."""

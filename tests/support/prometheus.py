@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.operator_process import free_port
 from tests.support.plane import Plane
@@ -23,10 +20,7 @@ def another_prometheus(
     plane: Plane, home: Path, *rules: Json, web: Json | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Its port and its process; it evaluates the rules every second. `web` is its web.yml (exporter-toolkit)."""
-    program = shutil.which("prometheus", path=plane.env["PATH"])
-    if program is None:
-        assert not plane.ours, "our own control plane brings one"
-        pytest.skip("there is no Prometheus on the PATH of this cluster")
+    program = plane.program("prometheus")
     home.mkdir(exist_ok=True)
     port = free_port()
     (home / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": list(rules)}]}))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from goldseam.adapters.credentials import Credentials
 from goldseam.adapters.http_client import Answer, HttpClient, Query, Words, parsed
 from goldseam.api.base import format_time
+from goldseam.api.matchers import quoted
 from goldseam.engine.silences import Call, KnownAlert, KnownSilence, Labels, Matcher
 from goldseam.errors import NotFound, Unavailable
 
@@ -146,12 +147,6 @@ class AlertmanagerServer:
 
 def _filters(labels: Labels) -> list[tuple[str, str]]:
     return [("filter", f"{name}={quoted(value)}") for name, value in sorted(labels.items())]
-
-
-def quoted(value: str) -> str:
-    """A value as Alertmanager's matchers have it (matcher/parse): escaped, in double quotes."""
-    text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{text}"'
 
 
 def _read(how: Callable[[Any], T], answer: Any) -> T:

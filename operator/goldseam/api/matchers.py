@@ -12,6 +12,7 @@ from goldseam.api.constraints import Pattern, re2_problem
 MATCHER_PATTERN = r'^[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*(=~|!~|!=|=)[ \t]*"((?:[^"\\\n]|\\["\\n])*)"[ \t]*$'
 MATCHER_WORDS = 'must be a label matcher such as severity="critical" or pod=~"api-.*"'
 _MATCHER = re.compile(MATCHER_PATTERN)
+_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def parse_matcher(text: str) -> tuple[str, str, str]:
@@ -28,6 +29,12 @@ def parse_matcher(text: str) -> tuple[str, str, str]:
     if operator in ("=~", "!~") and (problem := re2_problem(value)):
         raise ValueError(f"the regular expression {value} is not valid RE2: {problem}")
     return label, operator, value
+
+
+def quoted(value: str) -> str:
+    """A value in double quotes, as `parse_matcher`, PromQL (util/strutil/quote.go) and Alertmanager (matcher/parse)
+    read it: any other character stands for itself."""
+    return f'"{value.translate(_ESCAPED)}"'
 
 
 def _valid_matcher(text: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import ObjectRef
+from goldseam.api.matchers import quoted
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.series import Selector, selectors
 from goldseam.engine.verdict import Reading, longest_range
@@ -107,7 +108,7 @@ def narrowing(target: ObjectRef, labels: Mapping[str, str], static: Collection[s
         static: labels that the rule gives, which no series carries.
     """
     about = _of_node(target, labels) if target.kind == "Node" else _of_workload(target, labels)
-    return tuple(f"{label}=~{_quoted('|' + pattern)}" for label, pattern in about.items() if label not in static)
+    return tuple(f"{label}=~{quoted('|' + pattern)}" for label, pattern in about.items() if label not in static)
 
 
 def _of_node(target: ObjectRef, labels: Mapping[str, str]) -> dict[str, str]:
@@ -122,12 +123,6 @@ def _of_workload(target: ObjectRef, labels: Mapping[str, str]) -> dict[str, str]
     about = {label: re.escape(name) for label, name in names.items() if labels.get(label) == name}
     prefix = target.name[:POD_PREFIX]
     return about | ({"pod": f"{re.escape(prefix)}.*"} if labels.get("pod", "").startswith(prefix) else {})
-
-
-def _quoted(text: str) -> str:
-    """As a PromQL string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from goldseam.api.expressions import TOKENS, VARIABLE
 from goldseam.api.incident import IncidentSpec
 from goldseam.api.ladder import Query
+from goldseam.api.matchers import quoted
 from goldseam.engine.situation import QueryAnswer
 
 LONGEST = 1_024
 """Characters of a label that an Incident keeps: one that is as long may have been cut, and would match other series."""
 
 _VARIABLE = re.compile(VARIABLE)
-_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
@@ -65,8 +65,8 @@ Quote = Callable[[str], str]
 
 
 def _in_string(value: str) -> str:
-    """For a double-quoted string (util/strutil/quote.go): any other character stands for itself."""
-    return value.translate(_ESCAPED)
+    """For a double-quoted string, whose quotes are there."""
+    return quoted(value)[1:-1]
 
 
 def _in_pattern(value: str) -> str:

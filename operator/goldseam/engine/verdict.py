@@ -7,7 +7,7 @@ monotonic clock; two machines' clocks are never compared.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -53,6 +53,10 @@ class History:
     """How many answered."""
     asked: frozenset[str] | None = None
     """The names of the rules that the last answer is about; None: all."""
+
+    def watches(self, alert: str) -> tuple[RuleWatch, ...]:
+        """What was seen of the rules of this name."""
+        return tuple(self.rules[key] for key in self.by_name.get(alert, ()))
 
     def knows(self, alert: str) -> bool:
         """Whether it can be told if there is a rule of that name: the last answer is about it."""
@@ -137,7 +141,7 @@ def verdict(
         poll: how often the source is read.
         namespace: where known, the namespace that `ours` asks for, so that no others need to be looked at.
     """
-    watches = [history.rules[key] for key in history.by_name.get(alert, ())]
+    watches = history.watches(alert)
     if history.read_at is None:
         return Reading("Unknown", False, f"the alert source tells nothing: {history.problem}")
     if not history.knows(alert):
@@ -160,7 +164,7 @@ def heartbeat(history: History, alert: str, now: float) -> tuple[bool, str]:
 
     An alert that always fires is the one proof that rules are evaluated, and that an answer shows what fires.
     """
-    watches = [history.rules[key] for key in history.by_name.get(alert, ())]
+    watches = history.watches(alert)
     beating = {w.rule.replica for w in watches if _is_fresh(w, now) and any(a.state == "firing" for a in w.rule.alerts)}
     lost = len(beating) < history.servers
     return bool(beating), f"the heartbeat {alert} does not fire freshly" if lost else ""
@@ -197,7 +201,7 @@ def _is_fresh(watch: RuleWatch, now: float) -> bool:
 
 
 def _present(
-    state: str, watches: list[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta
+    state: str, watches: Sequence[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta
 ) -> Reading:
     if state == "pending":
         return Reading("Pending", False, "the alert is pending", look_back=look_back)
@@ -209,7 +213,7 @@ def _present(
     return Reading("Firing", False, f"the alert was firing when last seen, but {why}", look_back=look_back)
 
 
-def _absent(watches: list[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta) -> Reading:
+def _absent(watches: Sequence[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta) -> Reading:
     doubts = [doubt for watch in watches if (doubt := _doubt(watch, now))]
     if problem or doubts:
         return Reading("Unknown", False, f"no alert is shown, but {problem or doubts[0]}", look_back=look_back)
@@ -217,7 +221,7 @@ def _absent(watches: list[RuleWatch], now: float, today: datetime, problem: str,
     return Reading("Cleared", True, "the rule is healthy and the alert is gone", after, look_back)
 
 
-def _unlike(watches: list[RuleWatch], servers: int) -> str:
+def _unlike(watches: Sequence[RuleWatch], servers: int) -> str:
     """Why the servers of a pair are no two opinions on this rule."""
     has = len({watch.rule.replica for watch in watches})
     return f"only {has} of {servers} servers have the rule {watches[0].rule.name}" if has < servers else ""

@@ -87,7 +87,7 @@ class Opener:
     def _concerned(self, source: Source) -> Iterator[tuple[Armed, list[ActiveAlert]]]:
         """The policies whose business something new may be, and that."""
         for name in sorted(self.catalogue.alerts_of(source.name)):
-            alerts = [a for key in source.history.by_name.get(name, ()) for a in source.history.rules[key].rule.alerts]
+            alerts = [a for rule in source.rules_of(name) for a in rule.alerts]
             firing = [a for a in alerts if a.state == "firing" and matches(a.labels, source.spec.matchers)]
             by_namespace: dict[str, list[ActiveAlert]] = {}
             for alert in firing:
@@ -256,8 +256,8 @@ class Opener:
         What stands in the Incident counts only as far as the policy would open one for it: it may be forged.
         """
         spec, namespace = incident.pinned, incident.spec.target.namespace or None
-        watches = [source.history.rules[key] for key in source.history.by_name.get(spec.alert.name, ())]
-        firing = [a for watch in watches for a in watch.rule.alerts_in(namespace) if a.state == "firing"]
+        rules = source.rules_of(spec.alert.name)
+        firing = [a for rule in rules for a in rule.alerts_in(namespace) if a.state == "firing"]
         opened = ActiveAlert(incident.spec.alert.labels, {}, "firing", incident.spec.alert.active_at)
         known = [opened] if opened.labels.get("alertname") == spec.alert.name else []
 

@@ -42,14 +42,14 @@ class Plausibility:
         found = self._source(source)
         if found is None or not found.history.knows(alert):
             return None
-        return frozenset(map(_definition, _rules(found, alert))), tuple(found.spec.matchers)
+        return frozenset(map(_definition, found.rules_of(alert))), tuple(found.spec.matchers)
 
     def basis(self, source: str, alert: str) -> str | None:
         """The same in 8 hex digits, for the message; empty where there is no rule, None where it was not read yet."""
         found = self._source(source)
         if found is None or not found.history.knows(alert):
             return None
-        rules = sorted({repr(_definition(rule)) for rule in _rules(found, alert)})
+        rules = sorted({repr(_definition(rule)) for rule in found.rules_of(alert)})
         return digest(*rules, *found.spec.matchers, size=8) if rules else ""
 
     def condition(self, key: PolicyKey, spec: PolicySpec, rule: Condition, now: datetime) -> Condition:
@@ -60,18 +60,13 @@ class Plausibility:
             return condition(c.PLAUSIBLE, None, rule.reason, rule.message, generation, now)
         if rule.status == "False":
             return condition(c.PLAUSIBLE, False, f.NOT_DEFINED, rule.message, generation, now)
-        rules = {_definition(one): replace(one, alerts=()) for one in _rules(source, spec.alert.name)}
+        rules = {_definition(one): replace(one, alerts=()) for one in source.rules_of(spec.alert.name)}
         known = Known(f"AlertSource {source.name}", tuple(rules.values()), matchers=tuple(source.spec.matchers))
         found = [one for one in lint(Policy(spec, key.namespace), known) if one.severity != "Note"]
         basis = f" (rules {self.basis(source.name, spec.alert.name)})"
         if not found:
             return condition(c.PLAUSIBLE, True, c.FITS, f"nothing speaks against it{basis}", generation, now)
         return condition(c.PLAUSIBLE, False, found[0].code, _words(found)[:LONGEST] + basis, generation, now)
-
-
-def _rules(source: Source, alert: str) -> list[AlertRule]:
-    history = source.history
-    return [history.rules[key].rule for key in history.by_name.get(alert, ())]
 
 
 def _definition(rule: AlertRule) -> tuple[Hashable, ...]:

@@ -197,7 +197,7 @@ class Source:
 
     def rules_of(self, alert: str) -> tuple[AlertRule, ...]:
         """The rules of this name, as last read from each server."""
-        return tuple(self.history.rules[key].rule for key in self.history.by_name.get(alert, ()))
+        return tuple(watch.rule for watch in self.history.watches(alert))
 
     def reading(self, alert: str, ours: Callable[[ActiveAlert], bool], namespace: str | None = None) -> verdict.Reading:
         """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""

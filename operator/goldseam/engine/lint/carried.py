@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from goldseam.api.matchers import parse_matcher
+from goldseam.api.matchers import parse_matcher, quoted
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.labelsets import label_set
 from goldseam.engine.matching import matches
@@ -67,9 +67,8 @@ def can_match(rule: AlertRule, matcher: str) -> bool:
 
 
 def _holds(label: str, wanted: str, operator: str, value: str) -> bool:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     try:
-        return matches({label: wanted}, [f'{label}{operator}"{escaped}"'])
+        return matches({label: wanted}, [f"{label}{operator}{quoted(value)}"])
     except ValueError:  # a label's name, or a regular expression, that we do not read: nothing is claimed
         return True
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from goldseam.api.durations import format_duration
+from goldseam.api.matchers import quoted
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint.carried import shown, untold, value_of
 from goldseam.engine.lint.times import minutes, reach
@@ -107,10 +108,9 @@ def _severity(rules: Sequence[AlertRule]) -> Field:
     if not static:
         return Field("")
     ranked = sorted(static, key=lambda v: (MOST_SEVERE.index(v.lower()) if v.lower() in MOST_SEVERE else 99, v))
-    escaped = ranked[0].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     others = ", ".join(ranked[1:4])
     why = f"other rules of this name have {others}: they are not meant" if others else "as the rule sets it"
-    return Field(f'severity="{escaped}"', why)
+    return Field(f"severity={quoted(ranked[0])}", why)
 
 
 def _target(rules: Sequence[AlertRule], *, fixed: bool) -> tuple[Field, Field]:
