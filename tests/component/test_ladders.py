@@ -107,6 +107,65 @@ def _key(h: Harness) -> Any:
     return replace(next(iter(h.book.all())).policy, namespace="bank")
 
 
+LONG = {**SCALE, "timeout": "30m"}
+TRAFFIC = {"query": {"expr": "broken_share", "above": "0.5"}}
+
+
+async def test_a_threshold_by_query_is_crossed_when_its_bounds_hold_and_says_the_value() -> None:
+    h = await opened(LONG, book=runbook({"name": "half", "when": TRAFFIC, "level": "Secondary"}))
+    h.promql.answers["broken_share"] = (0.4,)
+    await h.settle(120)
+    assert thresholds(h) == []
+    h.promql.answers["broken_share"] = (0.62,)
+    await h.settle(75)
+    assert thresholds(h) == [("half", "Secondary")]
+    assert "by the runbook's query, broken_share is above 0.5 (it is 0.62)" in h.status.escalations[0].message
+
+
+async def test_a_threshold_whose_query_cannot_be_told_crosses_nothing_and_is_said_once() -> None:
+    h = await opened(LONG, book=runbook({"name": "half", "when": TRAFFIC, "level": "Secondary"}))
+    await h.settle(400)
+    said = [entry.message for entry in h.status.timeline if entry.kind == "ThresholdUnknown"]
+    assert said == [
+        "whether the threshold half is crossed cannot be told: query 'broken_share' has no data",
+    ]
+    assert ("half", "Secondary") not in thresholds(h)
+
+
+async def test_a_threshold_by_query_that_says_stop_is_asked_before_anything_is_done() -> None:
+    h = Harness(policy(SCALE, RESTART), deployment(3), "deployments", runbook=runbook(
+        {"name": "half", "when": TRAFFIC, "level": "Primary", "acting": "Stop"}))  # fmt: skip
+    h.promql.answers["broken_share"] = (0.9,)
+    await h.start()
+    await h.open()
+    await h.settle(60)
+    assert h.status.phase == "Escalated"
+    assert h.status.steps == []
+
+
+async def test_the_query_of_a_threshold_is_not_asked_once_it_is_crossed_nor_after_the_alert_is_over() -> None:
+    h = await opened(LONG, book=runbook({"name": "half", "when": TRAFFIC, "level": "Secondary"}))
+    h.promql.answers["broken_share"] = (0.9,)
+    await h.settle(20)
+    asked = len(h.promql.asked)
+    await h.settle(300)
+    assert len(h.promql.asked) == asked > 0
+
+
+async def test_a_question_that_many_incidents_have_is_asked_once_in_a_while() -> None:
+    h = await opened(LONG, book=runbook(*({"name": f"t{n}", "when": TRAFFIC, "level": "Secondary"} for n in (1, 2))))
+    await h.settle(65)
+    assert len(h.promql.asked) <= 8
+
+
+async def test_a_label_of_the_alert_stays_the_value_of_a_matcher_in_the_query_of_a_threshold() -> None:
+    query = {"expr": 'errors{deployment="${target.name}"}', "above": "1"}
+    h = await opened(LONG, book=runbook({"name": "many", "when": {"query": query}, "level": "Secondary"}))
+    h.promql.answers['errors{deployment="api"}'] = (2,)
+    await h.settle(65)
+    assert thresholds(h) == [("many", "Secondary")]
+
+
 async def test_a_used_up_ladder_is_told_to_the_level_that_the_runbook_names() -> None:
     h = await opened(
         RESTART, book=runbook({"name": "used-up", "when": {"ladderExhausted": True}, "level": "Secondary"})

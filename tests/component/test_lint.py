@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from aiohttp import web
 
@@ -60,6 +62,8 @@ class Prometheus:
     warnings: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     tokens: set[str | None] = field(default_factory=set)
+    tenants: set[str | None] = field(default_factory=set)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def rule(self, name: str, query: str, *alerts: Json, **labels: str) -> None:
         active = [
@@ -71,6 +75,8 @@ class Prometheus:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
         self.tokens.add(request.headers.get("Authorization"))
+        self.tenants.add(request.headers.get("X-Scope-OrgID"))
+        self.headers = dict(request.headers)
         if self.status != 200:
             return web.Response(status=self.status)
         if request.path.endswith("/rules"):
@@ -277,7 +283,8 @@ async def test_a_source_that_does_not_answer_is_asked_again_and_is_never_taken_f
     async with serving(live.handle) as url:
         refused = await goldseam("lint", "-", "--source", url, stdin=POLICY)
         assert (refused.status, refused.out) == (2, "")
-        assert refused.err == f"goldseam: {url}: HTTP 401: the server refuses us; is --source-token-file right?\n"
+        options = "are --source-token-file, --source-user-file and --source-tenant"
+        assert refused.err == f"goldseam: {url}: HTTP 401: the server refuses us; {options} right?\n"
         assert live.asked == ["/api/v1/rules"] * 3
         live.status, live.warnings = 200, ["store eu-1 is down"]
         partial = await goldseam("lint", "-", "--source", url, stdin=POLICY)
@@ -299,6 +306,73 @@ async def test_the_token_is_shown_and_a_wrong_file_is_named(
         assert (ended.status, ended.err) == (2, "goldseam: --source-ca: the URL must begin with https://\n")
     ended = await goldseam("lint", "-", "--source", "https://p", "--source-ca", tmp_path / "two", stdin=POLICY)
     assert ended.err == f"goldseam: {tmp_path}/two: is no certificate authority as PEM\n"
+
+
+async def test_basic_authentication_and_a_tenant_are_shown_and_what_is_wrong_with_them_is_said(
+    goldseam: Goldseam, live: Prometheus, tmp_path: Path
+) -> None:
+    (tmp_path / "user").write_text("ci:s3cret\n")
+    (tmp_path / "token").write_text("s3cret\n")
+    async with serving(live.handle) as url:
+        asked = ("lint", "-", "--source", url, "--source-user-file")
+        assert (await goldseam(*asked, tmp_path / "user", "--source-tenant", "team-a", stdin=POLICY)).status == 0
+        assert (live.tokens, live.tenants) == ({"Basic Y2k6czNjcmV0"}, {"team-a"})
+        ended = await goldseam(*asked, tmp_path / "token", stdin=POLICY)
+        assert ended.err == f"goldseam: {tmp_path}/token: must be one line of text, name:password\n"
+        both = await goldseam(*asked, tmp_path / "user", "--source-token-file", tmp_path / "token", stdin=POLICY)
+        assert "a server takes a token or a user, not both" in both.err
+        wrong = await goldseam("lint", "-", "--source", url, "--source-tenant", "a b", stdin=POLICY)
+        assert (wrong.status, wrong.err) == (
+            2,
+            "goldseam: --source-tenant: must be letters, digits and - ! _ . * ( ) |\n",
+        )
+        other = await goldseam("lint", "-", "--source", url, "--source-tenant", "THANOS-TENANT=b", stdin=POLICY)
+        assert (other.status, live.headers["THANOS-TENANT"]) == (0, "b")
+
+
+async def test_our_certificate_is_shown_to_a_server_that_asks_for_it(
+    goldseam: Goldseam, live: Prometheus, tmp_path: Path
+) -> None:
+    authority, tls = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.configure_trust(tls)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    authority.issue_cert("ci@example.com").private_key_and_cert_chain_pem.write_to_path(tmp_path / "ours.pem")
+    async with serving(live.handle, tls) as url:
+        asked = ("lint", "-", "--source", url, "--source-ca", tmp_path / "ca.crt")
+        assert (await goldseam(*asked, "--source-cert", tmp_path / "ours.pem", stdin=POLICY)).status == 0
+        assert (await goldseam(*asked, stdin=POLICY)).status == 2
+        wrong = await goldseam(*asked, "--source-cert", tmp_path / "ca.crt", stdin=POLICY)
+        assert wrong.err == f"goldseam: {tmp_path}/ca.crt: has no certificate with its private key, as PEM\n"
+
+
+BOOK = """\
+apiVersion: goldseam.dev/v1alpha1
+kind: Runbook
+metadata: {name: default}
+spec:
+  contacts: [{name: lead}]
+  levels: [{name: Primary, contact: lead}]
+  thresholds:
+  - name: half
+    level: Primary
+    when:
+      query: {expr: share, above: "0.5"}
+"""
+
+
+async def test_the_query_of_a_runbooks_threshold_is_asked_and_named_where_it_decides_nothing(
+    goldseam: Goldseam, live: Prometheus
+) -> None:
+    async with serving(live.handle) as url:
+        live.values["share"] = ["0.2"]
+        assert (await goldseam("lint", "-", "--source", url, stdin=BOOK)).status == 0
+        live.values["share"] = []
+        ended = await goldseam("lint", "-", "--source", url, "--strict", stdin=BOOK)
+    assert ended.status == 1
+    assert "-:11: Warning QueryWithoutData: Runbook default: spec.thresholds[0].when.query.expr" in ended.out
+    assert "now: while that is so, it crosses nothing" in ended.out
 
 
 async def test_the_matchers_of_an_alert_source_among_the_files_count(goldseam: Goldseam, live: Prometheus) -> None:

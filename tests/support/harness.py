@@ -61,8 +61,10 @@ class ToyMetrics:
     answers: dict[str, tuple[float, ...]] = field(default_factory=dict)
     broken: str = ""
     """What the server says of every expression, where it does not parse."""
+    asked: list[str] = field(default_factory=list)
 
     async def query(self, expression: str) -> Samples:
+        self.asked.append(expression)
         if self.broken:
             raise Invalid(self.broken)
         return Samples(self.answers.get(expression, ()))

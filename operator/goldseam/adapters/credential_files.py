@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from goldseam.adapters.credentials import Credentials, Way
 from goldseam.errors import Invalid
 
 
-class FileCredentials(Credentials):
-    """A bearer token and a certificate authority, each from a file that is read once."""
+@dataclass(frozen=True)
+class Files:
+    """What to show a server, and whom to trust there. All are optional."""
 
-    def __init__(self, token: Path | None, authority: Path | None) -> None:
-        """Read both.
+    token: Path | None = None
+    """One line: a bearer token."""
+    user: Path | None = None
+    """One line, `name:password`, for basic authentication."""
+    certificate: Path | None = None
+    """Our certificate with its private key, as PEM."""
+    authority: Path | None = None
+    """Who has signed the server's certificate, as PEM."""
+
+
+class FileCredentials(Credentials):
+    """Credentials from files that are read once, and the headers of a tenant."""
+
+    def __init__(self, files: Files, tenant: dict[str, str]) -> None:
+        """Read the files.
 
         Raises:
             Invalid: a file cannot be read, or holds something else.
         """
-        headers = {"Authorization": f"Bearer {_line(token)}"} if token else {}
-        self._found = Way(headers, _trusting(authority) if authority else None)
+        self._found = Way(tenant | _authorization(files), _tls(files))
 
     def refused(self) -> None:
         """There is nothing to read again."""
@@ -38,11 +53,37 @@ def _text(path: Path) -> str:
         raise Invalid(f"{path}: is not text") from error
 
 
-def _line(path: Path) -> str:
+def _authorization(files: Files) -> dict[str, str]:
+    if files.token and files.user:
+        raise Invalid(f"{files.token} and {files.user}: a server takes a token or a user, not both")
+    if files.token:
+        return {"Authorization": f"Bearer {_line(files.token, 'the token')}"}
+    if not files.user:
+        return {}
+    pair = _line(files.user, "name:password")
+    if ":" not in pair:
+        raise Invalid(f"{files.user}: must be one line of text, name:password")
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _line(path: Path, what: str) -> str:
     text = _text(path).rstrip("\r\n")
     if not text.isprintable() or not text.isascii() or not text.strip():
-        raise Invalid(f"{path}: must be one line of text, the token")
+        raise Invalid(f"{path}: must be one line of text, {what}")
     return text
+
+
+def _tls(files: Files) -> ssl.SSLContext | None:
+    if files.authority is None and files.certificate is None:
+        return None
+    context = _trusting(files.authority) if files.authority else ssl.create_default_context()
+    if files.certificate is not None:
+        _text(files.certificate)
+        try:
+            context.load_cert_chain(files.certificate, password="")
+        except (ssl.SSLError, ValueError, OSError) as error:
+            raise Invalid(f"{files.certificate}: has no certificate with its private key, as PEM") from error
+    return context
 
 
 def _trusting(path: Path) -> ssl.SSLContext:

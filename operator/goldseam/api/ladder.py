@@ -73,7 +73,7 @@ class Escalate(Model):
     """A level of the runbook. Without one: its first level."""
 
 
-class Query(Model):
+class Bounded(Model):
     """A PromQL expression and the bounds that the values of its result must keep.
 
     No data, a warning, or NaN where the other values do not decide, is Inconclusive: never a pass, never a failure.
@@ -98,6 +98,14 @@ class Query(Model):
     """The values must be greater than this decimal."""
     match: Literal["All", "Any"] = "All"
     """Of several series: `All` (default) must keep the bounds, or `Any` of them, at least one."""
+
+
+class Query(Bounded):
+    """A PromQL expression and the bounds that the values of its result must keep, once or for a while.
+
+    No data, a warning, or NaN where the other values do not decide, is Inconclusive: never a pass, never a failure.
+    """
+
     hold_for: Annotated[Duration, Field(alias="for")] = Field(timedelta(0), alias="for", validate_default=True)
     """For how long without a break the bounds must hold before the query has passed. Default: once is enough."""
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from goldseam.api.alertsource import Url
 from goldseam.api.base import Duration, Matcher, Model, Rule, ShortName, Text, unique
+from goldseam.api.ladder import Bounded
 from goldseam.api.secret_refs import SecretKeyRef
 
 
@@ -72,10 +73,10 @@ class When(Model):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "(has(self.unresolvedFor) ? 1 : 0) + (has(self.openSystems) ? 1 : 0)"
+            "(has(self.unresolvedFor) ? 1 : 0) + (has(self.openSystems) ? 1 : 0) + (has(self.query) ? 1 : 0)"
             " + (has(self.ladderExhausted) ? 1 : 0) == 1",
-            "write exactly one of unresolvedFor, openSystems, ladderExhausted",
-            lambda w: [w.unresolved_for, w.open_systems, w.ladder_exhausted].count(None) == 2,
+            "write exactly one of unresolvedFor, openSystems, query, ladderExhausted",
+            lambda w: [w.unresolved_for, w.open_systems, w.query, w.ladder_exhausted].count(None) == 3,
         ),
     )
 
@@ -83,6 +84,10 @@ class When(Model):
     """The alert has been active for this long, counted from its `activeAt`, without the time that it was paused."""
     open_systems: Annotated[int, Field(ge=1, le=64, json_schema_extra={"format": "int32"})] | None = None
     """So many of the `systems` have an open incident at once."""
+    query: Bounded | None = None
+    """What this PromQL query finds keeps its bounds, such as `above: "0.5"`. The policy's alert source is asked, once a
+    minute while the incident's alert is not over. An answer that cannot be told crosses nothing, and stands once in the
+    incident's timeline: put a threshold by time beside it."""
     ladder_exhausted: Literal[True] | None = None
     """The ladder is used up and the alert still fires."""
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from goldseam.adapters.credential_files import FileCredentials
+from goldseam.adapters.credential_files import FileCredentials, Files
 from goldseam.adapters.prometheus import PrometheusServer
 from goldseam.adapters.promql import PromqlMetrics
 from goldseam.api.alertsource import AlertSourceSpec
@@ -32,8 +31,9 @@ class Where:
     """What people say of the source."""
 
     url: str
-    token_file: Path | None = None
-    authority: Path | None = None
+    files: Files = field(default_factory=Files)
+    tenant: str | None = None
+    """Of a server with tenants: shown as `X-Scope-OrgID`, or as `HEADER=ID` says."""
     query_url: str | None = None
     """Where PromQL is answered, where `url` has only the rules."""
 
@@ -85,9 +85,9 @@ class AskedSource:
 
 def _for_a_person(said: str) -> str:
     """An admin's words are about fields of an AlertSource."""
-    return said.replace("are spec.auth and spec.tenant right", "is --source-token-file right").replace(
-        "spec.url", "--source"
-    )
+    return said.replace(
+        "are spec.auth and spec.tenant right", "are --source-token-file, --source-user-file and --source-tenant right"
+    ).replace("spec.url", "--source")
 
 
 def source(where: Where, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AskedSource:
@@ -98,11 +98,25 @@ def source(where: Where, sleep: Callable[[float], Awaitable[None]] = asyncio.sle
     """
     url = _url("--source", where.url)
     query_url = _url("--source-query-url", where.query_url) if where.query_url else url
-    if where.authority and not url.startswith("https://"):
-        raise Invalid("--source-ca: the URL must begin with https://")
-    credentials = FileCredentials(where.token_file, where.authority)
+    for option, file in (("--source-ca", where.files.authority), ("--source-cert", where.files.certificate)):
+        if file and not url.startswith("https://"):
+            raise Invalid(f"{option}: the URL must begin with https://")
+    credentials = FileCredentials(where.files, _tenant(where.tenant))
     server = PrometheusServer(url, credentials, timeout=TIMEOUT)
     return AskedSource(url, server, PromqlMetrics(query_url, credentials, timeout=TIMEOUT), sleep)
+
+
+def _tenant(said: str | None) -> dict[str, str]:
+    if said is None:
+        return {}
+    header, equals, number = said.rpartition("=")
+    fields = {"id": number, **({"header": header} if equals else {})}
+    try:
+        tenant = AlertSourceSpec.model_validate({"url": "http://any", "tenant": fields}).tenant
+    except ValidationError as error:
+        raise Invalid(f"--source-tenant: {problems(error).partition(': ')[2]}") from None
+    assert tenant is not None
+    return {tenant.header: tenant.id}
 
 
 def _url(option: str, url: str) -> str:

@@ -12,6 +12,7 @@ from goldseam.api.base import API_VERSION, Model
 from goldseam.api.kinds import BY_NAME
 from goldseam.api.policy import AnyPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.api.runbook import RunbookSpec
 from goldseam.cli import report
 from goldseam.cli.asking import AskedSource
 from goldseam.cli.documents import Document, NotYaml, documents, read
@@ -19,7 +20,7 @@ from goldseam.cli.report import Found, Report
 from goldseam.cli.text import plain
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
-from goldseam.engine.lint.asked import questions
+from goldseam.engine.lint.asked import Question, of_thresholds, questions, thresholds_with_data
 from goldseam.engine.lint.findings import Asked, Finding, Known, Policy
 from goldseam.engine.lint.order import lint
 from goldseam.errors import Invalid
@@ -155,14 +156,27 @@ def _invalid(line: str) -> Finding:
 
 
 async def _against(objects: Sequence[_Object], source: AskedSource | None) -> list[Found]:
-    """What the checks of policies find, with the source where there is one."""
+    """What the checks find, with the source where there is one."""
     policies = [(one, Policy(one.spec, one.namespace)) for one in objects if isinstance(one.spec, AnyPolicySpec)]
-    if source is None or not policies:
+    if source is None:
         return [one.found(finding) for one, policy in policies for finding in lint(policy)]
+    found = list[Found]()
+    if policies:
+        found += await _policies(policies, objects, source)
+    books = [(one, one.spec) for one in objects if isinstance(one.spec, RunbookSpec)]
+    told = await _asked(source, [of_thresholds(book) for _, book in books])
+    for (one, book), answers in zip(books, told, strict=True):
+        found += [one.found(finding) for finding in thresholds_with_data(book, answers)]
+    return found
+
+
+async def _policies(
+    policies: Sequence[tuple[_Object, Policy]], objects: Sequence[_Object], source: AskedSource
+) -> list[Found]:
     rules = await source.rules()
     clusters = {one.name: tuple(one.spec.matchers) for one in objects if isinstance(one.spec, AlertSourceSpec)}
     pairs = [(one, policy, _known(source.url, rules, policy, clusters)) for one, policy in policies]
-    asked = await _asked(source, [(policy, known) for _, policy, known in pairs])
+    asked = await _asked(source, [questions(policy, known) for _, policy, known in pairs])
     return [
         one.found(finding)
         for (one, policy, known), answers in zip(pairs, asked, strict=True)
@@ -176,9 +190,8 @@ def _known(url: str, rules: Sequence[AlertRule], policy: Policy, clusters: Mappi
     return Known(url, ours, names, clusters.get(policy.spec.source_ref.name, ()))
 
 
-async def _asked(source: AskedSource, policies: Sequence[tuple[Policy, Known]]) -> list[Mapping[str, Asked]]:
-    """For each policy, what the server says to its queries; each text is asked once."""
-    wanted = [questions(policy, known) for policy, known in policies]
+async def _asked(source: AskedSource, wanted: Sequence[Mapping[str, Question]]) -> list[Mapping[str, Asked]]:
+    """What the server says to the questions of each; each text is asked once."""
     answers = await source.answers({question.text: None for some in wanted for question in some.values()})
     return [
         {expr: replace(answers[question.text], partly=question.partly) for expr, question in some.items()}

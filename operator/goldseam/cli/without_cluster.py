@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from goldseam.adapters.credential_files import Files
 from goldseam.cli import drafting, linting
 from goldseam.cli.asking import AskedSource, Where, source
 from goldseam.cli.text import plain
@@ -39,16 +40,21 @@ def _command(commands: Any, name: str, text: str, *, required: bool) -> argparse
     assert isinstance(made, argparse.ArgumentParser)
     made.add_argument("--source", metavar="URL", required=required, help="the Prometheus-compatible server's API")
     made.add_argument("--source-token-file", metavar="FILE", type=Path, help="holds the bearer token to show it")
+    made.add_argument("--source-user-file", metavar="FILE", type=Path, help="holds name:password, for basic auth")
+    made.add_argument("--source-cert", metavar="FILE", type=Path, help="our certificate and its private key, as PEM")
+    made.add_argument("--source-tenant", metavar="ID", help="shown as X-Scope-OrgID, or as HEADER=ID says")
     made.add_argument("--source-ca", metavar="FILE", type=Path, help="the authority of its certificate, as PEM")
     return made
 
 
 def _source(arguments: argparse.Namespace) -> AskedSource | None:
+    given = vars(arguments)
+    names = {"token": "source_token_file", "user": "source_user_file", "certificate": "source_cert"}
+    files = Files(**{field: given[name] for field, name in names.items()}, authority=arguments.source_ca)
     if arguments.source:
-        queries = getattr(arguments, "source_query_url", None)
-        return source(Where(arguments.source, arguments.source_token_file, arguments.source_ca, queries))
-    if arguments.source_token_file or arguments.source_ca:
-        raise Invalid("--source-token-file and --source-ca are for --source URL, which is missing")
+        return source(Where(arguments.source, files, arguments.source_tenant, given.get("source_query_url")))
+    if files != Files() or arguments.source_tenant:
+        raise Invalid("--source-token-file, --source-ca and their like are for --source URL, which is missing")
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, IncidentStatus
+from goldseam.api.ladder import Bounded
 from goldseam.api.runbook import RunbookSpec, Threshold
 from goldseam.engine.matching import matches
 from goldseam.engine.record import changed, cut, note, unpaused_age
@@ -20,6 +21,9 @@ TAKEN_OVER = "takenOver"
 RUNG = "escalateRung"
 UNANSWERED = "unanswered"
 
+ASK_EACH = timedelta(minutes=1)
+"""How often the queries of thresholds are asked for an incident."""
+
 ASKED_FOR = ("paused", "mode", "silenced", "approval")
 """Guards by which people themselves hold the work: however long it lasts, they need not be told."""
 
@@ -31,6 +35,25 @@ def crossed(s: Situation, now: datetime) -> IncidentStatus:
         return status
     for crossing in _owed(s, now) if status.phase in ("Resolved", "Abandoned") else _due(s, now):
         status = _added(status, crossing, now)
+    return _untold(s, status, now)
+
+
+def asking(s: Situation) -> list[tuple[str, Bounded]]:
+    """The thresholds whose queries have to be asked, by name: those that can be crossed, and have not been."""
+    verdict = s.status.verdict
+    if not s.tells or s.status.phase in ("Resolved", "Abandoned") or verdict is None or verdict.state == "Cleared":
+        return []
+    known = {e.threshold for e in s.status.escalations}
+    return [(t.name, t.when.query) for t in _bound(s.runbook) if t.when and t.when.query and t.name not in known]
+
+
+def _untold(s: Situation, status: IncidentStatus, now: datetime) -> IncidentStatus:
+    """The status with what a threshold's query could not tell, once for each threshold."""
+    for name, answer in s.bounds.items():
+        about = f"whether the threshold {name} is crossed cannot be told: "
+        known = any(entry.kind == "ThresholdUnknown" and entry.message.startswith(about) for entry in status.timeline)
+        if answer.state == "Unknown" and not known:
+            status = note(status, now, "ThresholdUnknown", about + answer.message)
     return status
 
 
@@ -99,7 +122,8 @@ def _reason(s: Situation, threshold: Threshold, age: timedelta) -> str:
         return f"the alert has been active for {_span(age)}, and the runbook allows {_span(when.unresolved_for)}"
     if when.open_systems is not None and len(systems := _open_systems(s)) >= when.open_systems:
         return f"{len(systems)} critical systems are affected: {', '.join(systems)}"
-    return ""
+    answer = s.bounds.get(threshold.name) if when.query is not None else None
+    return f"by the runbook's query, {answer.message}" if answer is not None and answer.state == "Holds" else ""
 
 
 def _impatient(s: Situation, now: datetime) -> Iterator[Escalation]:
@@ -124,6 +148,7 @@ def next_at(s: Situation, now: datetime) -> datetime | None:
     spans += [s.pinned.escalate_after] if s.pinned.escalate_after else []
     age = unpaused_age(status, s.spec.alert.active_at, now)
     ends = [now + span - age for span in spans] if status.paused_since is None and verdict.state != "Cleared" else []
+    ends += [now + ASK_EACH] if asking(s) else []
     ends += [h.since + s.pinned.unknown_timeout for h in status.holds if _unwanted(h)]
     ends += [verdict.since + s.pinned.unknown_timeout] if verdict.state == "Unknown" else []
     return min((at for at in ends if at > now), default=None)

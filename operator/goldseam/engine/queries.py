@@ -1,4 +1,4 @@
-"""Verifying queries: filling their variables in, and judging what they found.
+"""Queries of policies and runbooks: filling their variables in, and judging what they found.
 
 Labels are other people's input: each stays the value of one matcher.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from goldseam.api.expressions import TOKENS, VARIABLE
 from goldseam.api.incident import IncidentSpec
-from goldseam.api.ladder import Query
+from goldseam.api.ladder import Bounded
 from goldseam.api.matchers import quoted
 from goldseam.engine.situation import QueryAnswer
 
@@ -78,7 +78,7 @@ SHOWN = 3
 """Values that a message shows."""
 
 
-def judged(query: Query, values: Sequence[float]) -> QueryAnswer:
+def judged(query: Bounded, values: Sequence[float]) -> QueryAnswer:
     """Whether the values keep the query's bounds.
 
     NaN is not known. As with Kleene's "and" and "or", it matters only where the other values do not decide.
@@ -101,7 +101,7 @@ def judged(query: Query, values: Sequence[float]) -> QueryAnswer:
     return QueryAnswer("Unknown", f"query {query.expr!r}: {unknown} of {total} are NaN")
 
 
-def _keeps(query: Query, value: float) -> bool:
+def _keeps(query: Bounded, value: float) -> bool:
     """NaN keeps no bound."""
     return (query.below is None or value < float(query.below)) and (query.above is None or value > float(query.above))
 

@@ -141,7 +141,7 @@ QueryState = Literal["Holds", "Broken", "Unknown"]
 
 @dataclass(frozen=True)
 class QueryAnswer:
-    """What a verifying query said."""
+    """What a query said."""
 
     state: QueryState
     message: str
@@ -186,6 +186,8 @@ class Situation:
     silence: Silence = field(default_factory=Silence)
     others: tuple[Other, ...] = ()
     answers: tuple[QueryAnswer, ...] = ()
+    bounds: Mapping[str, QueryAnswer] = field(default_factory=dict)
+    """What the queries of the runbook's thresholds said, by the threshold's name; only those that were asked."""
     runbook: RunbookSpec | None = None
     operator_namespace: str = "goldseam-system"
 

@@ -1,4 +1,4 @@
-"""Have the queries of `verify` an answer that decides, and have their variables a value?"""
+"""Have the queries of `verify` and of thresholds an answer that decides, and have their variables a value?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from goldseam.api.expressions import VARIABLE
-from goldseam.api.ladder import Query
+from goldseam.api.ladder import Bounded
+from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
 from goldseam.engine.lint.alert import can_be_ours, is_ours
@@ -17,6 +18,7 @@ from goldseam.engine.matching import NoTarget, target_of
 from goldseam.engine.queries import Undefined, filled, judged
 
 NEVER = "it is Inconclusive, and the rung never passes"
+NOT_CROSSED = "it crosses nothing"
 LABEL = "alert.labels."
 
 
@@ -48,6 +50,12 @@ def questions(policy: Policy, known: Known) -> dict[str, Question]:
     return found
 
 
+def of_thresholds(runbook: RunbookSpec) -> dict[str, Question]:
+    """By expression: what to ask for a runbook's thresholds. Of which incident is not known."""
+    found = [query.expr for _, query in _bounds(runbook)]
+    return {expr: Question(filled(expr, _Anything()), partly="${" in expr) for expr in found}
+
+
 def _values(policy: Policy, known: Known) -> Mapping[str, str]:
     spec, ours = policy.spec, [rule for rule in known.rules if can_be_ours(policy, known, rule)]
     labels = {label: value_of(rule, label).known or "" for rule in ours for label in rule.labels}
@@ -60,10 +68,16 @@ def _values(policy: Policy, known: Known) -> Mapping[str, str]:
     return found | {"alert.name": spec.alert.name} | {f"{LABEL}{key}": value for key, value in labels.items()}
 
 
-def _queries(policy: Policy) -> Iterator[tuple[str, Query]]:
+def _queries(policy: Policy) -> Iterator[tuple[str, Bounded]]:
     for number, rung in enumerate(policy.spec.ladder):
         for place, query in enumerate(rung.verify.queries):
             yield f"spec.ladder[{number}].verify.queries[{place}].expr", query
+
+
+def _bounds(runbook: RunbookSpec) -> Iterator[tuple[str, Bounded]]:
+    for number, threshold in enumerate(runbook.thresholds):
+        if threshold.when is not None and threshold.when.query is not None:
+            yield f"spec.thresholds[{number}].when.query.expr", threshold.when.query
 
 
 def with_values(policy: Policy, known: Known) -> Iterator[Finding]:
@@ -92,23 +106,30 @@ def with_data(policy: Policy, known: Known) -> Iterator[Finding]:
     """A query of `verify` that the server does not take, or whose answer does not decide now."""
     for where, query in _queries(policy):
         if query.expr in known.answers:
-            yield from _of(where, query, known.answers[query.expr])
+            yield from _of(where, query, known.answers[query.expr], NEVER)
 
 
-def _of(where: str, query: Query, asked: Asked) -> Iterator[Finding]:
+def thresholds_with_data(runbook: RunbookSpec, answers: Mapping[str, Asked]) -> Iterator[Finding]:
+    """A query of a threshold that the server does not take, or whose answer does not decide now."""
+    for where, query in _bounds(runbook):
+        if query.expr in answers:
+            yield from _of(where, query, answers[query.expr], NOT_CROSSED)
+
+
+def _of(where: str, query: Bounded, asked: Asked, never: str) -> Iterator[Finding]:
     if asked.refusal:
         fix = "correct the expression; its result must be an instant vector or a scalar"
         yield Finding("Error", f.BROKEN_QUERY, where, f"the query cannot be evaluated: {asked.refusal}", fix)
     elif asked.failure:
-        message = f"the server does not answer the query now: {asked.failure}; while it does not, {NEVER}"
+        message = f"the server does not answer the query now: {asked.failure}; while it does not, {never}"
         fix = "try the expression on the server; it may ask for too much"
         yield Finding("Warning", f.FAILED_QUERY, where, message, fix)
     elif asked.samples is None or asked.partly:
         return
     elif asked.samples.warnings:
-        message = f"the answer to the query has warnings ({asked.samples.warnings[0]}): while it has, {NEVER}"
+        message = f"the answer to the query has warnings ({asked.samples.warnings[0]}): while it has, {never}"
         yield Finding("Warning", f.WARNED, where, message, "ask for what the server can answer in full")
     elif (answer := judged(query, asked.samples.values)).state == "Unknown":
         fix = "correct its names and labels, or append `or vector(0)`; a division by 0 is NaN"
-        message = f"{answer.message} now: while that is so, {NEVER}"
+        message = f"{answer.message} now: while that is so, {never}"
         yield Finding("Warning", f.NO_DATA, where, message, fix)

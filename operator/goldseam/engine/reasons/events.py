@@ -35,6 +35,11 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Acknowledged", "A person has seen it.", ""),
     Entry("TakenOver", "A person took over (`goldseam undo`): nothing more is tried.", ""),
     Entry("Told", "The rung tells people, and did.", ""),
+    Entry(
+        "ThresholdUnknown",
+        "The query of a threshold in the Runbook has no answer that decides; it crosses nothing. Said once.",
+        "`goldseam lint` tells why; put a threshold by time beside it.",
+    ),
     Entry("Escalation", "A threshold was crossed: people are told. As an Event it is named Escalated.", "Take over."),
     Entry(
         "Escalated",
