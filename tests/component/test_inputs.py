@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from goldseam.api.incident import ObjectRef
 from goldseam.engine.alerts import AlertRule, Samples
 from goldseam.engine.verdict import Reading
 from goldseam.errors import Invalid, Unavailable
-from goldseam.services.inputs import KEPT, Inputs
+from goldseam.services.inputs import KEPT, NOT_YET, Inputs
 from tests.support.harness import VirtualClock
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -152,3 +152,57 @@ async def test_an_alert_that_is_back_is_asked_for_anew_when_it_is_gone_again() -
     assert len(server.asked) == 2, "nothing is asked while it fires"
     server.answers = lambda question: 1 if "up == 0" in question else 0
     assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
+
+
+FIRING = Reading("Firing", True, "the alert is firing")
+ANEW = replace(FIRING, watched_since=EPOCH + timedelta(seconds=30))
+OLD = f"count(timestamp({NARROW}) < {(EPOCH + timedelta(seconds=30)).timestamp():.3f})"
+
+
+async def test_an_alert_that_fires_and_is_watched_for_long_is_believed_without_a_question() -> None:
+    server = Server(lambda _: 1)
+    inputs, incident, _ = made(server)
+    assert await inputs.judged(incident, SPEC, FIRING) == FIRING
+    assert server.asked == []
+
+
+async def test_an_alert_that_fires_on_samples_of_before_its_rule_was_watched_is_stale_until_they_are_newer() -> None:
+    old = True
+    server = Server(lambda question: (question == OLD and old) or question == HAS)
+    inputs, incident, clock = made(server)
+    found = await inputs.judged(incident, SPEC, ANEW)
+    assert (found.state, found.fresh) == ("Firing", False)
+    assert "on what was scraped before" in found.message
+    old = False
+    assert not (await inputs.judged(incident, SPEC, ANEW)).fresh, "asked a moment ago"
+    assert not inputs.as_last_judged(incident, ANEW).fresh
+    clock.advance(NOT_YET + 1)
+    assert await inputs.judged(incident, SPEC, ANEW) == ANEW
+    asked = len(server.asked)
+    clock.advance(1000)
+    assert await inputs.judged(incident, SPEC, ANEW) == ANEW
+    assert len(server.asked) == asked, "what was scraped since then, stays so"
+
+
+async def test_after_another_break_it_is_asked_anew() -> None:
+    server = Server(lambda question: question == HAS)
+    inputs, incident, _ = made(server)
+    assert await inputs.judged(incident, SPEC, ANEW) == ANEW
+    asked = len(server.asked)
+    assert await inputs.judged(incident, SPEC, replace(ANEW, watched_since=EPOCH + timedelta(seconds=90)))
+    assert len(server.asked) > asked
+
+
+async def test_an_alert_that_fires_is_stale_while_it_cannot_be_asked_on_what() -> None:
+    inputs, incident, _ = made(Server(lambda _: Unavailable("no answer within 1 s")))
+    found = await inputs.judged(incident, SPEC, ANEW)
+    assert (found.state, found.fresh) == ("Firing", False)
+    assert "could not be asked: no answer within 1 s" in found.message
+
+
+async def test_an_answer_about_an_alert_that_was_away_says_nothing_of_one_that_fires() -> None:
+    server = Server(lambda question: 1 if "up == 0" in question or question == HAS else 0)
+    inputs, incident, _ = made(server)
+    assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
+    assert inputs.as_last_judged(incident, ANEW) == ANEW
+    assert await inputs.judged(incident, SPEC, ANEW) == ANEW

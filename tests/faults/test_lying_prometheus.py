@@ -104,6 +104,19 @@ def test_a_server_that_is_killed_and_replays_its_log_has_forgotten_its_alerts(
         troubled.heals()
 
 
+def test_a_server_that_was_killed_fires_on_samples_of_before_and_that_proves_nothing(troubled: World) -> None:
+    """It takes them for 5 minutes, and does not know any more which series an exporter had that is dead since."""
+    troubled.prometheus.kill()
+    troubled.exporter.kill()
+    troubled.prometheus.start()
+    eventually(troubled.firing, "the alert to fire on old samples")
+    troubled.stands_still("the alert is firing, but it may do so on what was scraped before its rule was watched")
+    assert troubled.firing()
+    troubled.queue(1)
+    troubled.exporter.start()
+    troubled.heals()
+
+
 def test_a_server_that_has_lost_its_data_does_not_know_what_an_alert_was_made_from(troubled: World) -> None:
     troubled.prometheus.kill()
     troubled.prometheus.forget()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from goldseam.api.incident import ObjectRef
 from goldseam.engine.alerts import AlertRule
-from goldseam.engine.inputs import Questions, Seen, Window, believed, doubt, narrowing, wanted
+from goldseam.engine.inputs import Questions, Seen, Window, believed, doubt, narrowing, outdated, wanted
 from goldseam.engine.series import Selector
 from goldseam.engine.verdict import Reading
 
@@ -70,13 +70,19 @@ def test_a_long_selector_is_shortened_for_people() -> None:
     assert len(doubt([Seen("x" * 5_000, False, down=True)], remembers=True)) < 200
 
 
-def test_only_what_is_cleared_rests_on_its_inputs() -> None:
+def test_only_what_is_cleared_or_fires_anew_rests_on_its_inputs() -> None:
     found = believed(CLEARED, "its input x has no data")
     assert (found.state, found.fresh, found.inputs_gone) == ("Unknown", False, True)
     assert found.message == "no alert is shown, but its input x has no data"
     assert believed(CLEARED, "") == CLEARED
     firing = Reading("Firing", True, "the alert is firing")
     assert believed(firing, "its input x has no data") == firing
+    anew = believed(replace(firing, watched_since=EPOCH), outdated("x"))
+    assert (anew.state, anew.fresh) == ("Firing", False)
+    assert anew.message == (
+        "the alert is firing, but it may do so on what was scraped before its rule was watched: not all of its input x"
+        " is newer"
+    )
 
 
 def rule(query: str, evaluated: float = 0.0) -> AlertRule:

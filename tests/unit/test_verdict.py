@@ -93,6 +93,35 @@ def test_a_firing_alert_is_fresh_once_its_rule_was_seen_to_advance() -> None:
     assert (found.state, found.fresh) == ("Firing", True)
 
 
+def test_a_firing_alert_says_since_when_its_rule_is_watched_until_no_sample_can_be_of_before() -> None:
+    watch = Watch()
+    watch.read(rule(watch.now, FIRING))
+    begun = watch.now + 5
+    assert watch.read(rule(begun, FIRING)).watched_since == EPOCH + timedelta(seconds=begun)
+    assert watch.healthy(280, FIRING).watched_since == EPOCH + timedelta(seconds=begun)
+    assert watch.healthy(30, FIRING).watched_since is None
+
+
+def test_a_server_that_was_away_is_watched_since_its_first_evaluation_that_was_seen_to_come() -> None:
+    watch = Watch()
+    watch.healthy(600, FIRING)
+    watch.fail()
+    never = datetime.min.replace(tzinfo=UTC)
+    watch.read(rule(0, FIRING, last_evaluation=never))
+    begun = watch.now + 5
+    assert watch.read(rule(begun, FIRING)).watched_since == EPOCH + timedelta(seconds=begun)
+
+
+def test_of_a_pair_one_that_is_watched_for_long_is_enough() -> None:
+    watch = Watch()
+    for _ in range(40):
+        watch.read(rule(watch.now, FIRING, replica="a"), after=10)
+    for _ in range(3):
+        watch.read(rule(watch.now, FIRING, replica="a"), rule(watch.now, FIRING, replica="b"), after=10)
+    assert watch.reading().fresh
+    assert watch.reading().watched_since is None
+
+
 def test_the_evaluation_came_after_the_last_read_that_did_not_show_it() -> None:
     watch = Watch()
     watch.read(rule(0, FIRING))

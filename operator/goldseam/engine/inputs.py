@@ -1,4 +1,5 @@
-"""Input liveness: an alert that is gone counts as over only while what its rule reads is still there to be read.
+"""Input liveness: an alert that is gone counts as over only while what its rule reads is still there to be read, and
+one that fires counts only while it does so on what was read since its rule is watched.
 
 An exporter that dies, a target that nobody scrapes any more and a metric with a new name all leave a healthy rule
 without an alert. Only numbers are asked of the server, about the time since the alert's `activeAt`: so nothing has to
@@ -16,12 +17,10 @@ from goldseam.api.incident import ObjectRef
 from goldseam.api.matchers import quoted
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.series import Selector, selectors
-from goldseam.engine.verdict import Reading, longest_range
+from goldseam.engine.verdict import LOOKBACK, Reading, longest_range
 
 MOST = 20
 """Selectors of one alert that are asked for."""
-LOOKBACK = timedelta(minutes=5)
-"""How old a sample may be that an evaluation takes: Prometheus' `query.lookback-delta`."""
 LONGEST = timedelta(days=14)
 """How far back the beginning of an alert is looked for."""
 BEFORE = 3600
@@ -61,8 +60,12 @@ def doubt(inputs: Sequence[Seen], *, remembers: bool) -> str:
     return next((problem for seen in inputs if (problem := _doubt(seen, remembers=remembers))), "")
 
 
+def _short(selector: str) -> str:
+    return selector if len(selector) <= SHOWN else selector[: SHOWN - 1] + "…"
+
+
 def _doubt(seen: Seen, *, remembers: bool) -> str:
-    name = seen.selector if len(seen.selector) <= SHOWN else seen.selector[: SHOWN - 1] + "…"
+    name = _short(seen.selector)
     if seen.down:
         return (
             f"a target of its input {name} is down" if seen.has else f"its input {name} has no data: its target is down"
@@ -79,10 +82,23 @@ def _doubt(seen: Seen, *, remembers: bool) -> str:
     return f"its input {name} has no data, though its target is up: has the metric another name now?"
 
 
+def outdated(selector: str) -> str:
+    """Why an alert is not believed to fire on what the selector has."""
+    before = "it may do so on what was scraped before its rule was watched"
+    return f"{before}: not all of its input {_short(selector)} is newer"
+
+
+def rests(reading: Reading) -> bool:
+    """Whether the verdict rests on its inputs: gone only while they live, and firing anew only on what they say now."""
+    return reading.state == "Cleared" or (reading.fresh and reading.watched_since is not None)
+
+
 def believed(reading: Reading, problem: str) -> Reading:
-    """The verdict as far as its inputs let it be believed: only what is Cleared rests on them."""
-    if not problem or reading.state != "Cleared":
+    """The verdict as far as its inputs let it be believed."""
+    if not problem or not rests(reading):
         return reading
+    if reading.state == "Firing":
+        return replace(reading, fresh=False, message=f"the alert is firing, but {problem}")
     return replace(reading, state="Unknown", fresh=False, message=f"no alert is shown, but {problem}", inputs_gone=True)
 
 
@@ -169,6 +185,10 @@ class Questions:
     def has(self) -> str:
         """See `Seen.has`."""
         return f"count({self.text})"
+
+    def before(self, moment: datetime) -> str:
+        """How many samples are older than that moment of the server's clock."""
+        return f"count(timestamp({self.text}) < {moment.timestamp():.3f})"
 
     @property
     def had(self) -> str:

@@ -15,6 +15,9 @@ from functools import lru_cache
 from goldseam.api.incident import VerdictState
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
 
+LOOKBACK = timedelta(minutes=5)
+"""How old a sample may be that an evaluation takes: Prometheus' `query.lookback-delta`."""
+
 
 @dataclass(frozen=True)
 class RuleWatch:
@@ -23,6 +26,8 @@ class RuleWatch:
     rule: AlertRule
     steady_since: float
     """Since when every read showed the rule healthy and evaluated in time."""
+    begun: datetime
+    """The first evaluation that was seen to come since then, by the server's clock."""
     advances: int = 0
     """How often its evaluation was seen to advance since then."""
     advanced_at: float = 0.0
@@ -74,6 +79,9 @@ class Reading:
     """The evaluation came after this moment, by our own clock."""
     look_back: timedelta = timedelta(0)
     """How far the rule looks back, plus two of its intervals."""
+    watched_since: datetime | None = None
+    """Where it rests on rules that are watched for less than `LOOKBACK`: since when, by the server's clock. What was
+    sampled before may be of a server's earlier life."""
     inputs_gone: bool = False
     """Whether it is Unknown only because what the rule reads is gone, or that could not be asked."""
 
@@ -98,12 +106,13 @@ def failed(history: History, problem: str) -> History:
 
 def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, poll: timedelta, broken: bool) -> RuleWatch:
     if seen is None:
-        return RuleWatch(rule, now, read_at=now)
+        return RuleWatch(rule, now, rule.last_evaluation, read_at=now)
     advanced = rule.last_evaluation > seen.rule.last_evaluation
     new = replace(
         seen,
         rule=rule,
         read_at=now,
+        begun=seen.begun if seen.advances else rule.last_evaluation,
         advances=seen.advances + advanced,
         advanced_at=now if advanced else seen.advanced_at,
         evaluated_after=seen.read_at if advanced else seen.evaluated_after,
@@ -111,7 +120,7 @@ def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, poll: timedelta,
     went_back = rule.last_evaluation < seen.rule.last_evaluation
     gap = now - seen.read_at > 3 * max(rule.interval, poll).total_seconds() + 60
     if broken or went_back or gap or rule.health != "ok" or (new.advances and not _in_time(new, now)):
-        return replace(new, steady_since=now, advances=0)
+        return replace(new, steady_since=now, begun=rule.last_evaluation, advances=0)
     return new
 
 
@@ -208,7 +217,9 @@ def _present(
     fresh = [w for w in watches if _is_fresh(w, now)]
     if fresh and not problem:
         after = _moment(max(w.began_after for w in fresh), now, today)
-        return Reading("Firing", True, "the alert is firing", after, look_back)
+        known = any(now - w.steady_since > LOOKBACK.total_seconds() for w in fresh)
+        since = None if known else max(w.begun for w in fresh)
+        return Reading("Firing", True, "the alert is firing", after, look_back, since)
     why = problem or _why_stale(watches[0])
     return Reading("Firing", False, f"the alert was firing when last seen, but {why}", look_back=look_back)
 

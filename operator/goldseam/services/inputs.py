@@ -1,5 +1,5 @@
-"""Asks the alert source whether what an absent alert's rule reads is still there: only while an incident is open, and
-only where the alert would count as over."""
+"""Asks the alert source about what an alert's rule reads, only while an incident is open: whether it is still there,
+where the alert would count as over; whether it was read lately, where it fires and has not been watched for long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from goldseam.engine import inputs
 from goldseam.engine.inputs import MOST, Questions, Seen, Window
@@ -20,6 +21,8 @@ from goldseam.services.sources import Source
 
 KEPT = 10.0
 """Seconds for which an answer is taken again while the alert stays away."""
+NOT_YET = 2.0
+"""Seconds after which it is asked again whether what an alert fires on was read lately."""
 AT_ONCE = 2
 """Alerts that are asked for at the same time; the others wait, so that verifying queries have their turn."""
 REMEMBERED = 5_000
@@ -28,11 +31,20 @@ REMEMBERED = 5_000
 @dataclass(frozen=True)
 class _Answer:
     at: float
+    since: datetime | None
+    """Of which time it was asked; None for an alert that is away."""
     problem: str
+
+    def holds(self, reading: Reading, now: float) -> bool:
+        """Whether it is an answer still. What was read since then, stays so."""
+        if self.since != reading.watched_since:
+            return False
+        lasts = KEPT if self.since is None else NOT_YET
+        return (self.since is not None and not self.problem) or now - self.at <= lasts
 
 
 class Inputs:
-    """Lets a verdict be Cleared only while its inputs are alive."""
+    """Lets a verdict be Cleared only while its inputs are alive, and Firing only on what is so now."""
 
     def __init__(self, source: Callable[[str], Source | None], clock: Clock) -> None:
         self._source, self._clock = source, clock
@@ -41,12 +53,13 @@ class Inputs:
 
     async def judged(self, incident: IncidentView, spec: PolicySpec, reading: Reading) -> Reading:
         """The verdict, with its inputs asked for where it rests on them."""
-        if reading.state != "Cleared":
+        if not inputs.rests(reading):
             self._answers.pop(incident.uid, None)
             return reading
-        known = self._answers.get(incident.uid)
-        if known is None or self._clock.monotonic() - known.at > KEPT:
-            known = _Answer(self._clock.monotonic(), await self._problem(incident, spec))
+        known, now = self._answers.get(incident.uid), self._clock.monotonic()
+        if known is None or not known.holds(reading, now):
+            since = reading.watched_since
+            known = _Answer(now, since, await self._problem(incident, spec, since))
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
             self._answers[incident.uid] = known
@@ -55,9 +68,10 @@ class Inputs:
     def as_last_judged(self, incident: IncidentView, reading: Reading) -> Reading:
         """The verdict, with what was answered last; nothing is asked."""
         known = self._answers.get(incident.uid)
-        return inputs.believed(reading, known.problem if known else "")
+        same = known is not None and known.since == reading.watched_since
+        return inputs.believed(reading, known.problem if known and same else "")
 
-    async def _problem(self, incident: IncidentView, spec: PolicySpec) -> str:
+    async def _problem(self, incident: IncidentView, spec: PolicySpec, since: datetime | None) -> str:
         source = self._source(spec.source_ref.name)
         rules = source.rules_of(spec.alert.name) if source else ()
         if source is None or not rules:
@@ -72,7 +86,7 @@ class Inputs:
         patience = 2 * source.spec.timeout.total_seconds()
         try:
             async with self._slots, asyncio.timeout(patience):
-                return await asking.problem(wanted)
+                return await (asking.problem(wanted) if since is None else asking.outdated(wanted, since))
         except TimeoutError:
             return f"whether its inputs have data was not answered within {patience:g} s"
         except GoldseamError as error:
@@ -94,6 +108,17 @@ class _Asking:
         unknown = [one for one in seen if not (one.has or one.down or one.had)]
         remembers = not unknown or await self._yes(self._window.remembered(s.narrowed() for s in wanted))
         return inputs.doubt(seen, remembers=remembers)
+
+    async def outdated(self, wanted: Collection[Selector], since: datetime) -> str:
+        """Why the alert is not believed to fire; empty when nothing that it may fire on is older."""
+        for selector in wanted:
+            for narrow in dict.fromkeys((self._narrow, ())):
+                about = Questions(selector, narrow, self._window)
+                if await self._yes(about.before(since)):
+                    return inputs.outdated(str(selector))
+                if await self._yes(about.has):
+                    break
+        return ""
 
     async def _seen(self, selector: Selector) -> Seen:
         """As narrow as the series about the target can be found: a label may have got its value in the query."""
