@@ -183,9 +183,20 @@ async def test_before_anything_is_done_all_that_fires_is_read_though_the_rules_w
     assert server.asked == ["A", "firing", "A"]
     server.wanted = Wanted(frozenset({"A"}), storm=True)
     await source.refresh()
-    assert server.asked[3:] == ["A", "firing"]
+    assert server.asked[3:] == ["firing"]
     await source.refresh()
-    assert len(server.asked) == 5, "that was just now"
+    assert len(server.asked) == 4, "that was just now"
+
+
+async def test_where_what_fires_cannot_be_read_before_anything_is_done_nothing_is_known() -> None:
+    server = Prompt()
+    source = server.source()
+    await source.read()
+    server.clock.advance(15)
+    await source.read()
+    server.wanted, server.broken = Wanted(frozenset({"A"}), storm=True), "HTTP 404"
+    await source.refresh()
+    assert source.history.problem == "HTTP 404"
 
 
 async def test_where_what_fires_cannot_be_read_nothing_is_known() -> None:

@@ -132,12 +132,19 @@ class Looker:
 
     async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
         now = self.clock.now()
-        if incident.status is None:
-            return await self._begin(incident, now)
+        anew = incident.status is None
+        if anew:
+            begun = await self._begin(incident, now)
+            if begun is None:
+                return OVER
+            incident = begun
         status = incident.status
+        assert status is not None
         LINE.set(_line(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
+        if anew and not self._deciding.locked():  # nobody is kept waiting: so it is not gathered twice
+            return await self._decided(incident, status, turn)
         status = self.delivery.noted(incident, status)
         situation = await self.gatherer.situation(incident, status, now)
         situation = await self.queries.answered(situation)
@@ -146,21 +153,24 @@ class Looker:
             situation = await self._permitted(situation, remembered=True)
             decision = decide(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
-            await turn.aclose()  # what is done may take long: let others look meanwhile
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
-            async with self._deciding:
-                committed = await self._commit(incident, status)
-            return committed if isinstance(committed, timedelta) else await self._act(*committed)
+            return await self._decided(incident, status, turn)
         return await self._finish(incident, situation, decision, now)
 
-    async def _begin(self, incident: IncidentView, now: datetime) -> timedelta:
+    async def _decided(self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack) -> timedelta:
+        """Decide by fresh reads, one at a time over all, and act."""
+        await turn.aclose()  # what is done may take long: let others look meanwhile
+        async with self._deciding:
+            committed = await self._commit(incident, status)
+        return committed if isinstance(committed, timedelta) else await self._act(*committed)
+
+    async def _begin(self, incident: IncidentView, now: datetime) -> IncidentView | None:
         """The operator died between creating the Incident and writing its status."""
         policy = await self.gatherer.policy(incident, Reads(self.cluster))
         if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
             self.book.drop(incident.uid)
-            return OVER
-        await self.write(incident, first_status(policy, incident.spec, now))
-        return timedelta(0)
+            return None
+        return await self.write(incident, first_status(policy, incident.spec, now))
 
     async def _commit(
         self, incident: IncidentView, status: IncidentStatus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from goldseam.actions.registry import ACTIONS
@@ -49,8 +50,9 @@ class Permissions:
         if remembered and now < self._allowed_until.get(key, float("-inf")):
             return s
         try:
-            protected = await self.in_force(INCIDENTS_POLICY)
-            denied = await self.denied(s.policy.key, s.policy.spec, plan.rights)
+            protected, denied = await asyncio.gather(
+                self.in_force(INCIDENTS_POLICY), self.denied(s.policy.key, s.policy.spec, plan.rights)
+            )
         except GoldseamError as error:
             return replace(s, permission=Permission(problem=f"rights could not be asked for: {error}"))
         if protected and not denied:
@@ -70,7 +72,8 @@ class Permissions:
         if account and not await self._exists(key.namespace, account):
             return list(rights)  # a SubjectAccessReview says yes for an account that does not exist
         user, groups = identity(key, account)
-        return [right for right in rights if not await self._cluster.allowed(_access(user, groups, right))]
+        allowed = await asyncio.gather(*(self._cluster.allowed(_access(user, groups, right)) for right in rights))
+        return [right for right, yes in zip(rights, allowed, strict=True) if not yes]
 
     async def _exists(self, namespace: str, account: str) -> bool:
         try:
@@ -88,10 +91,12 @@ class Permissions:
             GoldseamError: it could not be read.
         """
         try:
-            await self._cluster.get(ADMISSION_POLICIES, "", policy)
-            binding = (await self._cluster.get(ADMISSION_BINDINGS, "", policy)).get("spec") or {}
+            _, bound = await asyncio.gather(
+                self._cluster.get(ADMISSION_POLICIES, "", policy), self._cluster.get(ADMISSION_BINDINGS, "", policy)
+            )
         except NotFound:
             return False
+        binding = bound.get("spec") or {}
         return binding.get("policyName") == policy and "Deny" in (binding.get("validationActions") or ())
 
 

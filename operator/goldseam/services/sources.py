@@ -148,9 +148,10 @@ class Source:
     async def refresh(self) -> None:
         """Make sure that the last answer was asked for just now, with all that fires: used before acting."""
         async with self._lock:
-            stale = self._clock.monotonic() - self._begun > JUST_NOW
-            if stale or (self._firing_at < self._begun and self._listening.wanted(self.name).storm):
+            if self._clock.monotonic() - self._begun > JUST_NOW:
                 await self._read()
+            elif self._firing_at < self._begun and self._listening.wanted(self.name).storm:
+                await self._read_firing()
 
     async def know(self, alert: str) -> None:
         """Ask for a rule that was not asked for so far, of a source that answers: at most once a second, for all."""
@@ -187,6 +188,13 @@ class Source:
             self.firing = await self.server.firing()
             self._firing_at = self._begun
         return answer
+
+    async def _read_firing(self) -> None:
+        """What else fires, beside rules that were read just now."""
+        try:
+            self.firing, self._firing_at = await self.server.firing(), self._begun
+        except GoldseamError as error:
+            self._failed(str(error))
 
     def _failed(self, problem: str) -> None:
         if self.history.problem != problem:
