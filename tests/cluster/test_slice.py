@@ -25,14 +25,16 @@ from tests.support.plane import ROOT, Plane, eventually
 Trouble = Callable[..., None]
 
 
-def runbook(url: str, secret: str) -> list[dict[str, Any]]:
-    """A Runbook whose one threshold is crossed after 8 s, and the signing key of its webhook."""
+def runbook(url: str, secret: str, **threshold: Any) -> list[dict[str, Any]]:
+    """A Runbook whose one threshold is crossed after 8 s, unless said otherwise, and the signing key of its webhook."""
     webhook = {"url": url, "signingSecretRef": {"name": "oncall", "key": "key"}}
     source = {"file": "runbook.md", "line": 292, "text": "- Service unavailable for >30 minutes"}
     spec = {
         "contacts": [{"name": "oncall", "channels": [{"webhook": webhook}]}],
         "levels": [{"name": "Primary", "contact": "oncall"}],
-        "thresholds": [{"name": "long", "when": {"unresolvedFor": "8s"}, "level": "Primary", "source": source}],
+        "thresholds": [
+            {"name": "long", "when": {"unresolvedFor": "8s"}, "level": "Primary", "source": source, **threshold}
+        ],
     }
     key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "oncall", "namespace": NAMESPACE}}
     book = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "default"}, "spec": spec}
@@ -175,6 +177,23 @@ def test_a_ladder_that_is_used_up_is_handed_to_people(
 
     eventually(told, "an Event")
     eventually(lambda: status(installed, namespace)["escalations"][0].get("notified"), "the delivery to be recorded")
+
+
+def test_a_threshold_by_query_that_says_stop_calls_people_before_anything_is_done(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    oncall = Receiver("s3cret")
+    share = {"expr": f'max(trouble{{about="Share",namespace="{namespace}"}}) / 100', "above": "0.5"}
+    installed.apply(*runbook(oncall.url, "s3cret", name="half", when={"query": share}, acting="Stop"))
+    installed.apply(deployment(namespace, "db", 2), policy(namespace, {"restart": {}}))
+    running(installed, namespace, "db", 2)
+    trouble(62, alert="Share")
+    trouble(1, deployment="db")
+    found = reached(installed, namespace, "Escalated")
+    assert [e["threshold"] for e in found["escalations"]] == ["half"]
+    assert "is above 0.5 (it is 0.62)" in found["escalations"][0]["message"]
+    eventually(lambda: any("(it is 0.62)" in message["text"] for message in oncall.messages), "the message")
+    assert effects(installed, namespace) == []
 
 
 def test_mode_observe_changes_nothing_outside_our_own_kinds(
