@@ -16,7 +16,7 @@ from goldseam.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, SERVICE_A
 
 INCIDENTS_POLICY = "goldseam-incidents"
 PEOPLE_POLICY = "goldseam-people"
-REMEMBERED = 60.0
+REMEMBERED = 600.0
 """Seconds for which a yes is shown on an incident that is held. A no is asked for anew each time, as before an act."""
 
 
@@ -42,7 +42,7 @@ class Permissions:
     async def asked(self, s: Situation, plan: Proposal, *, remembered: bool = False) -> Situation:
         """The situation with what the policy may do, and whether Incidents are protected.
 
-        `remembered`: a yes of the last minute is enough, for it is only shown.
+        `remembered`: a yes of the last ten minutes is enough, for it is only shown.
         """
         if s.policy is None or s.policy.spec is None:
             return s  # nothing is planned for it; what is owed is paid with the operator's own rights
