@@ -116,6 +116,8 @@ def test_when_somebody_pauses_it_people_are_called_as_ever(
     installed.apply(pause(namespace))
     eventually(lambda: pages.of(namespace, "Trouble"), "people to be called", 60)
     assert gates(installed.alertmanager, namespace) == []
+    reasons = [event.get("reason") for event in installed.all("events.events.k8s.io", namespace)]
+    assert (reasons.count("PageHeld"), reasons.count("PageReleased")) == (1, 1)
 
 
 def test_another_operator_goes_on_with_the_same_silence(

@@ -30,6 +30,7 @@ class Scene:
 
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOW))
     servers: list[FakeAlertmanager] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.servers = self.servers or [FakeAlertmanager(self.clock, known=[KnownAlert(ALERT)])]
@@ -42,9 +43,12 @@ class Scene:
         source: Any = SimpleNamespace(
             name="default", alertmanagers=self.managers, spec=SimpleNamespace(page_gate="Enabled")
         )
-        self.gate = Gate(lambda: [source], lambda _: source, lambda _: [ALERT], self.clock)
+        self.gate = Gate(lambda: [source], lambda _: source, lambda _: [ALERT], self.clock, self.note)
         self.source = source
         return self.gate
+
+    def note(self, incident: IncidentView, reason: str, message: str) -> None:
+        self.noted.append(reason)
 
     async def turn(self, seconds: float = 0, *looked: IncidentView) -> None:
         """Let time pass, look at incidents, and reconcile once."""
@@ -83,6 +87,29 @@ async def test_it_is_renewed_each_half_minute_under_its_id_for_as_long_as_it_hea
         assert len(scene.server.holding) == 1
     assert len(scene.server.kept) == 1
     assert scene.server.asked.count("renew") in (10, 15)
+
+
+async def test_people_can_see_on_the_incident_when_nobody_is_called_and_when_they_are_again() -> None:
+    scene = Scene()
+    await scene.gate.before_acting(incident())
+    for _ in range(10):
+        await scene.turn(10, incident())
+    assert scene.noted == ["PageHeld"]
+    scene.gate.looked(incident(phase="Escalated"))
+    scene.gate.looked(incident(phase="Escalated"))
+    assert scene.noted == ["PageHeld", "PageReleased"]
+    await scene.turn(1)
+    await scene.turn(1, incident())
+    scene.gate.looked(incident(phase="Resolved"))
+    assert scene.noted == ["PageHeld", "PageReleased", "PageHeld"], "of what is healed nobody needs to be told"
+
+
+async def test_where_no_silence_is_taken_nobody_is_said_not_to_be_called() -> None:
+    scene = Scene()
+    scene.server.refuses = "HTTP 403"
+    await scene.gate.before_acting(incident())
+    scene.gate.looked(incident(phase="Escalated"))
+    assert scene.noted == []
 
 
 async def test_it_lapses_two_minutes_after_the_last_look_however_long_the_loop_goes_on() -> None:

@@ -102,7 +102,7 @@ def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
 def test_what_happens_is_in_the_table_under_the_name_that_people_see() -> None:
     said = {found for call in calls("engine", "note") if len(call.args) > 2 and (found := pattern(call.args[2]))}
     said |= {found for call in calls("services", "note") if len(call.args) > 2 and (found := pattern(call.args[2]))}
-    said |= {found for call in calls("services", "warn", "record") if len(call.args) > 2 for a in call.args[:3]
+    said |= {found for call in calls("services", "warn", "record", "_note") if len(call.args) > 2 for a in call.args[:3]
              if (found := pattern(a)) and found[0].isupper() and found != "Warning"}  # fmt: skip
     said |= {*get_args(Phase), *get_args(Outcome), "Approved", "Denied", "Paid", "Void", "Lost"}
     assert same(said, {entry.name for entry in EVENTS}) == (set(), set())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from datetime import datetime
 from typing import Any
 
 from goldseam.api.base import API_VERSION, format_time
@@ -37,8 +38,15 @@ class Chronicle:
 
     def warn(self, incident: IncidentView, reason: str, message: str) -> None:
         """Begin to write a Warning that the incident's own record cannot hold; the same one is written once."""
-        name = f"{incident.name[:200]}.{naming.digest(incident.uid, reason, message)}"
-        self._begin(self._events.record(_incident(incident), "Warning", reason, "Remediate", message, name))
+        self._say(incident, "Warning", reason, message, "")
+
+    def note(self, incident: IncidentView, reason: str, message: str, at: datetime) -> None:
+        """Begin to write what happened at that time beside the incident's own record."""
+        self._say(incident, "Normal", reason, message, format_time(at))
+
+    def _say(self, incident: IncidentView, kind: str, reason: str, message: str, at: str) -> None:
+        name = f"{incident.name[:200]}.{naming.digest(incident.uid, reason, message, at)}"
+        self._begin(self._events.record(_incident(incident), kind, reason, "Remediate", message, name))
 
     def _begin(self, writing: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(writing)

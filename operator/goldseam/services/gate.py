@@ -33,6 +33,7 @@ TURN = 10.0
 DUE = gate.LASTS - gate.RENEWED + timedelta(seconds=TURN / 2)
 """A silence that holds no longer than that is renewed."""
 REMEMBERED = 10_000
+OVER = ("Resolved", "Abandoned")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,16 @@ class Gate:
     """Keeps the silences of the incidents that are being healed."""
 
     def __init__(
-        self, sources: Callable[[], Iterable[Source]], source: SourceOf, alerts: AlertsOf, clock: Clock
+        self,
+        sources: Callable[[], Iterable[Source]],
+        source: SourceOf,
+        alerts: AlertsOf,
+        clock: Clock,
+        note: Callable[[IncidentView, str, str], None] = lambda *_: None,
     ) -> None:
+        """`note` takes an incident, a reason and a sentence, for people."""
         self._sources, self._source, self._alerts, self._clock = sources, source, alerts, clock
+        self._note = note
         self._healed: dict[str, _Healed] = {}
         self._seen: dict[str, None] = {}
         """The uids of this cluster's incidents: of others nothing is ended."""
@@ -66,6 +74,8 @@ class Gate:
         self._seen[incident.uid] = None
         source = self._source(incident)
         if source is None or not gate.gated(incident, self._clock.now()):
+            if incident.uid in self._placed and incident.status and incident.status.phase not in OVER:
+                self._note(incident, "PageReleased", "people are called about its alert as ever, from now on")
             self.forget(incident.uid)
             return
         alerts = tuple(self._alerts(incident))
@@ -172,6 +182,9 @@ class Gate:
             return
         managers.refused.pop(server.url, None)
         managers.gated = True
+        healed = self._healed.get(wish.uid)
+        if old is None and healed is not None and wish.uid not in self._placed:
+            self._note(healed.incident, "PageHeld", f"nobody is called about its alert while it heals ({server.url})")
         self._placed[wish.uid] = self._clock.monotonic()
         if old is None:
             log.info("gate", incident=wish.title, url=server.url)

@@ -113,8 +113,8 @@ class Operator:
         )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
         self.delivery.calling = self.calling = Calling(self.book, self._source_of, self._by_alertmanager)
-        self.gate = Gate(self.sources.all, self._source_of, self._alerts, clock)
         self.chronicle = Chronicle(outside.events)
+        self.gate = Gate(self.sources.all, self._source_of, self._alerts, clock, self._of_the_gate)
         self.inputs = Inputs(self.sources.get, clock)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
@@ -315,6 +315,9 @@ class Operator:
 
     def _by_alertmanager(self, incident: IncidentView, escalation: Escalation) -> bool:
         return not self.delivery.has_channel(incident, escalation)
+
+    def _of_the_gate(self, incident: IncidentView, reason: str, message: str) -> None:
+        self.chronicle.note(incident, reason, message, self._clock.now())
 
     def _alerts(self, incident: IncidentView) -> list[Labels]:
         source = self._source_of(incident)
