@@ -46,12 +46,12 @@ class Exporter:
 
 
 @contextmanager
-def exporter(plane: Plane) -> Iterator[Exporter]:
-    """An exporter that Prometheus scrapes."""
+def exporter(plane: Plane, every: str = "1s") -> Iterator[Exporter]:
+    """An exporter that Prometheus scrapes so often."""
     exporting = Exporter()
     port = exporting.server.server_address[1]
     targets = plane.home / "prometheus" / "targets.d" / "tests.json"
-    targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"]}]))
+    targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": {"__scrape_interval__": every}}]))
     try:
         yield exporting
     finally:

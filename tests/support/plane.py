@@ -124,11 +124,11 @@ class Plane:
         request = urllib.request.Request(self.prometheus + "/-/reload", method="POST")
         urllib.request.urlopen(request, timeout=30).close()
 
-    def rules(self, name: str, rules: list[dict[str, Any]]) -> None:
+    def rules(self, name: str, rules: list[dict[str, Any]], interval: str = "1s") -> None:
         """Give Prometheus a group of rules; an empty list takes the group away."""
         file = self.home / "prometheus" / "rules.d" / f"{name}.yml"
         if rules:
-            file.write_text(json.dumps({"groups": [{"name": name, "interval": "1s", "rules": rules}]}))
+            file.write_text(json.dumps({"groups": [{"name": name, "interval": interval, "rules": rules}]}))
         else:
             file.unlink(missing_ok=True)
         self.reload()
