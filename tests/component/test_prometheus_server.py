@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import unused_port
 
+from goldseam.adapters.http_client import parsed
 from goldseam.adapters.prometheus import NEVER, PrometheusServer
 from goldseam.errors import Unavailable
 from tests.support.web import serving
@@ -234,7 +235,14 @@ async def test_odd_label_values_are_read_as_they_are(fake: FakePrometheus, url: 
 
 async def test_half_a_character_is_no_label(fake: FakePrometheus, url: str) -> None:
     fake.answer = says(json.dumps(rules(rule(alerts=[{**ALERT, "labels": {"odd": "\ud800"}}]))))
-    assert "rules of an unknown form" in await problem(url)
+    assert await problem(url) == "the answer holds half a character, which is no text"
+    fake.answer = says(json.dumps(rules(rule(alerts=[{**ALERT, "labels": {"odd": "\U0001f989"}}]))))
+    assert (await PrometheusServer(url, timeout=10).rules()).rules
+
+
+def test_half_a_character_in_bytes_is_none_either() -> None:
+    with pytest.raises(Unavailable, match="half a character"):
+        parsed(b'{"odd": "\xed\xa0\x80"}', "the API")
 
 
 async def test_a_refused_connection_is_named_as_such() -> None:

@@ -130,16 +130,26 @@ class HttpClient:
         return bytes(content)
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Escaped, or as it must not stand in UTF-8, which `json` lets pass."""
+
+
 def parsed(content: bytes, api: str) -> Any:
     """What the JSON says.
 
     Raises:
-        Unavailable: it is not JSON.
+        Unavailable: it is not JSON, or holds half a surrogate pair: that is no text, and would break what reads it.
     """
     try:
-        return json.loads(content)
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise Unavailable(f"the answer is not JSON: is the URL that of {api}?") from error
+    if _SURROGATE.search(content):
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise Unavailable("the answer holds half a character, which is no text") from error
+    return found
 
 
 def reason_of(error: BaseException) -> str:

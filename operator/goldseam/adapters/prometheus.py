@@ -167,8 +167,8 @@ class _Found:
 
 
 def _in_short(alert: dict[str, Any]) -> ActiveAlert:
-    labels = _labels(alert["labels"])
-    short = {sys.intern(key): sys.intern(labels[key]) for key in ("alertname", "namespace") if key in labels}
+    labels = _is(dict, alert["labels"])
+    short = {key: sys.intern(_is(str, labels[key])) for key in ("alertname", "namespace") if key in labels}
     return ActiveAlert(short, {}, "firing", _time(alert.get("activeAt")))
 
 
@@ -218,10 +218,7 @@ def _seconds(value: Any) -> timedelta:
 
 
 def _labels(value: Any) -> dict[str, str]:
-    found = {name: _is(str, text) for name, text in ({} if value is None else _is(dict, value)).items()}
-    for text in found.values():
-        text.encode()  # half a surrogate pair is no text, and would break whatever reads it later
-    return found
+    return {name: _is(str, text) for name, text in ({} if value is None else _is(dict, value)).items()}
 
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ActiveAlert:
     """One active alert of a rule."""
 

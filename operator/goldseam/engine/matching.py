@@ -20,7 +20,7 @@ _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PolicyKey:
     """A policy's identity by name."""
 
@@ -32,7 +32,7 @@ class PolicyKey:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TargetKey:
     """An object's identity by name. Kind `Pod` means: the pod's topmost owner, which has to be looked up."""
 

@@ -14,7 +14,7 @@ from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.situation import LivePolicy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Armed:
     """As much of a valid policy as it takes to see whether an alert concerns it."""
 

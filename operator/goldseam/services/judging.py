@@ -30,7 +30,7 @@ KEPT = 200
 """Bodies of policies that wait to be judged; any other is read again when its turn comes. A body takes 10 kB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Said:
     """What the conditions of a policy say, for the generation that it has."""
 
