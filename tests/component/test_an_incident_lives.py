@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from goldseam.ports import LINE, Line
 from tests.support.harness import Harness, deployment, policy
 
 SCALE = {"scale": {"replicas": 8}}
@@ -206,3 +209,21 @@ async def test_a_query_that_does_not_parse_is_said_and_judges_nothing() -> None:
     await h.settle(200)
     assert h.status.rung == 0
     assert "1:9: parse error" in h.status.holds[0].message
+
+
+async def test_what_is_new_is_never_in_line_behind_incidents_that_wait() -> None:
+    h = Harness(policy(SCALE), deployment(3), "deployments")
+    really, lines = h.cluster.get, list[Line]()
+
+    async def noted(*place: Any) -> Any:
+        lines.append(LINE.get())
+        return await really(*place)
+
+    h.cluster.get = noted  # type: ignore[method-assign]
+    await h.start()
+    await h.open(begun=False)
+    LINE.set(Line.ACTING)  # a worker has it from the opener
+    lines.clear()
+    await h.look()
+    assert h.status.steps, "it was decided and done in its first look"
+    assert set(lines) == {Line.ACTING}

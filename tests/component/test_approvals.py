@@ -148,6 +148,19 @@ async def test_while_something_holds_a_yes_to_the_rights_is_remembered_for_a_whi
     assert replicas(h) == 3, "before an act it is asked anew"
 
 
+async def test_nobody_is_asked_about_what_may_not_be_done_any_more() -> None:
+    h = Harness(policy(SCALE, mode="Propose"), deployment(3), "deployments")
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "x"}})
+    await h.start()
+    await h.open()
+    await h.settle(50)
+    h.cluster.denied.add("deployments/scale")
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(20)
+    assert h.status.approvals == []
+    assert [step.outcome for step in h.status.steps] == ["Refused"]
+
+
 async def test_only_the_rungs_that_the_policy_lists_need_approval_in_mode_act() -> None:
     h = await asked(SCALE, RESTART, mode="Act", approval={"rungs": ["restart"]})
     await h.settle(75)

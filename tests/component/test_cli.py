@@ -144,7 +144,7 @@ async def test_explain_in_mode_observe_asks_for_no_rights_and_no_approval() -> N
 async def test_explain_shows_a_missing_right_beside_what_else_holds() -> None:
     h = await begun(suspend=True)
     h.cluster.denied.add("deployments/scale")
-    h.clock.advance(61)
+    h.clock.advance(601)
     await h.settle(10)
     t = Terminal(h)
     await explain.explain(t.session, name_of(h))

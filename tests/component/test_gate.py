@@ -104,6 +104,18 @@ async def test_people_can_see_on_the_incident_when_nobody_is_called_and_when_the
     assert scene.noted == ["PageHeld", "PageReleased", "PageHeld"], "of what is healed nobody needs to be told"
 
 
+async def test_a_silence_that_is_no_longer_renewed_is_said_to_have_lapsed() -> None:
+    scene = Scene()
+    await scene.gate.before_acting(incident())
+    scene.server.down = "connection refused"
+    for _ in range(14):
+        await scene.turn(10, incident())
+    assert scene.noted == ["PageHeld", "PageReleased"]
+    scene.server.down = ""
+    await scene.turn(10, incident())
+    assert scene.noted == ["PageHeld", "PageReleased", "PageHeld"]
+
+
 async def test_where_no_silence_is_taken_nobody_is_said_not_to_be_called() -> None:
     scene = Scene()
     scene.server.refuses = "HTTP 403"

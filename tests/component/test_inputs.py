@@ -16,7 +16,7 @@ from goldseam.api.incident import ObjectRef
 from goldseam.engine.alerts import AlertRule, Samples
 from goldseam.engine.verdict import Reading
 from goldseam.errors import Invalid, Unavailable
-from goldseam.services.inputs import KEPT, NOT_YET, Inputs
+from goldseam.services.inputs import AT_ONCE, KEPT, NOT_YET, Inputs
 from tests.support.harness import VirtualClock
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def made(server: Server, query: str = "queue_size > 10") -> tuple[Inputs, Any, V
         labels={"severity": "critical"}, alerts=(),
     )  # fmt: skip
     spec = AlertSourceSpec.model_validate({"url": "http://prometheus:9090", "timeout": "1s"})
-    source = SimpleNamespace(promql=server, spec=spec, rules_of=lambda _: (rule,))
+    source = SimpleNamespace(name="default", promql=server, spec=spec, rules_of=lambda _: (rule,))
     alert = SimpleNamespace(labels=LABELS, active_at=EPOCH)
     incident = SimpleNamespace(uid="i", spec=SimpleNamespace(target=TARGET, alert=alert))
     clock = VirtualClock()
@@ -206,3 +206,29 @@ async def test_an_answer_about_an_alert_that_was_away_says_nothing_of_one_that_f
     assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
     assert inputs.as_last_judged(incident, ANEW) == ANEW
     assert await inputs.judged(incident, SPEC, ANEW) == ANEW
+
+
+async def test_an_alert_whose_inputs_have_no_data_is_stale_unless_that_is_what_it_fires_on() -> None:
+    for query, fresh in (("queue_size > 10", False), ("absent(queue_size)", True), ("vector(1)", True)):
+        inputs, incident, _ = made(Server(lambda _: 0), query)
+        found = await inputs.judged(incident, SPEC, ANEW)
+        assert (found.state, found.fresh) == ("Firing", fresh)
+
+
+async def test_a_source_that_does_not_answer_holds_up_the_questions_to_no_other() -> None:
+    class Silent(Server):
+        async def query(self, expression: str) -> Samples:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    inputs, incident, _ = made(Server(lambda question: question == HAS))
+    good = inputs._source("default")
+    assert good is not None
+    bad = SimpleNamespace(**vars(good) | {"name": "bad", "promql": Silent(lambda _: 0)})
+    inputs._source = {"default": good, "bad": bad}.get  # type: ignore[assignment]
+    spec: Any = SimpleNamespace(source_ref=SimpleNamespace(name="bad"), alert=SPEC.alert)
+    asking = [asyncio.create_task(inputs.judged(incident, spec, ANEW)) for _ in range(AT_ONCE + 1)]
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(inputs.judged(incident, SPEC, ANEW), 1) == ANEW
+    for task in asking:
+        task.cancel()

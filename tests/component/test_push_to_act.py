@@ -15,11 +15,11 @@ import pytest
 from goldseam.adapters.clock import SystemClock
 from goldseam.adapters.door import Door
 from goldseam.adapters.receiver import Receiver
-from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer, Samples
 from goldseam.services.inbox import Inbox, Seen
 from goldseam.services.leadership import Leadership
 from goldseam.services.operator import Operator, Outside
-from tests.support.harness import NAMESPACE, ToyMetrics, ToyPeople, deployment, policy
+from tests.support.harness import NAMESPACE, ToyPeople, deployment, policy
 from tests.support.pushing import alert, push
 from tests.support.toycluster import ToyCluster
 
@@ -47,6 +47,13 @@ class Server:
         return "3"
 
 
+class Scraped:
+    """Its data: each series has a sample of just now."""
+
+    async def query(self, expression: str) -> Samples:
+        return Samples(() if "timestamp" in expression else (1.0,))
+
+
 class Stage:
     """An operator that leads and has read its source, its cluster, and where it is pushed to."""
 
@@ -60,7 +67,7 @@ class Stage:
         self.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": {}})
         self.cluster.add("deployments", deployment())
         people, self.inbox = ToyPeople(), Inbox()
-        outside = Outside(self.cluster, people, people, clock, lambda _: (self.server, ToyMetrics()))
+        outside = Outside(self.cluster, people, people, clock, lambda _: (self.server, Scraped()))
         self.operator = Operator(outside, self.inbox, NAMESPACE, Leadership(self.cluster, clock, NAMESPACE, "me"))
         self.url = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -62,9 +63,12 @@ class ToyMetrics:
     broken: str = ""
     """What the server says of every expression, where it does not parse."""
     asked: list[str] = field(default_factory=list)
+    hangs: bool = False
 
     async def query(self, expression: str) -> Samples:
         self.asked.append(expression)
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.broken:
             raise Invalid(self.broken)
         return Samples(self.answers.get(expression, ()))
@@ -179,8 +183,8 @@ class Harness:
         for incident in found:
             self.book.put(incident)
 
-    async def open(self, predecessor: str = "") -> None:
-        """Open an incident of `self.policy`, as the opener does."""
+    async def open(self, predecessor: str = "", *, begun: bool = True) -> None:
+        """Open an incident of `self.policy`, as the opener does; `begun`: and write its first status."""
         policy = live_policy(self.policy["kind"], self.policy)
         labels = {
             "alertname": "Trouble",
@@ -193,7 +197,8 @@ class Harness:
         incident = view(await self.cluster.create(INCIDENTS, namespace, manifest(spec, namespace)))
         assert incident is not None
         self.book.put(incident)
-        await self.looker.write(incident, first_status(policy, spec, self.clock.now()))
+        if begun:
+            await self.looker.write(incident, first_status(policy, spec, self.clock.now()))
 
     @property
     def status(self) -> IncidentStatus:

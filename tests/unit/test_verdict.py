@@ -102,6 +102,25 @@ def test_a_firing_alert_says_since_when_its_rule_is_watched_until_no_sample_can_
     assert watch.healthy(30, FIRING).watched_since is None
 
 
+def test_what_counts_is_how_far_the_evaluation_that_is_shown_looks_back() -> None:
+    """The last one before a slow rule's next may have read samples of before, also when we look much later."""
+    watch, slow = Watch(), timedelta(seconds=60)
+    watch.read(rule(0, FIRING, interval=slow))
+    for evaluated in (60, 120, 180, 240):
+        watch.read(rule(evaluated, FIRING, interval=slow), after=60)
+    assert watch.read(rule(295, FIRING, interval=slow), after=55).watched_since is not None
+    for _ in range(4):
+        found = watch.read(rule(295, FIRING, interval=slow), after=10)
+        assert found.watched_since is not None, "however late it is: what is shown was evaluated before"
+    assert watch.read(rule(355, FIRING, interval=slow), after=20).watched_since is None
+    long = "increase(errors_total[15m]) > 0"
+    watch = Watch()
+    watch.read(rule(0, FIRING, query=long))
+    seconds = range(10, 1300, 10)  # from the first read to the one that shows an evaluation of the 10 s before
+    found = [watch.read(rule(second, FIRING, query=long), after=10).watched_since is None for second in seconds]
+    assert found == [second - 10 > 300 + 900 for second in seconds]
+
+
 def test_a_server_that_was_away_is_watched_since_its_first_evaluation_that_was_seen_to_come() -> None:
     watch = Watch()
     watch.healthy(600, FIRING)

@@ -130,8 +130,7 @@ class HttpClient:
         return bytes(content)
 
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""Escaped, or as it must not stand in UTF-8, which `json` lets pass."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parsed(content: bytes, api: str) -> Any:
@@ -141,7 +140,7 @@ def parsed(content: bytes, api: str) -> Any:
         Unavailable: it is not JSON, or holds half a surrogate pair: that is no text, and would break what reads it.
     """
     try:
-        found = json.loads(content)
+        found = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise Unavailable(f"the answer is not JSON: is the URL that of {api}?") from error
     if _SURROGATE.search(content):

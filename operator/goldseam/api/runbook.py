@@ -85,9 +85,9 @@ class When(Model):
     open_systems: Annotated[int, Field(ge=1, le=64, json_schema_extra={"format": "int32"})] | None = None
     """So many of the `systems` have an open incident at once."""
     query: Bounded | None = None
-    """What this PromQL query finds keeps its bounds, such as `above: "0.5"`. The policy's alert source is asked, once a
-    minute while the incident's alert is not over. An answer that cannot be told crosses nothing, and stands once in the
-    incident's timeline: put a threshold by time beside it."""
+    """What this PromQL query finds keeps its bounds, such as `above: "0.5"`. The policy's alert source is asked, at
+    least once a minute while the incident's alert is not over. An answer that cannot be told crosses nothing, and
+    stands once in the incident's timeline: put a threshold by time beside it."""
     ladder_exhausted: Literal[True] | None = None
     """The ladder is used up and the alert still fires."""
 

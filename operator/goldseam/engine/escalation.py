@@ -22,7 +22,7 @@ RUNG = "escalateRung"
 UNANSWERED = "unanswered"
 
 ASK_EACH = timedelta(minutes=1)
-"""How often the queries of thresholds are asked for an incident."""
+"""How often the queries of thresholds are asked for an incident, at least."""
 
 ASKED_FOR = ("paused", "mode", "silenced", "approval")
 """Guards by which people themselves hold the work: however long it lasts, they need not be told."""
@@ -40,8 +40,7 @@ def crossed(s: Situation, now: datetime) -> IncidentStatus:
 
 def asking(s: Situation) -> list[tuple[str, Bounded]]:
     """The thresholds whose queries have to be asked, by name: those that can be crossed, and have not been."""
-    verdict = s.status.verdict
-    if not s.tells or s.status.phase in ("Resolved", "Abandoned") or verdict is None or verdict.state == "Cleared":
+    if not s.tells or s.status.phase in ("Resolved", "Abandoned") or s.reading.state == "Cleared":
         return []
     known = {e.threshold for e in s.status.escalations}
     return [(t.name, t.when.query) for t in _bound(s.runbook) if t.when and t.when.query and t.name not in known]

@@ -88,6 +88,13 @@ def outdated(selector: str) -> str:
     return f"{before}: not all of its input {_short(selector)} is newer"
 
 
+def unfounded(rules: Iterable[AlertRule]) -> str:
+    """Why an alert whose inputs have no data is not believed to fire; empty for one that fires because of that."""
+    if any("absent" in rule.query for rule in rules):
+        return ""
+    return "its inputs have no data now"
+
+
 def rests(reading: Reading) -> bool:
     """Whether the verdict rests on its inputs: gone only while they live, and firing anew only on what they say now."""
     return reading.state == "Cleared" or (reading.fresh and reading.watched_since is not None)

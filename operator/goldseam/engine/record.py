@@ -32,8 +32,8 @@ def changed(status: IncidentStatus, **fields: Any) -> IncidentStatus:
 
 def cut(text: str, size: int = 512) -> str:
     """The text, or as much of it as fits into so many bytes, with an ellipsis (which takes three)."""
-    raw = text.encode(errors="replace")
-    return text if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
+    raw = text.encode(errors="replace")  # half a character is no text, and no status could hold it
+    return raw.decode() if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
 
 
 def is_news(old: str, new: str) -> bool:

@@ -80,8 +80,8 @@ class Reading:
     look_back: timedelta = timedelta(0)
     """How far the rule looks back, plus two of its intervals."""
     watched_since: datetime | None = None
-    """Where it rests on rules that are watched for less than `LOOKBACK`: since when, by the server's clock. What was
-    sampled before may be of a server's earlier life."""
+    """Where it may rest on what was sampled before its rules were watched, which may be of a server's earlier life:
+    since when they are, by the server's clock."""
     inputs_gone: bool = False
     """Whether it is Unknown only because what the rule reads is gone, or that could not be asked."""
 
@@ -217,11 +217,16 @@ def _present(
     fresh = [w for w in watches if _is_fresh(w, now)]
     if fresh and not problem:
         after = _moment(max(w.began_after for w in fresh), now, today)
-        known = any(now - w.steady_since > LOOKBACK.total_seconds() for w in fresh)
-        since = None if known else max(w.begun for w in fresh)
+        since = None if any(_outlives(w) for w in fresh) else max(w.begun for w in fresh)
         return Reading("Firing", True, "the alert is firing", after, look_back, since)
     why = problem or _why_stale(watches[0])
     return Reading("Firing", False, f"the alert was firing when last seen, but {why}", look_back=look_back)
+
+
+def _outlives(watch: RuleWatch) -> bool:
+    """Whether the evaluation that is shown can rest on nothing of before the rule was watched."""
+    reaches = LOOKBACK + longest_range(watch.rule.query)
+    return watch.began_after - watch.steady_since > reaches.total_seconds()
 
 
 def _absent(watches: Sequence[RuleWatch], now: float, today: datetime, problem: str, look_back: timedelta) -> Reading:

@@ -73,14 +73,19 @@ class Gate:
             self._seen.clear()
         self._seen[incident.uid] = None
         source = self._source(incident)
-        if source is None or not gate.gated(incident, self._clock.now()):
-            if incident.uid in self._placed and incident.status and incident.status.phase not in OVER:
-                self._note(incident, "PageReleased", "people are called about its alert as ever, from now on")
+        if source is None or not _keeps(source) or not gate.gated(incident, self._clock.now()):
+            self._released(incident)
             self.forget(incident.uid)
             return
         alerts = tuple(self._alerts(incident))
         wish = Wish(incident.uid, incident.title, str(incident.spec.target), alerts)
         self._healed[incident.uid] = _Healed(self._clock.monotonic(), incident, source.name, wish)
+
+    def _released(self, incident: IncidentView) -> None:
+        """Say that people are called again, if they were not and it is not over."""
+        placed = self._placed.pop(incident.uid, None)
+        if placed is not None and incident.status is not None and incident.status.phase not in OVER:
+            self._note(incident, "PageReleased", "people are called about its alert as ever, within two minutes")
 
     def forget(self, uid: str) -> None:
         """The incident is not healed any more: people are called as ever."""
@@ -114,6 +119,9 @@ class Gate:
     async def turn(self) -> None:
         """Reconcile once, all sources at the same time: one that hangs holds up no other."""
         await asyncio.gather(*(self._guarded(source) for source in list(self._sources())))
+        lapsed = self._clock.monotonic() - gate.LASTS.total_seconds()
+        for healed in [self._healed[uid] for uid, at in self._placed.items() if at < lapsed and uid in self._healed]:
+            self._released(healed.incident)
 
     async def _guarded(self, source: Source) -> None:
         try:
@@ -184,7 +192,7 @@ class Gate:
         managers.gated = True
         healed = self._healed.get(wish.uid)
         if old is None and healed is not None and wish.uid not in self._placed:
-            self._note(healed.incident, "PageHeld", f"nobody is called about its alert while it heals ({server.url})")
+            self._note(healed.incident, "PageHeld", f"its alert is silenced in {server.url} while it is being healed")
         self._placed[wish.uid] = self._clock.monotonic()
         if old is None:
             log.info("gate", incident=wish.title, url=server.url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,8 +25,8 @@ KEPT = 10.0
 NOT_YET = 2.0
 """Seconds after which it is asked again whether what an alert fires on was read lately."""
 AT_ONCE = 2
-"""Alerts that are asked for at the same time; the others wait, so that verifying queries have their turn."""
-REMEMBERED = 5_000
+"""Alerts that each source is asked for at the same time; the others wait, so that verifying queries have their turn."""
+REMEMBERED = 20_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Inputs:
 
     def __init__(self, source: Callable[[str], Source | None], clock: Clock) -> None:
         self._source, self._clock = source, clock
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self._answers: dict[str, _Answer] = {}
 
     async def judged(self, incident: IncidentView, spec: PolicySpec, reading: Reading) -> Reading:
@@ -56,10 +57,11 @@ class Inputs:
         if not inputs.rests(reading):
             self._answers.pop(incident.uid, None)
             return reading
-        known, now = self._answers.get(incident.uid), self._clock.monotonic()
-        if known is None or not known.holds(reading, now):
+        known = self._answers.get(incident.uid)
+        if known is None or not known.holds(reading, self._clock.monotonic()):
             since = reading.watched_since
-            known = _Answer(now, since, await self._problem(incident, spec, since))
+            problem = await self._problem(incident, spec, since)
+            known = _Answer(self._clock.monotonic(), since, problem)
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
             self._answers[incident.uid] = known
@@ -85,8 +87,10 @@ class Inputs:
         asking = _Asking(source.promql, incident, rules)
         patience = 2 * source.spec.timeout.total_seconds()
         try:
-            async with self._slots, asyncio.timeout(patience):
-                return await (asking.problem(wanted) if since is None else asking.outdated(wanted, since))
+            async with asyncio.timeout(patience), self._slots[source.name]:
+                if since is None:
+                    return await asking.problem(wanted)
+                return await asking.outdated(wanted, since)
         except TimeoutError:
             return f"whether its inputs have data was not answered within {patience:g} s"
         except GoldseamError as error:
@@ -97,7 +101,7 @@ class _Asking:
     """The questions about one incident's alert."""
 
     def __init__(self, promql: Metrics, incident: IncidentView, rules: Collection[AlertRule]) -> None:
-        self._promql = promql
+        self._promql, self._rules = promql, rules
         self._window = Window.of(rules, incident.spec.alert.active_at)
         static = {label for rule in rules for label in rule.labels}
         self._narrow = inputs.narrowing(incident.spec.target, incident.spec.alert.labels, static)
@@ -111,14 +115,16 @@ class _Asking:
 
     async def outdated(self, wanted: Collection[Selector], since: datetime) -> str:
         """Why the alert is not believed to fire; empty when nothing that it may fire on is older."""
+        any_data = not wanted
         for selector in wanted:
             for narrow in dict.fromkeys((self._narrow, ())):
                 about = Questions(selector, narrow, self._window)
                 if await self._yes(about.before(since)):
                     return inputs.outdated(str(selector))
                 if await self._yes(about.has):
+                    any_data = True
                     break
-        return ""
+        return "" if any_data else inputs.unfounded(self._rules)
 
     async def _seen(self, selector: Selector) -> Seen:
         """As narrow as the series about the target can be found: a label may have got its value in the query."""

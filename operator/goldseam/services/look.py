@@ -67,6 +67,8 @@ class Looker:
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
 
+    asks: Callable[[IncidentView], bool] = lambda _: False
+    """Whether the incident's runbook asks queries, which takes its time."""
     gate: Gate | None = None
     """Keeps people from being called while it heals."""
     epoch: Callable[[], int] = lambda: 1
@@ -143,19 +145,29 @@ class Looker:
         LINE.set(_line(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
-        if anew and not self._deciding.locked():  # nobody is kept waiting: so it is not gathered twice
-            return await self._decided(incident, status, turn)
+        if anew and not self._deciding.locked() and not self.asks(incident):
+            LINE.set(Line.ACTING)
+            return await self._decided(incident, status, turn)  # nobody is kept waiting: it is not gathered twice
         status = self.delivery.noted(incident, status)
-        situation = await self.gatherer.situation(incident, status, now)
-        situation = await self.queries.answered(situation)
-        decision = decide(situation, now)
-        if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
-            situation = await self._permitted(situation, remembered=True)
-            decision = decide(situation, now)
+        situation, decision = await self._considered(incident, status, now)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn)
         return await self._finish(incident, situation, decision, now)
+
+    async def _considered(
+        self, incident: IncidentView, status: IncidentStatus, now: datetime
+    ) -> tuple[Situation, Decision]:
+        """What would be done: enough to hold, to wait and to ask, and where something is to be done, to decide anew."""
+        situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
+        decision = decide(situation, now)
+        if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
+            situation = await self._permitted(situation, remembered=True)
+            decision = decide(situation, now)
+            if decision.status.approvals != status.approvals:  # nobody is asked about what may not be done any more
+                situation = await self._permitted(situation)
+                decision = decide(situation, now)
+        return situation, decision
 
     async def _decided(self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack) -> timedelta:
         """Decide by fresh reads, one at a time over all, and act."""
@@ -183,7 +195,7 @@ class Looker:
         await self._stamp_rivals(incident)
         now = self.clock.now()
         situation = await self.gatherer.situation(incident, status, now)
-        situation = await self.queries.answered(situation)
+        situation = await self.queries.before_acting(situation)
         situation = await self._permitted(situation)
         decision = decide(situation, now)
         if decision.kind not in ("act", "undo"):

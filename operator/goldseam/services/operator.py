@@ -149,6 +149,7 @@ class Operator:
             hearing=self.hearing,
             fleet=self.fleet,
             actor=Actor(self._cluster),
+            asks=self._asks,
             gate=self.gate,
             refresh=self._refresh,
             stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
@@ -325,6 +326,10 @@ class Operator:
 
     def _read(self, incident: IncidentView) -> Reading:
         return self.inputs.as_last_judged(incident, self._reading(incident, incident.pinned))
+
+    def _asks(self, incident: IncidentView) -> bool:
+        runbook = self._runbook(incident)
+        return runbook is not None and any(t.when is not None and t.when.query for t in runbook.thresholds)
 
     def _counts(self, incident: IncidentView) -> bool:
         runbook = self._runbook(incident)

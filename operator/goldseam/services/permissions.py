@@ -49,6 +49,7 @@ class Permissions:
         key, now = (f"{s.policy.uid}@{s.policy.generation}", plan.rights), self._clock.monotonic()
         if remembered and now < self._allowed_until.get(key, float("-inf")):
             return s
+        self._allowed_until.pop(key, None)
         try:
             protected, denied = await asyncio.gather(
                 self.in_force(INCIDENTS_POLICY), self.denied(s.policy.key, s.policy.spec, plan.rights)

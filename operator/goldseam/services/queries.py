@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from goldseam.api.ladder import Bounded
 from goldseam.engine.escalation import asking
-from goldseam.engine.queries import Undefined, filled, judged, variables
+from goldseam.engine.queries import Undefined, filled, judged, shown, variables
 from goldseam.engine.situation import QueryAnswer, Situation
 from goldseam.errors import GoldseamError, Invalid
 from goldseam.ports import Clock, Metrics
@@ -16,6 +17,23 @@ Labels = frozenset[tuple[str, str]]
 
 KEPT = 10.0
 """Seconds that the answer to a threshold's query is good for: a thousand incidents may ask the same."""
+LATEST = 60.0
+"""Seconds for which it is good enough between the reads for an act and the act: nothing slow may stand there."""
+PATIENCE = 3.0
+"""Seconds that a look waits for all thresholds together; what comes later is there for the next look."""
+
+
+@dataclass
+class _Asked:
+    """A question that was put once, for all who have it."""
+
+    task: asyncio.Task[QueryAnswer]
+    at: float | None = None
+    """When it was answered; None while it is not."""
+
+    def younger(self, than: float, now: float) -> bool:
+        """Whether it is under way, or was answered less than so many seconds ago."""
+        return self.at is None or now - self.at < than
 
 
 class Queries:
@@ -24,16 +42,35 @@ class Queries:
     def __init__(self, source: Callable[[Situation], Metrics | str], clock: Clock) -> None:
         """`source` gives the policy's alert source, or says why there is none to ask."""
         self._source, self._clock = source, clock
-        self._kept: dict[tuple[str, Bounded, Labels], tuple[float, QueryAnswer]] = {}
+        self._asked: dict[tuple[str, Bounded, Labels], _Asked] = {}
 
     async def answered(self, s: Situation) -> Situation:
         """The situation with the answers: the step's once it has settled, and the thresholds'."""
+        bounds = asking(s)
+        found = await asyncio.gather(*(self._lately(s, query) for _, query in bounds))
+        names = (name for name, _ in bounds)
+        return replace(await self.verified(s), bounds=dict(zip(names, found, strict=True)))
+
+    async def before_acting(self, s: Situation) -> Situation:
+        """As `answered`; of the thresholds nothing is asked any more, and what was answered lately counts."""
+        now = self._clock.monotonic()
+        known = {name: self._asked.get(self._key(s, query)) for name, query in asking(s)}
+        bounds = {
+            name: asked.task.result()
+            for name, asked in known.items()
+            if asked is not None and asked.at is not None and now - asked.at < LATEST
+        }
+        return replace(await self.verified(s), bounds=bounds)
+
+    async def verified(self, s: Situation) -> Situation:
+        """The situation with the answers to the queries of the step, once it has settled."""
         step = s.status.open_step()
-        if step is not None and step.phase == "Acted" and step.acted_at is not None and step.purpose != "Undo":
-            verify = s.pinned.ladder[step.rung].verify
-            if verify.queries and self._clock.now() >= step.acted_at + verify.settle:
-                s = replace(s, answers=tuple([await self._ask(s, query) for query in verify.queries]))
-        return replace(s, bounds={name: await self._lately(s, query) for name, query in asking(s)})
+        if step is None or step.phase != "Acted" or step.acted_at is None or step.purpose == "Undo":
+            return s
+        verify = s.pinned.ladder[step.rung].verify
+        if not verify.queries or self._clock.now() < step.acted_at + verify.settle:
+            return s
+        return replace(s, answers=tuple([await self._ask(s, query) for query in verify.queries]))
 
     async def _ask(self, s: Situation, query: Bounded) -> QueryAnswer:
         metrics = self._source(s)
@@ -42,27 +79,43 @@ class Queries:
         return await ask(metrics, query, variables(s.spec))
 
     async def _lately(self, s: Situation, query: Bounded) -> QueryAnswer:
-        """What was asked for, or what the same question found a moment ago."""
+        """What was asked for, or what the same question found a moment ago, also for another incident."""
         if isinstance(self._source(s), str):
             return await self._ask(s, query)
-        now, values = self._clock.monotonic(), frozenset(variables(s.spec).items() if "${" in query.expr else ())
-        self._kept = {key: kept for key, kept in self._kept.items() if now - kept[0] < KEPT}
-        key = (s.pinned.source_ref.name, query, values)
-        if key not in self._kept:
-            self._kept[key] = now, await self._ask(s, query)
-        return self._kept[key][1]
+        now, key = self._clock.monotonic(), self._key(s, query)
+        if key not in self._asked or not self._asked[key].younger(KEPT, now):
+            self._asked = {known: asked for known, asked in self._asked.items() if asked.younger(LATEST, now)}
+            self._asked[key] = _Asked(asyncio.create_task(self._ask(s, query)))
+            self._asked[key].task.add_done_callback(lambda task: self._done(key, task))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.shield(self._asked[key].task)
+        except TimeoutError:
+            return QueryAnswer("Unknown", f"query {shown(query)!r}: no answer within {PATIENCE:g} s")
+
+    def _key(self, s: Situation, query: Bounded) -> tuple[str, Bounded, Labels]:
+        values = variables(s.spec).items() if "${" in query.expr else ()
+        return s.pinned.source_ref.name, query, frozenset(values)
+
+    def _done(self, key: tuple[str, Bounded, Labels], task: asyncio.Task[QueryAnswer]) -> None:
+        asked = self._asked.get(key)
+        if task.cancelled() or task.exception() is not None:
+            self._asked.pop(key, None)
+        elif asked is not None:
+            asked.at = self._clock.monotonic()
 
 
 async def ask(metrics: Metrics, query: Bounded, values: Mapping[str, str]) -> QueryAnswer:
     """Ask one query with its variables filled in. What cannot be told is Unknown: never a pass, never a failure."""
+    what = f"query {shown(query)!r}"
     try:
         samples = await metrics.query(filled(query.expr, values))
     except Undefined as error:
-        return QueryAnswer("Unknown", f"query {query.expr!r} was not asked: {error}")
+        return QueryAnswer("Unknown", f"{what} was not asked: {error}")
     except Invalid as error:
-        return QueryAnswer("Unknown", f"query {query.expr!r} cannot be evaluated: {error}")
+        return QueryAnswer("Unknown", f"{what} cannot be evaluated: {error}")
     except GoldseamError as error:
-        return QueryAnswer("Unknown", f"query {query.expr!r}: {error}")
+        return QueryAnswer("Unknown", f"{what}: {error}")
     if samples.warnings:
-        return QueryAnswer("Unknown", f"query {query.expr!r}: the answer has warnings: {samples.warnings[0]}")
+        return QueryAnswer("Unknown", f"{what}: the answer has warnings: {samples.warnings[0]}")
     return judged(query, samples.values)

@@ -47,7 +47,7 @@ EVENTS: tuple[Entry, ...] = (
         "Take over: `goldseam show` says what was tried.",
     ),
     Entry("PageHeld", "Nobody is called about the alert while it is healed. Only as an Event.", ""),
-    Entry("PageReleased", "People are called about the alert as ever again. Only as an Event.", ""),
+    Entry("PageReleased", "People are called about the alert as ever again, within two minutes. Only as an Event.", ""),
     Entry("Monitoring", "The alert is gone; it is watched for `resolve.after` whether it stays away.", ""),
     Entry("Resolved", "The alert stayed away. What is owed falls due.", ""),
     Entry("Undo", "Something owed is being put back. Also on the target.", ""),
