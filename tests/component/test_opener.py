@@ -18,6 +18,7 @@ from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
 from goldseam.services.opener import AT_ONCE, Opener
 from goldseam.services.sources import Listening, Source
+from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
 from tests.support.harness import NAMESPACE, START, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
@@ -54,6 +55,7 @@ class Stage:
             self.woken.append,
             self._problem,
             self.tenants,
+            Targets(self.cluster),
         )
         spec_of_source = AlertSourceSpec.model_validate({"url": "http://p", "matchers": matchers or []})
         self.source = Source("default", spec_of_source, self, self, self.clock, Listening(self.opener.answered))  # type: ignore[arg-type]
@@ -284,7 +286,7 @@ async def test_the_alerts_of_an_incident_are_those_that_fire_for_its_target_and_
     (incident,) = stage.book.all()
     stage.end(next(iter(stage.cluster.all("incidents"))), first_status(live(stage), incident.spec, START).dump())
     (incident,) = stage.book.all()
-    assert [labels["pod"] for labels in stage.opener.alerts_of(incident, stage.source)] == ["1", "2"]
+    assert [labels["pod"] for labels in stage.opener.targets.alerts_of(incident, stage.source)] == ["1", "2"]
 
 
 async def test_an_alert_of_a_pod_whose_owner_is_not_known_is_not_the_incidents_unless_it_opened_it() -> None:
@@ -298,11 +300,11 @@ async def test_an_alert_of_a_pod_whose_owner_is_not_known_is_not_the_incidents_u
     stage.alerts.clear()
     stage.fire(pod="unheard-of")
     await stage.source.read()
-    assert stage.opener.alerts_of(incident, stage.source) == [dict(incident.spec.alert.labels)]
+    assert stage.opener.targets.alerts_of(incident, stage.source) == [dict(incident.spec.alert.labels)]
     forged = replace(incident, spec=incident.spec.model_copy(update={"alert": forged_alert(namespace="kube-system")}))
-    assert stage.opener.alerts_of(forged, stage.source) == [], "of another namespace"
+    assert stage.opener.targets.alerts_of(forged, stage.source) == [], "of another namespace"
     other = replace(incident, spec=incident.spec.model_copy(update={"alert": forged_alert(alertname="Watchdog")}))
-    assert stage.opener.alerts_of(other, stage.source) == [], "another alert than the policy's"
+    assert stage.opener.targets.alerts_of(other, stage.source) == [], "another alert than the policy's"
 
 
 def live(stage: Stage) -> LivePolicy:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from goldseam import metrics
 from goldseam.api.alertsource import AlertmanagerSpec, AlertSourceSpec
 from goldseam.api.base import API_VERSION
 from goldseam.api.incident import Escalation
-from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
-from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
-from goldseam.engine.silences import Labels
-from goldseam.engine.situation import Decision, Other, Situation
-from goldseam.engine.verdict import Reading
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
@@ -45,11 +41,13 @@ from goldseam.services.opener import Opener
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.registrar import POLICIES, Registrar, Tell
+from goldseam.services.relations import Relations
 from goldseam.services.retention import Retention
 from goldseam.services.silences import Silences
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
 from goldseam.services.sweep import sweep, unrecorded
+from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
 from goldseam.services.waking import Waker
 from goldseam.services.words import Hearing
@@ -105,24 +103,36 @@ class Operator:
         self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.tenants = Tenants(cluster, self._allows_others)
+        inputs, targets = Inputs(self.sources.get, clock), Targets(cluster)
+        self.relations = of = Relations(self.sources, self.tenants, inputs, targets, self.catalogue, self.book)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants)
         self.judging = Judging(self.statuses, self.catalogue)
         tell = Tell(heard=self._heard, changed=self._changed, restored=self.ledger.restored)
         self.registrar = Registrar(
             inbox, self.catalogue, self.sources, self.statuses, self.judging, self.tenants, tell, namespace
         )
-        self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, self._runbook, self._wake, namespace)
-        self.delivery.calling = self.calling = Calling(self.book, self._source_of, self._by_alertmanager)
+        self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, of.runbook, self._wake, namespace)
+        self.delivery.calling = self.calling = Calling(self.book, of.source_of, self._by_alertmanager)
         self.chronicle = Chronicle(outside.events)
-        self.gate = Gate(self.sources.all, self._source_of, self._alerts, clock, self._of_the_gate)
-        self.inputs = Inputs(self.sources.get, clock)
+        self.gate = Gate(self.sources.all, of.source_of, of.alerts, clock, self._of_the_gate)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
-        self.waker = Waker(self.book, self._read, self._counts, self._wake)
+        self.waker = Waker(self.book, of.as_last_judged, of.counts, self._wake)
         self.book.freed = self.waker.freed
-        self.opener = Opener(
-            cluster, clock, self.catalogue, self.book, namespace, self._wake, self.registrar.problem, self.tenants
+        self.opener = self._opener(targets)
+
+    def _opener(self, targets: Targets) -> Opener:
+        return Opener(
+            self._cluster,
+            self._clock,
+            self.catalogue,
+            self.book,
+            self._namespace,
+            self._wake,
+            self.registrar.problem,
+            self.tenants,
+            targets,
         )
 
     def _looker(self, permissions: Permissions) -> Looker:
@@ -134,22 +144,22 @@ class Operator:
                 self._cluster,
                 self.catalogue,
                 self.ledger,
-                self._judged,
-                self._others,
+                self.relations.judged,
+                self.relations.others,
                 lambda: self.fleet.fleet,
                 permissions.in_force,
                 self._namespace,
-                Silences(self._source_of, self._alerts).of,
+                Silences(self.relations.source_of, self.relations.alerts).of,
             ),
             ledger=self.ledger,
             permissions=permissions,
-            queries=Queries(self._promql, self._clock),
+            queries=Queries(self.relations.promql, self._clock),
             delivery=self.delivery,
             chronicle=self.chronicle,
             hearing=self.hearing,
             fleet=self.fleet,
             actor=Actor(self._cluster),
-            asks=self._asks,
+            asks=self.relations.asks,
             gate=self.gate,
             refresh=self._refresh,
             stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
@@ -281,59 +291,11 @@ class Operator:
         self.registrar.source_changed(name)
         self.waker.everybody()
 
-    def _source(self, spec: PolicySpec, namespace: str) -> Source | str:
-        """The source that a policy of that namespace uses, or why there is none for it."""
-        name = spec.source_ref.name
-        refusal = self.tenants.refusal(name, namespace, queries=asks_queries(spec))
-        return refusal or self.sources.get(name) or f"AlertSource {name} does not exist or is invalid"
-
-    def _promql(self, s: Situation) -> Metrics | str:
-        source = self._source(s.pinned, s.spec.policy_ref.namespace)
-        return source if isinstance(source, str) else source.promql
-
-    def _reading(self, incident: IncidentView, spec: PolicySpec) -> Reading:
-        source = self._source(spec, incident.spec.policy_ref.namespace)
-        if isinstance(source, str):
-            return Reading("Unknown", False, source)
-        return source.reading(
-            spec.alert.name,
-            lambda alert: self.opener.concerns_target(spec, source.spec.matchers, incident, alert),
-            incident.spec.target.namespace or None,
-        )
-
-    async def _judged(self, incident: IncidentView, spec: PolicySpec) -> Reading:
-        return await self.inputs.judged(incident, spec, self._reading(incident, spec))
-
-    def _source_of(self, incident: IncidentView) -> Source | None:
-        """The source of an incident; none where its policy may use none, or its snapshot is not one that we wrote."""
-        if incident.status is None or incident.status.policy_snapshot is None:
-            return None
-        try:
-            found = self._source(incident.pinned, incident.spec.policy_ref.namespace)
-        except ValidationError:
-            return None
-        return None if isinstance(found, str) else found
-
     def _by_alertmanager(self, incident: IncidentView, escalation: Escalation) -> bool:
         return not self.delivery.has_channel(incident, escalation)
 
     def _of_the_gate(self, incident: IncidentView, reason: str, message: str) -> None:
         self.chronicle.note(incident, reason, message, self._clock.now())
-
-    def _alerts(self, incident: IncidentView) -> list[Labels]:
-        source = self._source_of(incident)
-        return self.opener.alerts_of(incident, source) if source is not None else []
-
-    def _read(self, incident: IncidentView) -> Reading:
-        return self.inputs.as_last_judged(incident, self._reading(incident, incident.pinned))
-
-    def _asks(self, incident: IncidentView) -> bool:
-        runbook = self._runbook(incident)
-        return runbook is not None and any(t.when is not None and t.when.query for t in runbook.thresholds)
-
-    def _counts(self, incident: IncidentView) -> bool:
-        runbook = self._runbook(incident)
-        return runbook is not None and any(t.when is not None and t.when.open_systems for t in runbook.thresholds)
 
     def _changed(self, kind: str, namespace: str, name: str) -> None:
         """Something that people wrote was changed or deleted."""
@@ -341,15 +303,6 @@ class Operator:
             self.waker.policy(PolicyKey(kind, namespace, name))
         elif kind != "Response":
             self.waker.everybody()
-
-    def _others(self, incident: IncidentView) -> tuple[Other, ...]:
-        armed = self.catalogue.armed
-        others = self.book.others(incident)
-        uid = incident.spec.target.uid
-        return tuple(
-            replace(o, policy_created=armed[o.policy].created) if o.target_uid == uid and o.policy in armed else o
-            for o in others
-        )
 
     def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
         """Every alert that fires, with the source that says so."""
@@ -370,9 +323,3 @@ class Operator:
             self._wake(meant)
         elif self.loaded:
             await self.hearing.unheard(response)
-
-    def _runbook(self, incident: IncidentView) -> RunbookSpec | None:
-        if incident.status is None:
-            return None
-        ref = incident.pinned.runbook_ref
-        return self.catalogue.runbook(ref.name if ref else None)

@@ -1,0 +1,126 @@
+"""From an alert's labels to the object that it is about, and back: whether an alert is about an incident's target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from goldseam.api.policy import ClusterRemediationPolicySpec
+from goldseam.engine.alerts import ActiveAlert
+from goldseam.engine.matching import NoTarget, PolicySpec, TargetKey, allows, concerns, matches, target_of
+from goldseam.engine.objects import controller, metadata
+from goldseam.engine.silences import Labels
+from goldseam.engine.views import IncidentView
+from goldseam.errors import NotFound
+from goldseam.ports import Cluster, Json
+from goldseam.resources import NAMESPACES, NODES, PODS, REPLICA_SETS
+from goldseam.services.book import target_key
+from goldseam.services.sources import Source
+
+REMEMBERED = 20_000
+
+
+@dataclass
+class Targets:
+    """Finds targets, and remembers whose pods and whose addresses were found."""
+
+    cluster: Cluster
+    _owners: dict[tuple[str, str], TargetKey | None] = field(default_factory=dict)
+    _nodes: dict[str, str] = field(default_factory=dict)
+    """Which node an address was found to be."""
+
+    async def found(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> TargetKey | NoTarget:
+        """The object that the alert is about: as the labels say, a pod by its topmost owner, a node by its address.
+
+        Raises:
+            GoldseamError: it cannot be read.
+        """
+        named = target_of(spec, namespace, alert.labels)
+        if isinstance(named, NoTarget):
+            return named
+        if isinstance(spec, ClusterRemediationPolicySpec) and spec.target.namespace_selector is not None:
+            wanted = spec.target.namespace_selector.match_labels
+            found = await self.cluster.get(NAMESPACES, "", named.namespace)
+            if not allows(wanted, metadata(found).get("labels") or {}):
+                return NoTarget(f"namespace {named.namespace} is not one that namespaceSelector selects")
+        if named.kind == "Pod":
+            return await self._owner(named, spec.target.kind)
+        if named.kind == "Node" and spec.target.name is None and "node" not in alert.labels:
+            return await self._node_at(named.name)
+        return named
+
+    async def _owner(self, pod: TargetKey, wanted: str) -> TargetKey | NoTarget:
+        key = (pod.namespace, pod.name)
+        if self._owners.get(key) is None:
+            if len(self._owners) > REMEMBERED:
+                self._owners.clear()
+            self._owners[key] = await self._top_owner(pod)
+        owner = self._owners[key]
+        if owner is None or owner.kind != wanted:
+            return NoTarget(f"pod {pod.namespace}/{pod.name} belongs to {owner or 'nobody'}, not to a {wanted}")
+        return owner
+
+    async def _top_owner(self, pod: TargetKey) -> TargetKey | None:
+        try:
+            owner = controller(await self.cluster.get(PODS, pod.namespace, pod.name))
+            if owner is not None and owner.get("kind") == "ReplicaSet":
+                owner = controller(await self.cluster.get(REPLICA_SETS, pod.namespace, str(owner["name"]))) or owner
+        except NotFound:
+            return None
+        return TargetKey(str(owner["kind"]), pod.namespace, str(owner["name"])) if owner else None
+
+    async def _node_at(self, address: str) -> TargetKey | NoTarget:
+        nodes = (await self.cluster.list(NODES)).items
+        found = [n for n in nodes if metadata(n).get("name") == address or address in _addresses(n)]
+        if len(found) != 1:
+            return NoTarget(f"the alert's label instance ({address}) fits {len(found)} nodes, not exactly one")
+        self._nodes[address] = str(metadata(found[0])["name"])
+        return TargetKey("Node", "", self._nodes[address])
+
+    def alerts_of(self, incident: IncidentView, source: Source) -> list[Labels]:
+        """The labels of the incident's alerts that fire; those of the one that opened it where none does.
+
+        What stands in the Incident counts only as far as the policy would open one for it: it may be forged.
+        """
+        spec, namespace = incident.pinned, incident.spec.target.namespace or None
+        rules = source.rules_of(spec.alert.name)
+        firing = [a for rule in rules for a in rule.alerts_in(namespace) if a.state == "firing"]
+        opened = ActiveAlert(incident.spec.alert.labels, {}, "firing", incident.spec.alert.active_at)
+        known = [opened] if opened.labels.get("alertname") == spec.alert.name else []
+
+        def mine(alerts: list[ActiveAlert], *, in_doubt: bool) -> list[Labels]:
+            of, cluster = incident, source.spec.matchers
+            found = [a for a in alerts if self.concerned(spec, cluster, of, a, in_doubt=in_doubt)]
+            return [dict(labels) for labels in dict.fromkeys(tuple(sorted(a.labels.items())) for a in found)]
+
+        return mine(firing, in_doubt=False) or mine(known, in_doubt=True)
+
+    def concerned(
+        self,
+        spec: PolicySpec,
+        cluster: Sequence[str],
+        incident: IncidentView,
+        alert: ActiveAlert,
+        *,
+        in_doubt: bool = True,
+    ) -> bool:
+        """Whether an active alert is about this incident's policy and target; in doubt yes, so that it is not gone.
+
+        `cluster` are the source's matchers, which say what is about this cluster at all.
+        """
+        if not matches(alert.labels, cluster) or not concerns(spec, incident.spec.policy_ref.namespace, alert.labels):
+            return False
+        named = target_of(spec, incident.spec.policy_ref.namespace, alert.labels)
+        if isinstance(named, NoTarget):
+            return False
+        if named.kind == "Pod":
+            owner = self._owners.get((named.namespace, named.name))
+            return in_doubt if owner is None else owner == target_key(incident)
+        if named.kind == "Node" and "node" not in alert.labels and spec.target.name is None:
+            node = self._nodes.get(named.name)
+            return in_doubt if node is None else node == incident.spec.target.name
+        return named == target_key(incident)
+
+
+def _addresses(node: Json) -> set[str]:
+    return {str(a.get("address")) for a in (node.get("status") or {}).get("addresses") or []}
