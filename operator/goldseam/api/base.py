@@ -69,6 +69,10 @@ class Rule:
         return entry
 
 
+_NOBODY_ASKS: set[str] = set()
+"""Which fields were given, nobody asks; pydantic keeps a set of them in every object, a third of what that takes."""
+
+
 class Model(BaseModel):
     """A part of an object that people write. An unknown field is an error: it may be a limit that we do not know."""
 
@@ -88,6 +92,7 @@ class Model(BaseModel):
         if broken:
             text = "; ".join(rule.message for rule in broken)
             raise PydanticCustomError("rules", "{text}", {"text": text, "rules": broken})
+        object.__setattr__(self, "__pydantic_fields_set__", _NOBODY_ASKS)
         return self
 
     @classmethod
