@@ -96,7 +96,7 @@ def test_both_judge_a_changed_example_alike(cluster: Any, manifest: Manifest) ->
 def accepted_by_the_api_server(cluster: Any, objects: list[dict[str, Any]], author: list[str]) -> list[bool]:
     """One request for each object, by one kubectl where the names can differ."""
     if objects[0]["kind"] == "Guardrails" and cluster.ours:
-        direct = Direct(cluster)
+        direct = Direct(cluster.kubeconfig)
         return [direct.ask("POST", GUARDRAILS_DRY_RUN, obj)[0] < 300 for obj in objects]
     if objects[0]["kind"] == "Guardrails":
         return [cluster.kubectl(*DRY_RUN, *author, input=json.dumps(obj)).returncode == 0 for obj in objects]

@@ -49,7 +49,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 @pytest.fixture(scope="module")
 def direct(installed: Plane) -> Direct:
-    return Direct(installed)
+    return Direct(installed.kubeconfig)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import http.client
 import json
 import ssl
 import threading
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from tests.support.plane import Plane
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -19,8 +19,8 @@ MERGE = "application/merge-patch+json"
 class Direct:
     """Requests as admin; each thread has a connection of its own."""
 
-    def __init__(self, plane: Plane) -> None:
-        config = json.loads(Path(plane.kubeconfig).read_text())
+    def __init__(self, kubeconfig: str) -> None:
+        config = json.loads(Path(kubeconfig).read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._server = urlsplit(cluster["server"])
         self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
@@ -70,3 +70,79 @@ class Direct:
         """Delete, if it is there."""
         status, answer = self.ask("DELETE", path)
         assert status < 300 or status == 404, answer
+
+
+@dataclass(frozen=True)
+class Resource:
+    """How a kind is asked for."""
+
+    api_version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """Where it is, or its list."""
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        where = f"/namespaces/{namespace}" if namespace and self.namespaced else ""
+        return f"{root}{where}/{self.plural}{f'/{name}' if name else ''}"
+
+
+class Objects:
+    """Objects by whatever name kubectl knows their kind."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        self._direct = Direct(kubeconfig)
+        self._resources: dict[str, Resource] = {}
+
+    def get(self, kind: str, name: str, namespace: str) -> Json:
+        """One object; empty when there is none, or nobody answers."""
+        try:
+            resource = self._resource(kind)
+            return self._direct.get(resource.path(namespace or "default", name)) if resource else {}
+        except (http.client.HTTPException, OSError):
+            return {}
+
+    def all(self, kind: str, namespace: str) -> list[Json]:
+        """A list, each with its kind, as kubectl shows them."""
+        try:
+            resource = self._resource(kind)
+            assert resource is not None, f"the server has no resource type {kind}"
+            items = self._direct.items(resource.path(namespace))
+        except (http.client.HTTPException, OSError) as error:
+            raise AssertionError(f"get {kind}: {error}") from error
+        for item in items:
+            item["metadata"].pop("managedFields", None)
+        return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in items]
+
+    def _resource(self, kind: str) -> Resource | None:
+        if kind not in self._resources:
+            self._discover()
+        return self._resources.get(kind)
+
+    def _discover(self) -> None:
+        """All that there is now, of each group the preferred version; of one name the first, as with kubectl."""
+        groups = self._direct.must("GET", "/apis")["groups"]
+        versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
+        found: dict[str, Resource] = {}
+        for version in versions:
+            root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+            for entry in self._direct.get(root).get("resources", []):
+                if "/" in entry["name"]:
+                    continue
+                resource = Resource(version, entry["name"], entry["kind"], entry["namespaced"])
+                group = version.partition("/")[0] if "/" in version else ""
+                names = [
+                    entry["name"],
+                    entry.get("singularName") or entry["kind"].lower(),
+                    *entry.get("shortNames", []),
+                ]
+                for name in [*names, *(f"{name}.{group}" for name in names)]:
+                    found.setdefault(name, resource)
+        self._resources = found
+
+
+@lru_cache
+def objects(kubeconfig: str) -> Objects:
+    """Those of one cluster; what its kinds are called is asked once."""
+    return Objects(kubeconfig)

@@ -12,10 +12,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
+from tests.support.direct import objects
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
@@ -40,6 +43,32 @@ def eventually(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T
             return answer
         time.sleep(0.1)
     raise AssertionError(f"{what}: not within {patience:g} s; last answer: {answer!r}")
+
+
+class AuditLog:
+    """An audit log, as far as it was read: each line is parsed once, however often a test looks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at = path, 0
+        self._entries: list[dict[str, Any]] = []
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All entries that are complete by now."""
+        with self._path.open("rb") as log:
+            if log.seek(0, os.SEEK_END) < self._at:  # it was begun anew
+                self._at, self._entries = 0, []
+            log.seek(self._at)
+            for line in log:
+                if line.endswith(b"\n"):
+                    self._at += len(line)
+                    self._entries.append(json.loads(line))
+        return list(self._entries)
+
+
+@lru_cache
+def audit_log(path: Path) -> AuditLog:
+    """The log of one API server."""
+    return AuditLog(path)
 
 
 @dataclass(frozen=True)
@@ -91,6 +120,8 @@ class Plane:
 
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
         """One object; empty when there is none."""
+        if self.ours:
+            return objects(self.kubeconfig).get(kind, name, namespace)
         where = ["-n", namespace] if namespace else []
         done = self.kubectl("get", kind, name, *where, "-o", "json", "--show-managed-fields")
         found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
@@ -98,6 +129,8 @@ class Plane:
 
     def all(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
         """All objects of a kind."""
+        if self.ours:
+            return objects(self.kubeconfig).all(kind, namespace)
         where = ["-n", namespace] if namespace else ["-A"]
         items: list[dict[str, Any]] = json.loads(self.must("get", kind, *where, "-o", "json"))["items"]
         return items
@@ -106,10 +139,7 @@ class Plane:
         """What the API server's audit log has: the judge of every test about effects."""
         if not self.ours:
             pytest.skip("this cluster's audit log cannot be read")
-        with (self.home / "log" / "audit.json").open() as log:
-            for line in log:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+        yield from audit_log(self.home / "log" / "audit.json").entries()
 
     def program(self, name: str) -> str:
         """Where a program of the control plane is; a cluster that is lent may lack it, and then the test is skipped."""
