@@ -4,8 +4,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
-# Two control planes side by side, but on a cluster that is lent one at a time.
-PARALLEL := $(if $(E2E_KUBECONFIG),,-n 2 --dist worksteal)
+# Control planes side by side, for tests wait more than they work; on a cluster that is lent one at a time.
+PARALLEL := $(if $(E2E_KUBECONFIG),,-n 3 --dist worksteal)
+FAULTY := $(if $(E2E_KUBECONFIG),,-n 2 --dist loadfile)
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
 .PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz mutate bench coverage check clean
@@ -69,7 +70,7 @@ test-fast: venv ## unit and component tests only (seconds)
 
 faults: control-plane ## the proofs by crashing, and by what else fails: a sample of them, then all (half an hour)
 	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
-	$(PY) -m pytest $(PARALLEL) --dist loadfile --ignore tests/faults/test_crash_matrix.py tests/faults
+	$(PY) -m pytest $(FAULTY) --ignore tests/faults/test_crash_matrix.py tests/faults
 	$(PY) -m pytest tests/faults/test_crash_matrix.py
 
 fuzz: venv ## random lives of an incident, for some minutes
