@@ -174,12 +174,18 @@ async def test_all_that_fires_is_read_while_it_can_hold_something_and_else_each_
     assert [alert.labels["alertname"] for alert in source.firing] == ["Other"]
 
 
-async def test_before_anything_is_done_all_that_fires_is_read_though_the_rules_were_read_just_now() -> None:
-    server = Prompt()
+async def read_twice(server: Prompt) -> Source:
+    """Its source, read with all that fires, and a while later without: nothing is open that it could hold."""
     source = server.source()
     await source.read()
     server.clock.advance(15)
     await source.read()
+    return source
+
+
+async def test_before_anything_is_done_all_that_fires_is_read_though_the_rules_were_read_just_now() -> None:
+    server = Prompt()
+    source = await read_twice(server)
     assert server.asked == ["A", "firing", "A"]
     server.wanted = Wanted(frozenset({"A"}), storm=True)
     await source.refresh()
@@ -190,10 +196,7 @@ async def test_before_anything_is_done_all_that_fires_is_read_though_the_rules_w
 
 async def test_where_what_fires_cannot_be_read_before_anything_is_done_nothing_is_known() -> None:
     server = Prompt()
-    source = server.source()
-    await source.read()
-    server.clock.advance(15)
-    await source.read()
+    source = await read_twice(server)
     server.wanted, server.broken = Wanted(frozenset({"A"}), storm=True), "HTTP 404"
     await source.refresh()
     assert source.history.problem == "HTTP 404"

@@ -72,6 +72,11 @@ class Direct:
         assert status < 300 or status == 404, answer
 
 
+def _root(version: str) -> str:
+    """Where the kinds of a group's version are."""
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
 @dataclass(frozen=True)
 class Resource:
     """How a kind is asked for."""
@@ -83,9 +88,8 @@ class Resource:
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """Where it is, or its list."""
-        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
         where = f"/namespaces/{namespace}" if namespace and self.namespaced else ""
-        return f"{root}{where}/{self.plural}{f'/{name}' if name else ''}"
+        return f"{_root(self.api_version)}{where}/{self.plural}{f'/{name}' if name else ''}"
 
 
 class Objects:
@@ -126,8 +130,7 @@ class Objects:
         versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
         found: dict[str, Resource] = {}
         for version in versions:
-            root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-            for entry in self._direct.get(root).get("resources", []):
+            for entry in self._direct.get(_root(version)).get("resources", []):
                 if "/" in entry["name"]:
                     continue
                 resource = Resource(version, entry["name"], entry["kind"], entry["namespaced"])

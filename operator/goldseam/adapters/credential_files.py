@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldseam.adapters.credentials import Credentials, Way
+from goldseam.adapters.credentials import Credentials, Way, basic
 from goldseam.errors import Invalid
 
 
@@ -63,7 +62,7 @@ def _authorization(files: Files) -> dict[str, str]:
     pair = _line(files.user, "name:password")
     if ":" not in pair:
         raise Invalid(f"{files.user}: must be one line of text, name:password")
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    return {"Authorization": basic(pair)}
 
 
 def _line(path: Path, what: str) -> str:

@@ -35,6 +35,11 @@ class Way:
 PLAIN = Way()
 
 
+def basic(pair: str) -> str:
+    """`name:password` as the header `Authorization` has it (RFC 7617)."""
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
 class Credentials:
     """Those of one source, or of its Alertmanagers."""
 
@@ -96,7 +101,7 @@ class Credentials:
         if auth is not None and auth.basic is not None:
             parts = [SecretKeyRef(name=auth.basic.name, key=key) for key in ("username", "password")]
             pair = ":".join(self._line(secrets, part) for part in parts)
-            return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+            return {"Authorization": basic(pair)}
         return {}
 
     def _line(self, secrets: Mapping[str, Json], ref: SecretKeyRef) -> str:

@@ -11,6 +11,8 @@ from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
+ENDED = ("Resolved", "Abandoned")
+"""The phases in which nothing more is tried; what is owed may still have to be paid."""
 StepPhase = Literal["Intended", "Acted", "Done"]
 Outcome = Literal[
     "Passed",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from goldseam.api.incident import ENDED
 from goldseam.cli.text import plain
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import Forbidden, GoldseamError, Invalid, NotFound, Unavailable
@@ -104,7 +105,7 @@ def same_target(incident: IncidentView, kind: str, name: str) -> bool:
 def is_open(incident: IncidentView) -> bool:
     """Whether it wants attention: it goes on, or something is owed."""
     status = incident.status
-    return status is None or status.phase not in ("Resolved", "Abandoned") or status.owes > 0
+    return status is None or status.phase not in ENDED or status.owes > 0
 
 
 def advice(error: GoldseamError, namespace: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from goldseam.api.base import parse_matcher
-from goldseam.api.incident import Escalation, IncidentStatus
+from goldseam.api.incident import ENDED, Escalation, IncidentStatus
 from goldseam.engine.escalation import OWED
 from goldseam.engine.record import cut
 from goldseam.engine.silences import Call
@@ -47,6 +47,6 @@ def still_calls(status: IncidentStatus, escalation: Escalation) -> bool:
         return any(
             a.state == "Waiting" and escalation.threshold.startswith(f"approval-{a.step}-") for a in status.approvals
         )
-    if status.phase in ("Resolved", "Abandoned"):
+    if status.phase in ENDED:
         return escalation.threshold == OWED and status.owes > 0
     return True

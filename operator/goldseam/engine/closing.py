@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from goldseam.api.durations import parse_duration
-from goldseam.api.incident import IncidentStatus, Step
+from goldseam.api.incident import ENDED, IncidentStatus, Step
 from goldseam.engine import answers, obligations, record
 from goldseam.engine.lineage import judged
 from goldseam.engine.objects import metadata
@@ -16,7 +16,7 @@ LONG = timedelta(minutes=10)
 
 def abandoned(s: Situation, now: datetime) -> Decision | None:
     """The target is gone or replaced, or the policy is deleted: nothing more is tried, and what is owed is paid."""
-    if s.status.phase in ("Resolved", "Abandoned") or s.unknown:
+    if s.status.phase in ENDED or s.unknown:
         return None
     why = _why_abandoned(s, now)
     if not why:
@@ -94,7 +94,7 @@ def may_reopen(status: IncidentStatus | None, now: datetime) -> bool:
 
 def over(s: Situation, now: datetime) -> Decision | None:
     """Resolved or abandoned: wait for what is owed to fall due, and for the flap window; then there is nothing left."""
-    if s.status.phase not in ("Resolved", "Abandoned"):
+    if s.status.phase not in ENDED:
         return None
     if not s.status.open_obligations():
         return _closed(s, now)

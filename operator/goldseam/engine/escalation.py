@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, IncidentStatus
+from goldseam.api.incident import ENDED, ApprovalRecord, Escalation, HoldRecord, IncidentStatus
 from goldseam.api.ladder import Bounded
 from goldseam.api.runbook import RunbookSpec, Threshold
 from goldseam.engine.matching import matches
@@ -33,14 +33,14 @@ def crossed(s: Situation, now: datetime) -> IncidentStatus:
     status = s.status
     if not s.tells:
         return status
-    for crossing in _owed(s, now) if status.phase in ("Resolved", "Abandoned") else _due(s, now):
+    for crossing in _owed(s, now) if status.phase in ENDED else _due(s, now):
         status = _added(status, crossing, now)
     return _untold(s, status, now)
 
 
 def asking(s: Situation) -> list[tuple[str, Bounded]]:
     """The thresholds whose queries have to be asked, by name: those that can be crossed, and have not been."""
-    if not s.tells or s.status.phase in ("Resolved", "Abandoned") or s.reading.state == "Cleared":
+    if not s.tells or s.status.phase in ENDED or s.reading.state == "Cleared":
         return []
     known = {e.threshold for e in s.status.escalations}
     return [(t.name, t.when.query) for t in _bound(s.runbook) if t.when and t.when.query and t.name not in known]
@@ -141,7 +141,7 @@ def _impatient(s: Situation, now: datetime) -> Iterator[Escalation]:
 def next_at(s: Situation, now: datetime) -> datetime | None:
     """When the next threshold will be crossed if nothing changes until then; None where none will be."""
     status, verdict = s.status, s.status.verdict
-    if not s.tells or verdict is None or status.phase in ("Resolved", "Abandoned"):
+    if not s.tells or verdict is None or status.phase in ENDED:
         return None
     spans = [t.when.unresolved_for for t in _bound(s.runbook) if t.when is not None and t.when.unresolved_for]
     spans += [s.pinned.escalate_after] if s.pinned.escalate_after else []

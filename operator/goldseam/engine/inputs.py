@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import ObjectRef
 from goldseam.api.matchers import quoted
 from goldseam.engine.alerts import AlertRule
+from goldseam.engine.record import shown
 from goldseam.engine.series import Selector, selectors
 from goldseam.engine.verdict import LOOKBACK, Reading, longest_range
 
@@ -25,7 +26,6 @@ LONGEST = timedelta(days=14)
 """How far back the beginning of an alert is looked for."""
 BEFORE = 3600
 """Seconds before an alert began, in which its series is looked for."""
-SHOWN = 120
 POD_PREFIX = 40
 """Characters of a workload's name with which the names of its pods surely begin (Kubernetes cuts at 58)."""
 
@@ -60,12 +60,8 @@ def doubt(inputs: Sequence[Seen], *, remembers: bool) -> str:
     return next((problem for seen in inputs if (problem := _doubt(seen, remembers=remembers))), "")
 
 
-def _short(selector: str) -> str:
-    return selector if len(selector) <= SHOWN else selector[: SHOWN - 1] + "…"
-
-
 def _doubt(seen: Seen, *, remembers: bool) -> str:
-    name = _short(seen.selector)
+    name = shown(seen.selector)
     if seen.down:
         return (
             f"a target of its input {name} is down" if seen.has else f"its input {name} has no data: its target is down"
@@ -85,7 +81,7 @@ def _doubt(seen: Seen, *, remembers: bool) -> str:
 def outdated(selector: str) -> str:
     """Why an alert is not believed to fire on what the selector has."""
     before = "it may do so on what was scraped before its rule was watched"
-    return f"{before}: not all of its input {_short(selector)} is newer"
+    return f"{before}: not all of its input {shown(selector)} is newer"
 
 
 def unfounded(rules: Iterable[AlertRule]) -> str:

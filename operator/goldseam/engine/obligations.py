@@ -6,7 +6,7 @@ import json
 import math
 from datetime import datetime
 
-from goldseam.api.incident import IncidentStatus, Obligation, Step, Write
+from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step, Write
 from goldseam.engine import naming, record
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unsure
@@ -29,7 +29,7 @@ def examined(s: Situation, now: datetime) -> IncidentStatus:
 
 
 def _examine(o: Obligation, s: Situation) -> Obligation:
-    if s.status.phase in ("Resolved", "Abandoned") and o.kind != "Uncordon" and not s.pinned.resolve.revert:
+    if s.status.phase in ENDED and o.kind != "Uncordon" and not s.pinned.resolve.revert:
         return record.settled(o, "Void", f"{o.object} keeps {o.field}={o.want}: resolve.revert is false")
     if heir := _heir(o, s):
         return record.settled(o, "Void", f"Incident {heir.name} has taken it over")

@@ -13,6 +13,7 @@ from goldseam.api.expressions import TOKENS, VARIABLE
 from goldseam.api.incident import IncidentSpec
 from goldseam.api.ladder import Bounded
 from goldseam.api.matchers import quoted
+from goldseam.engine.record import shown
 from goldseam.engine.situation import QueryAnswer
 
 LONGEST = 1_024
@@ -76,13 +77,6 @@ def _in_pattern(value: str) -> str:
 
 SHOWN = 3
 """Values that a message shows."""
-LEGIBLE = 120
-"""Characters of an expression that a message shows: what was found must not be cut off behind it."""
-
-
-def shown(query: Bounded) -> str:
-    """The expression for a message."""
-    return query.expr if len(query.expr) <= LEGIBLE else query.expr[: LEGIBLE - 1] + "…"
 
 
 def judged(query: Bounded, values: Sequence[float]) -> QueryAnswer:
@@ -99,13 +93,13 @@ def judged(query: Bounded, values: Sequence[float]) -> QueryAnswer:
     total, unknown = len(values), len(values) - len(inside) - len(outside)
     any_is_enough = query.match == "Any"
     if unknown == total:
-        return QueryAnswer("Unknown", f"query {shown(query)!r} has no data" + (" but NaN" if values else ""))
+        return QueryAnswer("Unknown", f"query {shown(query.expr)!r} has no data" + (" but NaN" if values else ""))
     if len(outside) == total if any_is_enough else outside:
         which = "one of " if any_is_enough and total > 1 else ""
-        return QueryAnswer("Broken", f"{which}{shown(query)} to be {wanted} ({_seen(outside, total)})")
+        return QueryAnswer("Broken", f"{which}{shown(query.expr)} to be {wanted} ({_seen(outside, total)})")
     if inside if any_is_enough else len(inside) == total:
-        return QueryAnswer("Holds", f"{shown(query)} is {wanted} ({_seen(inside, total)})")
-    return QueryAnswer("Unknown", f"query {shown(query)!r}: {unknown} of {total} are NaN")
+        return QueryAnswer("Holds", f"{shown(query.expr)} is {wanted} ({_seen(inside, total)})")
+    return QueryAnswer("Unknown", f"query {shown(query.expr)!r}: {unknown} of {total} are NaN")
 
 
 def _keeps(query: Bounded, value: float) -> bool:

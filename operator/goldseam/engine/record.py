@@ -36,6 +36,15 @@ def cut(text: str, size: int = 512) -> str:
     return raw.decode() if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
 
 
+LEGIBLE = 120
+"""Characters of an expression that a message shows: what was found must not be cut off behind it."""
+
+
+def shown(expression: str) -> str:
+    """An expression for a message."""
+    return expression if len(expression) <= LEGIBLE else expression[: LEGIBLE - 1] + "…"
+
+
 def is_news(old: str, new: str) -> bool:
     """Whether a message says something else than before, and not only other numbers."""
     return _NUMBERS.sub("", old) != _NUMBERS.sub("", new)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from goldseam.api.incident import IncidentStatus
+from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
 from goldseam.engine.situation import Other, Spent
@@ -110,7 +110,7 @@ def _other(incident: IncidentView) -> Other:
     status = incident.status
     created = datetime.fromisoformat(incident.created)
     phase = status.phase if status else "Investigating"
-    active = phase not in ("Resolved", "Abandoned")
+    active = phase not in ENDED
     return Other(
         name=incident.title,
         uid=incident.uid,

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import structlog
 
+from goldseam.api.incident import ENDED
 from goldseam.engine import gate
 from goldseam.engine.gate import Wish
 from goldseam.engine.silences import KnownAlert, KnownSilence, Labels, Matcher
@@ -33,7 +34,6 @@ TURN = 10.0
 DUE = gate.LASTS - gate.RENEWED + timedelta(seconds=TURN / 2)
 """A silence that holds no longer than that is renewed."""
 REMEMBERED = 10_000
-OVER = ("Resolved", "Abandoned")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Gate:
     def _released(self, incident: IncidentView) -> None:
         """Say that people are called again, if they were not and it is not over."""
         placed = self._placed.pop(incident.uid, None)
-        if placed is not None and incident.status is not None and incident.status.phase not in OVER:
+        if placed is not None and incident.status is not None and incident.status.phase not in ENDED:
             self._note(incident, "PageReleased", "people are called about its alert as ever, within two minutes")
 
     def forget(self, uid: str) -> None:

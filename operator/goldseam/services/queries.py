@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from goldseam.api.ladder import Bounded
 from goldseam.engine.escalation import asking
-from goldseam.engine.queries import Undefined, filled, judged, shown, variables
+from goldseam.engine.queries import Undefined, filled, judged, variables
+from goldseam.engine.record import shown
 from goldseam.engine.situation import QueryAnswer, Situation
 from goldseam.errors import GoldseamError, Invalid
 from goldseam.ports import Clock, Metrics
@@ -70,28 +71,26 @@ class Queries:
         verify = s.pinned.ladder[step.rung].verify
         if not verify.queries or self._clock.now() < step.acted_at + verify.settle:
             return s
-        return replace(s, answers=tuple([await self._ask(s, query) for query in verify.queries]))
-
-    async def _ask(self, s: Situation, query: Bounded) -> QueryAnswer:
-        metrics = self._source(s)
+        metrics, values = self._source(s), variables(s.spec)
         if isinstance(metrics, str):
-            return QueryAnswer("Unknown", metrics)
-        return await ask(metrics, query, variables(s.spec))
+            return replace(s, answers=(QueryAnswer("Unknown", metrics),) * len(verify.queries))
+        return replace(s, answers=tuple([await ask(metrics, query, values) for query in verify.queries]))
 
     async def _lately(self, s: Situation, query: Bounded) -> QueryAnswer:
         """What was asked for, or what the same question found a moment ago, also for another incident."""
-        if isinstance(self._source(s), str):
-            return await self._ask(s, query)
+        metrics = self._source(s)
+        if isinstance(metrics, str):
+            return QueryAnswer("Unknown", metrics)
         now, key = self._clock.monotonic(), self._key(s, query)
         if key not in self._asked or not self._asked[key].younger(KEPT, now):
             self._asked = {known: asked for known, asked in self._asked.items() if asked.younger(LATEST, now)}
-            self._asked[key] = _Asked(asyncio.create_task(self._ask(s, query)))
+            self._asked[key] = _Asked(asyncio.create_task(ask(metrics, query, variables(s.spec))))
             self._asked[key].task.add_done_callback(lambda task: self._done(key, task))
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.shield(self._asked[key].task)
         except TimeoutError:
-            return QueryAnswer("Unknown", f"query {shown(query)!r}: no answer within {PATIENCE:g} s")
+            return QueryAnswer("Unknown", f"query {shown(query.expr)!r}: no answer within {PATIENCE:g} s")
 
     def _key(self, s: Situation, query: Bounded) -> tuple[str, Bounded, Labels]:
         values = variables(s.spec).items() if "${" in query.expr else ()
@@ -107,7 +106,7 @@ class Queries:
 
 async def ask(metrics: Metrics, query: Bounded, values: Mapping[str, str]) -> QueryAnswer:
     """Ask one query with its variables filled in. What cannot be told is Unknown: never a pass, never a failure."""
-    what = f"query {shown(query)!r}"
+    what = f"query {shown(query.expr)!r}"
     try:
         samples = await metrics.query(filled(query.expr, values))
     except Undefined as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from goldseam.api.runbook import RunbookSpec
+from goldseam.api.runbook import RunbookSpec, When
 from goldseam.engine.matching import PolicySpec, asks_queries
 from goldseam.engine.silences import Labels
 from goldseam.engine.situation import Other, Situation
@@ -86,13 +86,15 @@ class Relations:
 
     def asks(self, incident: IncidentView) -> bool:
         """Whether a threshold of its runbook asks a query."""
-        runbook = self.runbook(incident)
-        return runbook is not None and any(t.when is not None and t.when.query for t in runbook.thresholds)
+        return any(when.query for when in self._conditions(incident))
 
     def counts(self, incident: IncidentView) -> bool:
         """Whether a threshold of its runbook counts how many systems are affected."""
+        return any(when.open_systems for when in self._conditions(incident))
+
+    def _conditions(self, incident: IncidentView) -> list[When]:
         runbook = self.runbook(incident)
-        return runbook is not None and any(t.when is not None and t.when.open_systems for t in runbook.thresholds)
+        return [t.when for t in runbook.thresholds if t.when is not None] if runbook else []
 
     def others(self, incident: IncidentView) -> tuple[Other, ...]:
         """All other open incidents, and of those about its target the age of their policies."""

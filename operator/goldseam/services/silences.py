@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from goldseam.api.incident import ENDED
 from goldseam.engine.silences import KnownAlert, KnownSilence, Labels, held_by_others, like_alerts
 from goldseam.engine.situation import Silence
 from goldseam.engine.verdict import Reading
@@ -17,7 +18,6 @@ from goldseam.services.sources import Source
 MOST = 16
 """Silences of one alert of which is asked who made them; any further one is somebody's."""
 REMEMBERED = 1_000
-OVER = ("Resolved", "Abandoned")
 
 SourceOf = Callable[[IncidentView], Source | None]
 AlertsOf = Callable[[IncidentView], Sequence[Labels]]
@@ -44,7 +44,7 @@ class Silences:
         Alertmanager, or no alert."""
         source = self._source(incident)
         phase = incident.status.phase if incident.status else "Investigating"
-        if source is None or source.alertmanagers is None or reading.state == "Cleared" or phase in OVER:
+        if source is None or source.alertmanagers is None or reading.state == "Cleared" or phase in ENDED:
             return Silence()
         all_of_them, alerts = source.alertmanagers, self._alerts(incident)
         cluster = all_of_them.spec.matchers

@@ -104,16 +104,18 @@ def _empty(policy: Policy, rules: Sequence[AlertRule], name: str) -> str:
 
 def with_data(policy: Policy, known: Known) -> Iterator[Finding]:
     """A query of `verify` that the server does not take, or whose answer does not decide now."""
-    for where, query in _queries(policy):
-        if query.expr in known.answers:
-            yield from _of(where, query, known.answers[query.expr], NEVER)
+    return _each(_queries(policy), known.answers, NEVER)
 
 
 def thresholds_with_data(runbook: RunbookSpec, answers: Mapping[str, Asked]) -> Iterator[Finding]:
     """A query of a threshold that the server does not take, or whose answer does not decide now."""
-    for where, query in _bounds(runbook):
+    return _each(_bounds(runbook), answers, NOT_CROSSED)
+
+
+def _each(queries: Iterator[tuple[str, Bounded]], answers: Mapping[str, Asked], never: str) -> Iterator[Finding]:
+    for where, query in queries:
         if query.expr in answers:
-            yield from _of(where, query, answers[query.expr], NOT_CROSSED)
+            yield from _of(where, query, answers[query.expr], never)
 
 
 def _of(where: str, query: Bounded, asked: Asked, never: str) -> Iterator[Finding]:
