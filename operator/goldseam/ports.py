@@ -27,7 +27,7 @@ class Line(Enum):
     however long it is, holds up the others."""
 
     URGENT = auto()
-    """The lease, and what is owed: before all others."""
+    """The lease, and what is owed and due: before all others."""
     ACTING = auto()
     """An alert that is new, and what is being done about one."""
     LOOKING = auto()

@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import unused_port
 
 from goldseam.adapters.events import KubeEvents
-from goldseam.adapters.kube import KubeCluster, connect
+from goldseam.adapters.kube import READS_AT_ONCE, KubeCluster, connect
 from goldseam.errors import (
     AlreadyExists,
     BudgetExhausted,
@@ -32,7 +32,7 @@ from goldseam.errors import (
     Throttled,
     Unavailable,
 )
-from goldseam.ports import Access, Resource
+from goldseam.ports import Access, Line, Resource, waiting_in
 from tests.support.web import serving
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
@@ -105,6 +105,33 @@ async def cluster(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("goldseam.adapters.kube.random.uniform", lambda *_: 0.0)
     async with connect(kubeconfig(tmp_path, url), "goldseam/test") as connected:
         yield connected
+
+
+async def test_few_reads_are_under_way_at_the_same_time_and_what_is_urgent_waits_for_none(
+    cluster: KubeCluster, server: FakeServer
+) -> None:
+    now, most, free = 0, 0, asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        await free.wait()
+        now -= 1
+        return await says({"metadata": {"name": "web"}})(request)
+
+    server.will(slow)
+    reads = [asyncio.create_task(cluster.get(DEPLOYMENTS, "shop", "web")) for _ in range(2 * READS_AT_ONCE)]
+    async with asyncio.timeout(5):
+        while now < READS_AT_ONCE:
+            await asyncio.sleep(0.01)
+    with waiting_in(Line.URGENT):
+        reads.append(asyncio.create_task(cluster.get(DEPLOYMENTS, "shop", "web")))
+    async with asyncio.timeout(5):
+        while now <= READS_AT_ONCE:
+            await asyncio.sleep(0.01)
+    free.set()
+    await asyncio.gather(*reads)
+    assert most == READS_AT_ONCE + 1
 
 
 async def failing(call: Awaitable[object]) -> GoldseamError:

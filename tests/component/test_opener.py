@@ -52,7 +52,7 @@ class Stage:
             self.catalogue,
             self.book,
             NAMESPACE,
-            self.woken.append,
+            lambda uid, _: self.woken.append(uid),
             self._problem,
             self.tenants,
             Targets(self.cluster),

@@ -89,15 +89,22 @@ async def test_a_listener_that_breaks_ends_neither_the_reading_nor_the_listening
 ) -> None:
     server = Server(monkeypatch)
     told: list[int] = []
+    runs, running = [], Source.run
+
+    async def run(source: Source) -> None:
+        runs.append(source.name)
+        await running(source)
 
     async def listen(_: Source) -> None:
         told.append(server.reads)
         if len(told) == 1:
             raise RuntimeError("a defect")
 
+    monkeypatch.setattr(Source, "run", run)
     sources = Sources(server.make, server.clock, Listening(listen))
     await sources.put("default", SPEC)
     await until(lambda: len(told) >= 3)
+    assert runs == ["default"], "it is not begun anew after a rest, in which what is hinted at is not heard"
     await sources.close()
 
 

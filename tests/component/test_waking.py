@@ -102,6 +102,15 @@ async def test_a_read_that_a_hint_woke_wakes_it_only_if_it_shows_something_new()
     assert woken == [incident.uid]
 
 
+async def test_one_that_was_opened_just_now_has_no_status_yet_and_is_not_woken() -> None:
+    h = Harness(policy({"restart": {}}), deployment(), "deployments")
+    await h.start()
+    await h.open(begun=False)
+    woken = Woken(h, CLEARED)
+    woken.waker.answered(SimpleNamespace(name="default", hinted=True), ())  # type: ignore[arg-type]
+    assert woken == []
+
+
 async def test_its_policy_a_tripped_breaker_and_what_concerns_all_wake_it() -> None:
     h, incident = await held()
     woken = Woken(h)

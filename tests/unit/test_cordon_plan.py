@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from goldseam.actions import cordon, uncordon
-from goldseam.actions.nodes import CONTROL_PLANE
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Cordon, Uncordon
+from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.proposal import Action, Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import MARK, node
 

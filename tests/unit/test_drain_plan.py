@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldseam.actions.drain import ACTION, MIRROR, MOST_PODS
-from goldseam.actions.nodes import CONTROL_PLANE
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Drain
+from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.proposal import Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import node, pod
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef, Obligation, Write
-from goldseam.engine.objects import Json, is_ready, metadata, reference
+from goldseam.engine.objects import Json, is_ready, metadata, of_control_plane, reference
 from goldseam.engine.proposal import Refusal, Right, World
 
 UNSCHEDULABLE = "spec.unschedulable"
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
 def node_ref(node: Json) -> ObjectRef:
@@ -43,15 +42,11 @@ def others(world: World) -> list[Json]:
 def endangered(world: World) -> Refusal | None:
     """A control-plane node stays in service while another one is not: etcd must keep its majority."""
     assert world.target is not None
-    if not _control_plane(world.target):
+    if not of_control_plane(world.target):
         return None
-    missing = [node for node in others(world) if _control_plane(node) and (cordoned(node) or not is_ready(node))]
+    missing = [node for node in others(world) if of_control_plane(node) and (cordoned(node) or not is_ready(node))]
     if not missing:
         return None
     names = listed([node_ref(node).name for node in missing])
     message = f"{node_ref(world.target)} is of the control plane, and {names} is out of service already"
     return refusal("ControlPlaneAtRisk", message)
-
-
-def _control_plane(node: Json) -> bool:
-    return CONTROL_PLANE in (metadata(node).get("labels") or {})

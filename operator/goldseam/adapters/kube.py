@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import aiohttp
@@ -23,12 +23,15 @@ from goldseam.adapters.kube_errors import translated
 from goldseam.adapters.throttle import Throttle
 from goldseam.engine.objects import FIELD_MANAGER
 from goldseam.errors import GoldseamError, Gone, Invalid, Throttled, Unavailable
-from goldseam.ports import LINE, Access, Json, Page, Resource
+from goldseam.ports import LINE, Access, Json, Line, Page, Resource
 
 TIMEOUT = 10.0
 """Seconds that we wait for one answer. The server is told to give up on a write one second earlier."""
 TRIES = 3
 PER_SECOND = 100.0
+READS_AT_ONCE = 24
+"""Reads that are not urgent, at the same time: each has a connection to itself, of which asyncio's TLS alone takes a
+buffer of 128 KiB, and a look at an incident asks for nine things at once."""
 MERGE_PATCH = "application/merge-patch+json"
 _SEGMENT = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.:]*")
 """What a part of a path may be: names of objects and kinds, and nothing that would need to be percent-encoded."""
@@ -73,6 +76,7 @@ class KubeCluster:
     ) -> None:
         self._api, self._timeout, self._manager = api, timeout, manager
         self._throttle, self._answered = Throttle(per_second), time.monotonic()
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     @property
     def silent_for(self) -> float:
@@ -199,7 +203,7 @@ class KubeCluster:
         else:
             query = query | {"timeout": f"{max(1, int(self._timeout) - 1)}s"}
         try:
-            async with asyncio.timeout(self._timeout):
+            async with self._slot(method), asyncio.timeout(self._timeout):
                 if method != "GET":  # the lease that is left was looked at before: waiting counts as part of the write
                     await self._throttle.turn(LINE.get())
                 status, headers, content = await self._send(method, path, query, body, content_type)
@@ -214,6 +218,10 @@ class KubeCluster:
         if status >= 300:
             raise self._error(translated(status, headers, content, what, creating=creating))
         return _object(content, what)
+
+    def _slot(self, method: str) -> AbstractAsyncContextManager[object]:
+        """What keeps the connections few. Writes are few by themselves, and what is urgent waits for nothing."""
+        return self._reads if method == "GET" and LINE.get() is not Line.URGENT else nullcontext()
 
     def _error(self, error: GoldseamError) -> GoldseamError:
         """The error; where the server asks for a rest, whatever is not urgent rests."""

@@ -27,6 +27,9 @@ STAGES: Sequence[Stage] = (
 )
 """The questions in their order: the first that has an answer decides."""
 
+FOLLOWED = ("Acted", "Passed", "Resolved", "Undone")
+"""What was found out is written together with what is waited for next: the world is not read anew to learn the same."""
+
 
 def decide(s: Situation, now: datetime) -> Decision:
     """What is done next about an incident.
@@ -34,6 +37,24 @@ def decide(s: Situation, now: datetime) -> Decision:
     Deterministic: the same situation and time give the same decision. The status in it must be written before anything
     is done; where it is equal to the old one, nothing is written.
     """
+    decision = _answered(s, now)
+    if decision.reason not in FOLLOWED or _has_queries_to_ask(s):
+        return decision
+    then = _answered(replace(s, status=decision.status), now)
+    if then.kind != "wait" or then.status.phase != decision.status.phase:
+        return decision
+    return replace(decision, status=then.status, look_again=then.look_again)
+
+
+def _has_queries_to_ask(s: Situation) -> bool:
+    """Whether the open step is verified by queries: these are asked when it is written that it was carried out."""
+    step = s.status.open_step()
+    if step is None or step.phase != "Intended" or step.purpose == "Undo":
+        return False
+    return bool(s.pinned.ladder[step.rung].verify.queries)
+
+
+def _answered(s: Situation, now: datetime) -> Decision:
     s = replace(s, status=_under_ceilings(s))
     s = replace(s, status=_observed(s, now))
     for stage in STAGES:

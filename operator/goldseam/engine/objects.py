@@ -98,6 +98,14 @@ def share(value: int | str, of: int, *, up: bool) -> int:
     return math.ceil(exact) if up else math.floor(exact)
 
 
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
+def of_control_plane(node: Json) -> bool:
+    """Whether the node is one of the control plane."""
+    return CONTROL_PLANE in (metadata(node).get("labels") or {})
+
+
 def cordoned_by_us(node: Json) -> bool:
     """Whether the node is cordoned, and it was Goldseam who did it."""
     if not (node.get("spec") or {}).get("unschedulable") or annotation(node, TOKEN) is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec
-from goldseam.api.incident import IncidentStatus, Obligation, Write
+from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine import approvals, naming, record
@@ -21,7 +22,7 @@ from goldseam.engine.situation import Fleet, LivePolicy, Other, Silence, Situati
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound
-from goldseam.ports import Cluster, Json, Resource
+from goldseam.ports import LINE, Cluster, Json, Line, Page, Resource
 from goldseam.resources import (
     GUARDRAILS,
     HPAS,
@@ -35,6 +36,7 @@ from goldseam.resources import (
     WRITABLE,
 )
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.limits import in_force
 from goldseam.services.pauses import in_force as pauses_in_force
@@ -47,6 +49,10 @@ InForce = Callable[[str], Awaitable[bool]]
 AskSilence = Callable[[IncidentView, Reading], Awaitable[Silence]]
 
 
+SHARED = (PAUSES, RESPONSES, GUARDRAILS)
+"""Read by every look, watched, and seldom changed."""
+
+
 async def never_silenced(*_: object) -> Silence:
     """Where no Alertmanager is."""
     return Silence()
@@ -55,14 +61,17 @@ async def never_silenced(*_: object) -> Silence:
 class Reads:
     """Live reads for one decision: an object that is not there is None, a read that fails is noted."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, lately: Lately | None = None) -> None:
+        """`lately`: what others were answered lately will do."""
+        self._cluster, self._lately = cluster, lately
         self.unknown: list[str] = []
 
     async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
         """One object."""
         try:
-            return await self._cluster.get(resource, namespace, name, subresource)
+            ask = partial(self._cluster.get, resource, namespace, name, subresource)
+            found: Json = await self._answer(resource, namespace, name, ask)
+            return found
         except NotFound:
             return None
         except GoldseamError as error:
@@ -72,10 +81,19 @@ class Reads:
     async def all(self, resource: Resource, namespace: str = "", fields: str = "") -> tuple[Json, ...]:
         """A list."""
         try:
-            return (await self._cluster.list(resource, namespace, fields=fields)).items
+            ask = partial(self._cluster.list, resource, namespace, fields=fields)
+            page: Page = await self._answer(resource, namespace, fields, ask)
+            return page.items
         except GoldseamError as error:
             self.unknown.append(f"{resource.plural} ({error})")
             return ()
+
+    async def _answer(
+        self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> Any:
+        if self._lately is None or resource not in SHARED:
+            return await ask()
+        return await self._lately.answer((resource.plural, namespace, which), ask)
 
 
 class Gatherer:
@@ -92,14 +110,19 @@ class Gatherer:
         in_force: InForce,
         operator_namespace: str,
         silence: AskSilence = never_silenced,
+        lately: Lately | None = None,
     ) -> None:
+        """`lately`: what looks that do not act may share."""
+        self._lately = lately
         self._cluster, self._catalogue, self._ledger = cluster, catalogue, ledger
         self._read_alert, self._others, self._namespace = read_alert, others, operator_namespace
         self._fleet, self._in_force, self._silence = fleet, in_force, silence
 
-    async def situation(self, incident: IncidentView, status: IncidentStatus, now: datetime) -> Situation:
-        """All that is true about an incident now."""
-        reads = Reads(self._cluster)
+    async def situation(
+        self, incident: IncidentView, status: IncidentStatus, now: datetime, *, to_act: bool = True
+    ) -> Situation:
+        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent."""
+        reads = Reads(self._cluster, None if to_act or LINE.get() is Line.URGENT else self._lately)
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads),
@@ -136,6 +159,10 @@ class Gatherer:
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
+
+    def beside_others(self, incident: IncidentView, s: Situation) -> Situation:
+        """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""
+        return replace(s, ledger=self._ledger.ledger, others=self._others(incident), fleet=self._fleet())
 
     async def _alert(self, incident: IncidentView, pinned: PolicySpec) -> tuple[Reading, Silence]:
         """What is known of the alert, and whether people have silenced it."""
@@ -193,7 +220,7 @@ class Gatherer:
             obj, scale, hpas = await asyncio.gather(
                 reads.one(resource, target.namespace, target.name),
                 self._scale(target.kind, target.namespace, target.name, reads),
-                reads.all(HPAS, target.namespace),
+                self._autoscalers(incident, status, reads),
             )
             world = World(target=_typed(obj, "apps/v1", target.kind), scale=scale, hpas=hpas)
         return replace(world, touched=await self._touched(status, world, reads))
@@ -201,15 +228,28 @@ class Gatherer:
     async def _scale(self, kind: str, namespace: str, name: str, reads: Reads) -> Json | None:
         return None if kind == "DaemonSet" else await reads.one(TARGETS[kind], namespace, name, "scale")
 
+    async def _autoscalers(self, incident: IncidentView, status: IncidentStatus, reads: Reads) -> tuple[Json, ...]:
+        return await reads.all(HPAS, incident.spec.target.namespace) if _to_plan(incident.pinned, status) else ()
+
     async def _touched(self, status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
         """What open writes and open obligations speak of. Pods of a node are in the world already."""
         wanted = {key for item in _pending(status) for key in _places(item)}
         known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
-        rest = sorted(key for key in wanted if key[0] != "Pod")
+        known |= _shown(world)
+        rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
         found = await asyncio.gather(*(reads.one(WRITABLE[k], ns, name, sub) for k, ns, name, sub in rest))
         touched = {place(*key): obj for key, obj in zip(rest, found, strict=True)}
-        pods = [key for key in wanted if key[0] == "Pod"]
-        return touched | {place(*key): known.get(place(*key)) for key in pods}
+        seen = [key for key in wanted if key[0] == "Pod" or place(*key) in known]
+        return touched | {place(*key): known.get(place(*key)) for key in seen}
+
+
+def _shown(world: World) -> dict[str, Any]:
+    """The target, and its scale, as they were read for the world already."""
+    if world.target is None:
+        return {}
+    meta, kind = metadata(world.target), str(world.target["kind"])
+    where = kind, str(meta.get("namespace", "")), str(meta["name"])
+    return {place(*where): world.target} | ({place(*where, "scale"): world.scale} if world.scale else {})
 
 
 def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
@@ -242,10 +282,23 @@ def live_policy(kind: str, obj: Json) -> LivePolicy:
     return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, spec, problem)
 
 
+def _to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
+    """Whether anything may be written next: not while a step that was carried out is watched, nor after the end."""
+    step = status.open_step()
+    watched = step is not None and step.phase == "Acted"
+    return status.rung < len(pinned.ladder) and status.phase not in ENDED and not watched
+
+
 def _plan(s: Situation) -> Plan | None:
     """What the rung whose turn it is would write."""
     rung, step = s.rung, s.status.open_step()
-    if rung is None or rung.action not in ACTIONS or s.world.target is None or s.unknown:
+    if (
+        rung is None
+        or not _to_plan(s.pinned, s.status)
+        or rung.action not in ACTIONS
+        or s.world.target is None
+        or s.unknown
+    ):
         return None
     name = step.id if step is not None else record.next_step(s.status, rung.action)
     return ACTIONS[rung.action].plan(rung.parameters, s.world, naming.token(s.uid, name))

@@ -24,6 +24,8 @@ class LedgerBook:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._known: Json | None = None
+        """Guardrails as last read or written here. Whoever has written it since makes ours a conflict."""
         self.ledger = Ledger()
 
     async def load(self, known: Iterable[Spent], now: datetime) -> None:
@@ -46,13 +48,14 @@ class LedgerBook:
             GoldseamError: it could not be written; then nothing may be done.
         """
         for attempt in range(TRIES):
-            obj = await self._read()
+            obj = self._known or await self._read()
             status = GuardrailsStatus.model_validate(obj.get("status") or {})
             entries, complete_since = _fitting(_folded([*self.ledger.entries, Spent(policy, target, now, 1)]), now)
             complete_since = complete_since or status.complete_since
             try:
                 await self._write(obj, entries, complete_since)
-            except Conflict:
+            except (Conflict, NotFound):
+                self._known = None
                 if attempt == TRIES - 1:
                     raise
                 continue
@@ -80,7 +83,7 @@ class LedgerBook:
         status = GuardrailsStatus(ledger=ledger, complete_since=complete_since).dump()
         fields = {key: status[key] for key in ("ledger", "completeSince") if key in status}
         version = obj["metadata"]["resourceVersion"]
-        await self._cluster.patch(
+        self._known = await self._cluster.patch(
             GUARDRAILS, "", NAME, {"metadata": {"resourceVersion": version}, "status": fields}, "status"
         )
 

@@ -12,12 +12,12 @@ import structlog
 from pydantic import ValidationError
 
 from goldseam import metrics
-from goldseam.api.incident import IncidentStatus, Step
+from goldseam.api.incident import ENDED, IncidentStatus, Step
 from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.situation import Decision, LivePolicy, Situation
 from goldseam.engine.size import fitted
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
@@ -41,6 +41,10 @@ log = structlog.get_logger("goldseam.look")
 AFTER_ERROR = timedelta(seconds=5)
 UNSURE = timedelta(seconds=3)
 OVER = timedelta(days=1)
+PREPARED_AT_ONCE = 10
+"""Decisions for which everything is read at the same time: so many wait for their turn to be taken."""
+STILL_NEW = 0.5
+"""Seconds that what was read for a decision may wait for its turn."""
 WAITING_AT_ONCE = 10
 """Looks at incidents that wait, at the same time. When a thousand are woken at once, a write would else be so long in
 line behind all that they read that its time is over, again and again."""
@@ -78,8 +82,14 @@ class Looker:
 
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
+        self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
+        self._opened: dict[str, LivePolicy] = {}
         self._waiting = asyncio.Semaphore(WAITING_AT_ONCE)
         self._pace = Pace(self.clock, lambda: len(self.book.all()))
+
+    def opened(self, uid: str, policy: LivePolicy) -> None:
+        """The incident of that uid was opened just now, for this policy: its first look need not read the two again."""
+        self._opened[uid] = policy
 
     async def look(self, uid: str) -> timedelta | None:
         """Look at one incident.
@@ -87,7 +97,7 @@ class Looker:
         Returns:
             When to look again at the latest; None when there is nothing left to do.
         """
-        known = self.book.get(uid)
+        known, policy = self.book.get(uid), self._opened.pop(uid, None)
         if known is None:
             return None
         async with AsyncExitStack() as turn:
@@ -95,11 +105,11 @@ class Looker:
                 await turn.enter_async_context(self._waiting)
                 if self.stopping():
                     return UNSURE
-            return await self._looked(known, turn)
+            return await self._looked(known, turn, policy)
 
-    async def _looked(self, known: IncidentView, turn: AsyncExitStack) -> timedelta | None:
+    async def _looked(self, known: IncidentView, turn: AsyncExitStack, policy: LivePolicy | None) -> timedelta | None:
         try:
-            incident = await self._read(known)
+            incident = known if policy is not None and known.status is None else await self._read(known)
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
             self.book.drop(known.uid)
@@ -109,7 +119,8 @@ class Looker:
             self._forget(known.uid)
             return None
         try:
-            again = await self._look(incident, turn)
+            first = incident.status is None
+            again = await (self._first(incident, turn, policy) if first else self._look(incident, turn))
         except Conflict:
             return timedelta(seconds=0.2)
         found = self.book.get(known.uid)
@@ -132,22 +143,28 @@ class Looker:
         self.book.put(found)
         return found
 
+    async def _first(self, incident: IncidentView, turn: AsyncExitStack, policy: LivePolicy | None) -> timedelta:
+        """The first look. Where the policy is not at hand, the operator died before the status was written."""
+        ours = policy is not None
+        policy = policy or await self.gatherer.policy(incident, Reads(self.cluster))
+        if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
+            self.book.drop(incident.uid)
+            return OVER
+        status = first_status(policy, incident.spec, self.clock.now())
+        LINE.set(Line.ACTING)
+        waits = self._preparing.locked() or self.asks(replace(incident, status=status))
+        if waits or not ours:  # another leader may have begun on it: it is stamped before anything is read
+            incident = await self.write(incident, status)
+        if waits:
+            return await self._look(incident, turn)
+        return await self._decided(incident, incident.status or status, turn)  # it is not gathered twice
+
     async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
-        now = self.clock.now()
-        anew = incident.status is None
-        if anew:
-            begun = await self._begin(incident, now)
-            if begun is None:
-                return OVER
-            incident = begun
-        status = incident.status
+        now, status = self.clock.now(), incident.status
         assert status is not None
         LINE.set(_line(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
-        if anew and not self._deciding.locked() and not self.asks(incident):
-            LINE.set(Line.ACTING)
-            return await self._decided(incident, status, turn)  # nobody is kept waiting: it is not gathered twice
         status = self.delivery.noted(incident, status)
         situation, decision = await self._considered(incident, status, now)
         if decision.kind in ("act", "undo", "rehearse"):
@@ -158,9 +175,12 @@ class Looker:
     async def _considered(
         self, incident: IncidentView, status: IncidentStatus, now: datetime
     ) -> tuple[Situation, Decision]:
-        """What would be done: enough to hold, to wait and to ask, and where something is to be done, to decide anew."""
-        situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
+        """What would be done: enough to hold and to wait, and where something is to be done, to decide anew."""
+        situation = await self.queries.answered(await self.gatherer.situation(incident, status, now, to_act=False))
         decision = decide(situation, now)
+        if _lasts(status, decision):
+            situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
+            decision = decide(situation, now)
         if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
             situation = await self._permitted(situation, remembered=True)
             decision = decide(situation, now)
@@ -170,40 +190,61 @@ class Looker:
         return situation, decision
 
     async def _decided(self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack) -> timedelta:
-        """Decide by fresh reads, one at a time over all, and act."""
+        """Decide by fresh reads, and act. What is decided on is read by some at a time; the decisions themselves are
+        taken one at a time over all, each by what those before it have spent, written and claimed."""
         await turn.aclose()  # what is done may take long: let others look meanwhile
-        async with self._deciding:
-            committed = await self._commit(incident, status)
-        return committed if isinstance(committed, timedelta) else await self._act(*committed)
+        async with self._preparing:
+            for last in (False, False, True):
+                incident, situation = await self._fenced(incident, status)
+                read = self.clock.monotonic()
+                async with self._deciding:
+                    late = self.clock.monotonic() - read > STILL_NEW
+                    if late and last:
+                        situation = await self._prepared(incident, status)
+                    if not late or last:
+                        situation = self.gatherer.beside_others(incident, situation)
+                        now, decision, written = await self._taken(incident, situation)
+                        break
+        if decision.kind not in ("act", "undo"):
+            return await self._finish(incident, situation, decision, now)
+        return await self._act(written, decision, situation)
 
-    async def _begin(self, incident: IncidentView, now: datetime) -> IncidentView | None:
-        """The operator died between creating the Incident and writing its status."""
-        policy = await self.gatherer.policy(incident, Reads(self.cluster))
-        if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
-            self.book.drop(incident.uid)
-            return None
-        return await self.write(incident, first_status(policy, incident.spec, now))
+    async def _taken(self, incident: IncidentView, s: Situation) -> tuple[datetime, Decision, IncidentView]:
+        """The critical section: the decision, and where it is to act, the budget, then the intent."""
+        now = self.clock.now()
+        decision = decide(s, now)
+        if decision.kind not in ("act", "undo"):
+            return now, decision, incident
+        self.recorded(s, decision, now)
+        if decision.reason == "Act":
+            await self.ledger.spend(s.policy_name, s.target_name, now)
+        return now, decision, await self.write(incident, decision.status)
 
-    async def _commit(
-        self, incident: IncidentView, status: IncidentStatus
-    ) -> timedelta | tuple[IncidentView, Decision, Situation]:
-        """The critical section: fresh reads, all guards again, the budget, the intent. Gives what is to be acted on."""
+    async def _fenced(self, incident: IncidentView, status: IncidentStatus) -> tuple[IncidentView, Situation]:
+        """The incident with the leader's number in its status, and all that is decided on.
+
+        The first status of what we opened just now is written while the rest is read: had anybody else begun on it,
+        ours were a conflict.
+        """
+        if incident.status is not None:
+            return incident, await self._prepared(incident, status)
+        both = self.write(incident, status), self._prepared(replace(incident, status=status), status)
+        written, situation = await asyncio.gather(*both, return_exceptions=True)
+        if isinstance(written, BaseException):
+            raise written
+        if isinstance(situation, BaseException):
+            raise situation
+        return written, situation
+
+    async def _prepared(self, incident: IncidentView, status: IncidentStatus) -> Situation:
+        """All that a decision to act goes by, read just now."""
         assert status.policy_snapshot is not None
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
         await self.refresh(source, incident.spec.policy_ref.namespace)
-        await self.fleet.assess()
         await self._stamp_rivals(incident)
         now = self.clock.now()
-        situation = await self.gatherer.situation(incident, status, now)
-        situation = await self.queries.before_acting(situation)
-        situation = await self._permitted(situation)
-        decision = decide(situation, now)
-        if decision.kind not in ("act", "undo"):
-            return await self._finish(incident, situation, decision, now)
-        self.recorded(situation, decision, now)
-        if decision.reason == "Act":
-            await self.ledger.spend(situation.policy_name, situation.target_name, now)
-        return await self.write(incident, decision.status), decision, situation
+        situation, _ = await asyncio.gather(self.gatherer.situation(incident, status, now), self.fleet.assess())
+        return await self._permitted(await self.queries.before_acting(situation))
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
         """No late leader writes an intent on this target any more, in whichever incident of its namespace."""
@@ -288,8 +329,18 @@ class Looker:
         return written
 
 
+def _lasts(before: IncidentStatus, decision: Decision) -> bool:
+    """Whether people are asked or called, or something is given up: that is not done on what others read lately."""
+    after = decision.status
+    climbed = after.rung != before.rung and decision.reason != "Passed"
+    kept = (after.mode, after.approvals, after.escalations, after.handed_over)
+    return climbed or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
+
+
 def _line(incident: IncidentView) -> Line:
-    if incident.status is not None and incident.status.open_obligations():
+    status = incident.status
+    owed = status.open_obligations() if status is not None else []
+    if status is not None and any(status.phase in ENDED or o.due_at for o in owed):  # what falls due later can wait
         return Line.URGENT
     return Line.ACTING if under_way(incident) else Line.LOOKING
 

@@ -14,6 +14,7 @@ from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import (
     NoTarget,
     PolicyKey,
+    PolicySpec,
     TargetKey,
     asks_queries,
     concerns,
@@ -39,6 +40,8 @@ log = structlog.get_logger("goldseam.opener")
 AT_ONCE = 8
 CANDIDATES = 5
 REMEMBERED = 20_000
+JUST_NOW = 1.0
+"""Seconds for which a policy that was read counts as it stands."""
 
 
 @dataclass
@@ -50,8 +53,8 @@ class Opener:
     catalogue: Catalogue
     book: IncidentBook
     namespace: str
-    wake: Callable[[str], None]
-    """Looks at the incident of this uid."""
+    wake: Callable[[str, LivePolicy | None], None]
+    """Looks at the incident of this uid; where it was opened just now, with the policy that it was opened for."""
     problem: Callable[[PolicyKey, str], None]
     """Says on the policy why its alert opens nothing; empty when it does."""
     tenants: Tenants
@@ -122,16 +125,23 @@ class Opener:
         await self.tenants.look(source.name, armed.key.namespace)
         if policy.spec is None or self._closed(source, armed.key, asks_queries(policy.spec)):
             return
+        read = self.clock.monotonic()
         for alert in firing:
-            if not concerns(policy.spec, armed.key.namespace, alert.labels):
-                continue
-            target = await self.targets.found(policy.spec, armed.key.namespace, alert)
-            if isinstance(target, NoTarget):
-                self.problem(armed.key, target.message)
-            elif self._handled(policy.key, policy.uid, target):
-                self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
-            elif self._long_enough(source, policy, target):
-                await self._open_if_fresh(source, policy, target, alert)
+            if self.clock.monotonic() - read > JUST_NOW:  # what is opened is bound to the policy as it is then
+                policy, read = live_policy(armed.key.kind, await self._policy(armed.key)), self.clock.monotonic()
+            if policy.spec is not None and concerns(policy.spec, armed.key.namespace, alert.labels):
+                await self._concerned_by(source, armed, policy, policy.spec, alert)
+
+    async def _concerned_by(
+        self, source: Source, armed: Armed, policy: LivePolicy, spec: PolicySpec, alert: ActiveAlert
+    ) -> None:
+        target = await self.targets.found(spec, armed.key.namespace, alert)
+        if isinstance(target, NoTarget):
+            self.problem(armed.key, target.message)
+        elif self._handled(policy.key, policy.uid, target):
+            self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
+        elif self._long_enough(source, policy, target):
+            await self._open_if_fresh(source, policy, target, alert)
 
     def _closed(self, source: Source, key: PolicyKey, queries: bool) -> bool:
         return bool(self.tenants.refusal(source.name, key.namespace, queries=queries))
@@ -166,7 +176,7 @@ class Opener:
         ref = reference(obj, resource.api_version, target.kind)
         newest = await self._newest(policy, ref.uid)
         if newest is not None and not newest.over and self.book.get(newest.uid) is None:
-            self._take_up(newest)  # restored from a backup: it was not there when we began
+            self._take_up(newest, None)  # restored from a backup: it was not there when we began
         else:
             await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""))
         self._firing_since.pop((policy.key, target), None)
@@ -178,9 +188,9 @@ class Opener:
         mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
         return view(mine[-1]) if mine else None
 
-    def _take_up(self, incident: IncidentView) -> None:
+    def _take_up(self, incident: IncidentView, policy: LivePolicy | None) -> None:
         self.book.put(incident)
-        self.wake(incident.uid)
+        self.wake(incident.uid, policy)
 
     async def _open(self, policy: LivePolicy, spec: IncidentSpec) -> None:
         namespace = spec.target.namespace or self.namespace
@@ -197,5 +207,5 @@ class Opener:
             assert incident is not None
             log.info("opened", incident=incident.title, policy=str(policy.key), target=str(spec.target))
             metrics.opened()
-            self._take_up(incident)
+            self._take_up(incident, policy)
             return

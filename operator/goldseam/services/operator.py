@@ -17,11 +17,11 @@ from goldseam.api.incident import Escalation
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.situation import Decision, LivePolicy, Situation
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
-from goldseam.resources import INCIDENTS
+from goldseam.resources import INCIDENTS, OURS, RESPONSES
 from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.calling import Calling
@@ -34,6 +34,7 @@ from goldseam.services.gather import Gatherer
 from goldseam.services.inbox import Inbox
 from goldseam.services.inputs import Inputs
 from goldseam.services.judging import Judging
+from goldseam.services.lately import Lately
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
@@ -95,7 +96,7 @@ class Operator:
         self._leadership = leadership
         self.loaded, self.standby = False, True
         self._beat = clock.monotonic()
-        self.book, self.catalogue = IncidentBook(namespace), Catalogue()
+        self.book, self.catalogue, self.lately = IncidentBook(namespace), Catalogue(), Lately(clock)
         self.ledger = LedgerBook(cluster)
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
@@ -129,7 +130,7 @@ class Operator:
             self.catalogue,
             self.book,
             self._namespace,
-            self._wake,
+            self._opened,
             self.registrar.problem,
             self.tenants,
             targets,
@@ -150,6 +151,7 @@ class Operator:
                 permissions.in_force,
                 self._namespace,
                 Silences(self.relations.source_of, self.relations.alerts).of,
+                self.lately,
             ),
             ledger=self.ledger,
             permissions=permissions,
@@ -183,6 +185,7 @@ class Operator:
 
     def _parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
         return (
+            self._stamp(),
             self.registrar.run(),
             self.judging.run(),
             self.judging.keep_checking(),
@@ -203,7 +206,6 @@ class Operator:
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
-        await self._stamp()
         for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace):
             self.book.put(incident)
         for lost in await unrecorded(self._cluster, self.ledger.ledger, incidents):
@@ -215,17 +217,19 @@ class Operator:
         self.loaded = True
 
     async def _stamp(self) -> None:
-        """Fence every open Incident at once. One that cannot be written now is stamped before it is looked at."""
+        """Fence every open Incident, also those that wait. A look stamps its own before it reads anything."""
         slots = asyncio.Semaphore(STAMPS_AT_ONCE)
 
-        async def stamp(incident: IncidentView) -> None:
+        async def stamp(uid: str) -> None:
             async with slots:
+                incident = self.book.get(uid)
                 try:
-                    await self.looker.stamp(incident)
+                    if incident is not None:
+                        await self.looker.stamp(incident)
                 except GoldseamError as error:
-                    log.warning("not_stamped", incident=incident.title, problem=str(error))
+                    log.warning("not_stamped", incident=uid, problem=str(error))
 
-        await asyncio.gather(*(stamp(incident) for incident in self.book.all()))
+        await asyncio.gather(*(stamp(incident.uid) for incident in self.book.all()))
 
     @property
     def ready(self) -> tuple[bool, str]:
@@ -256,6 +260,11 @@ class Operator:
             await self._leadership.release()
 
     def _wake(self, uid: str) -> None:
+        self.workers.wake(uid)
+
+    def _opened(self, uid: str, policy: LivePolicy | None) -> None:
+        if policy is not None:
+            self.looker.opened(uid, policy)
         self.workers.wake(uid)
 
     async def _answered(self, source: Source) -> None:
@@ -299,6 +308,7 @@ class Operator:
 
     def _changed(self, kind: str, namespace: str, name: str) -> None:
         """Something that people wrote was changed or deleted."""
+        self.lately.forget(OURS[kind].plural)
         if kind in POLICIES:
             self.waker.policy(PolicyKey(kind, namespace, name))
         elif kind != "Response":
@@ -317,6 +327,7 @@ class Operator:
 
     async def _heard(self, response: Json) -> None:
         """A Response was seen: the incident that it is about looks at it, if there is one."""
+        self.lately.forget(RESPONSES.plural)
         meant = ((response.get("spec") or {}).get("incidentRef") or {}).get("uid", "")
         incident = self.book.get(meant)
         if incident is not None and incident.namespace == response["metadata"]["namespace"]:

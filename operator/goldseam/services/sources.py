@@ -127,7 +127,10 @@ class Source:
             await self._news.wait()
             self._news.clear()
             self.hinted, self._regular = not self._regular, False
-            await self._listening.answered(self)
+            try:
+                await self._listening.answered(self)
+            except Exception:  # whoever fails to listen does not keep the truth from all others
+                log.exception("not_told_of_source", source=self.name)
 
     async def _asking(self) -> None:
         """Ask a query until one is answered, beside the reading: whoever names a server without PromQL is told at once,

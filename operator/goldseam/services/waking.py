@@ -97,9 +97,11 @@ class Waker:
                 self._wake(incident.uid)
 
     def _is_news(self, incident: IncidentView, source: Source) -> bool:
+        if incident.status is None:
+            return False  # it was opened just now, and is looked at without being woken
         if incident.pinned.source_ref.name != source.name:
             return False
-        known, reading = incident.status.verdict if incident.status else None, self._read(incident)
+        known, reading = incident.status.verdict, self._read(incident)
         return known is None or (known.state, known.fresh) != (reading.state, reading.fresh)
 
     def policy(self, key: PolicyKey) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
-from goldseam.engine.objects import ZONE, Json, cordoned_by_us, metadata
+from goldseam.engine.objects import ZONE, Json, cordoned_by_us, metadata, of_control_plane
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
 
@@ -79,14 +79,29 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
     """So many nodes are out of service for us already, in the cluster or in the node's zone."""
     if not isinstance(s.plan, Proposal) or not s.plan.takes_nodes or s.world.target is None:
         return None
-    ours = [n for n in s.world.nodes if cordoned_by_us(n) and metadata(n).get("uid") != s.spec.target.uid]
+    begun = _begun(s)
+    ours = [*(n for n in s.world.nodes if cordoned_by_us(n) and metadata(n).get("uid") != s.spec.target.uid), *begun]
     caps = s.guardrails.budgets.nodes
     zone = _zone(s.world.target)
     if len(ours) >= caps.at_once:
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{caps.at_once} node at once"))
     if zone and sum(_zone(n) == zone for n in ours) >= caps.per_zone:
         return Hold("nodes", "Wait", "NodesPerZone", _capped(ours, f"{caps.per_zone} node per zone"))
+    if of_control_plane(s.world.target) and (rivals := [node for node in begun if of_control_plane(node)]):
+        return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
     return None
+
+
+def _begun(s: Situation) -> list[Json]:
+    """The nodes that another incident has decided to cordon, and that were not yet cordoned when they were read.
+
+    A step that is written down already does not wait for those of others: else two would wait for each other.
+    """
+    if s.status.open_step() is not None:
+        return []
+    owed = {o.object.uid for other in s.others for o in other.obligations if o.kind == "Uncordon" and o.state == "Open"}
+    nodes = ((metadata(node).get("uid"), node) for node in s.world.nodes)
+    return [n for uid, n in nodes if uid in owed and uid != s.spec.target.uid and not cordoned_by_us(n)]
 
 
 def _capped(ours: list[Json], what: str) -> str:
