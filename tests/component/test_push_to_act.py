@@ -136,3 +136,29 @@ async def test_a_push_about_an_alert_that_nobody_waits_for_reads_nothing(stage: 
     assert await push(stage.url, [alert("Another")]) == (200, "")
     await stage.pushed()
     assert stage.server.reads == before + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural"), [("Pause", "pauses"), ("Guardrails", "guardrails"), ("Response", "responses")]
+)
+async def test_what_a_watch_shows_to_have_changed_is_not_shared_any_more(stage: Stage, kind: str, plural: str) -> None:
+    asked: list[str] = []
+
+    async def ask() -> str:
+        asked.append(plural)
+        return plural
+
+    key = (plural, "shop", "")
+    await stage.operator.lately.answer(key, ask)
+    await stage.operator.lately.answer(key, ask)
+    assert len(asked) == 1
+    woken_after: list[int] = []
+    waker = stage.operator.waker
+    waker.everybody = lambda: woken_after.append(len(stage.operator.lately._asked))  # type: ignore[method-assign]
+    meta = {"name": "cluster" if kind == "Guardrails" else "it", "namespace": "shop", "uid": "it", "generation": 7}
+    meta |= {"creationTimestamp": "2026-11-28T10:00:00Z", "resourceVersion": "1"}
+    stage.inbox.put(Seen(kind, "shop", meta["name"], {"metadata": meta, "spec": {}}))  # type: ignore[arg-type]
+    await stage.until(lambda: not stage.operator.lately._asked)
+    await stage.operator.lately.answer(key, ask)
+    assert len(asked) == 2
+    assert set(woken_after) <= {0}, "who is woken by it asks anew"

@@ -59,9 +59,10 @@ class AuditLog:
                 self._at, self._entries = 0, []
             log.seek(self._at)
             for line in log:
-                if line.endswith(b"\n"):
-                    self._at += len(line)
-                    self._entries.append(json.loads(line))
+                if not line.endswith(b"\n"):  # it is being written: its rest would come as the next line
+                    break
+                self._at += len(line)
+                self._entries.append(json.loads(line))
         return list(self._entries)
 
 
