@@ -77,7 +77,7 @@ def test_the_other_release_is_refused_its_records_so_it_does_nothing(
         running(installed, namespace, "worker", 3)
         trouble(1, deployment="worker")
         running(installed, namespace, "worker", 5)
-        eventually(lambda: "goldseam-incidents" in other.log.read_text(), "the other release to be refused, and say so")
+        eventually(lambda: refused(other), "the other release to be refused, and say so")
         trouble(0, deployment="worker")
         found = reached(installed, namespace, "Resolved")
         eventually(lambda: status(installed, namespace)["owes"] == 0, "the debt to be paid")
