@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Unavailable
 from goldseam.ports import LINE, Json, Line, waiting_in
-from goldseam.services.gather import live_policy
+from goldseam.services.gather import Opened, live_policy
 from goldseam.services.lately import SHARED_FOR, Lately
 from goldseam.services.look import PREPARED_AT_ONCE, STILL_NEW
 from tests.component.test_node_incidents import crempol, node
@@ -178,25 +177,70 @@ async def test_only_so_many_are_read_for_at_the_same_time(monkeypatch: pytest.Mo
     assert (max(prepared), len(acted(h))) == (PREPARED_AT_ONCE, 30)
 
 
-async def just_opened() -> tuple[Harness, IncidentView, LivePolicy, list[tuple[str, str]]]:
+async def just_opened() -> tuple[Harness, IncidentView, list[tuple[str, str]]]:
     h = await opened(1)
     asked: list[tuple[str, str]] = slowed(h)
-    return h, h.book.all()[0], live_policy("RemediationPolicy", h.policy), asked
+    incident = h.book.all()[0]
+    h.looker.opened(incident.uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.target))
+    return h, incident, asked
 
 
 async def test_what_was_opened_just_now_is_not_read_again_before_its_first_status() -> None:
-    h, incident, of, asked = await just_opened()
-    h.looker.opened(incident.uid, of)
+    h, incident, asked = await just_opened()
     await h.look()
-    assert ("get", "incidents") not in asked
-    assert asked.count(("get", "remediationpolicies")) == 1, "what is decided on is read, and that once"
+    known = {("get", "incidents"), ("get", "remediationpolicies"), ("list", "responses")}
+    assert known & set(asked) == set()
+    assert asked.count(("get", "deployments")) == 1, "its scale"
+    assert asked.count(("patch", "incidents")) == 3, "the first status, the intent, and what came of it"
     assert acted(h) == [incident.title]
 
 
+async def test_what_was_read_for_the_opening_long_ago_is_read_again() -> None:
+    h, incident, asked = await just_opened()
+    h.clock.advance(STILL_NEW + 1)
+    await h.look()
+    assert asked.count(("get", "remediationpolicies")) == 1
+    assert asked.count(("get", "deployments")) == 2
+    assert acted(h) == [incident.title]
+
+
+async def test_a_policy_that_cannot_be_read_is_not_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = await opened(1)
+    incident, getting = h.book.all()[0], h.cluster.get
+
+    async def get(*args: Any) -> Json:
+        if args[0].plural == "remediationpolicies":
+            raise Unavailable("no answer")
+        return await getting(*args)
+
+    with monkeypatch.context() as away:
+        away.setattr(h.cluster, "get", get)
+        with pytest.raises(Unavailable):
+            await h.look()
+    assert h.book.all() == [incident]
+    await h.look()
+    assert acted(h) == [incident.title]
+
+
+async def test_a_trip_that_could_not_be_written_is_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = await opened(1)
+    h.cluster.objects["guardrails", "", "cluster"]["spec"]["breaker"] = {"atLeast": 1}
+    patching = h.cluster.patch
+
+    async def patch(*args: Any, **options: Any) -> Json:
+        raise Unavailable("no answer")
+
+    with monkeypatch.context() as away:
+        away.setattr(h.cluster, "patch", patch)
+        await h.fleet.assess()
+    assert h.cluster.patch == patching
+    await h.fleet.assess()
+    assert h.cluster.objects["guardrails", "", "cluster"]["status"]["breaker"]["state"] == "Tripped"
+
+
 async def test_where_somebody_else_began_on_it_nothing_is_done() -> None:
-    h, incident, of, _ = await just_opened()
+    h, incident, _ = await just_opened()
     h.cluster.edit("incidents", incident.namespace, incident.name, {"metadata": {"labels": {"theirs": "yes"}}})
-    h.looker.opened(incident.uid, of)
     await h.look()
     assert h.live()["spec"]["template"] == deployment()["spec"]["template"]
     assert not h.ledger.ledger.entries
@@ -321,6 +365,9 @@ def pause_and_resume(h: Harness) -> None:
     spec = {"reason": "stop", "expiresAt": "2026-11-23T18:00:00Z"}
     h.cluster.add("pauses", {"metadata": {"name": "stop", "namespace": "shop"}, "spec": spec})
     h.policy = h.cluster.edit("remediationpolicies", "shop", "api", {"spec": {"suspend": False}})
+    lately = h.looker.gatherer._lately
+    assert lately is not None
+    lately.forget("remediationpolicies")  # which the watch has shown, and the Pause not yet
 
 
 @pytest.mark.parametrize("rung", [{"restart": {}}, {"escalate": {}}, {"notify": {}}], ids=lambda rung: next(iter(rung)))

@@ -139,7 +139,13 @@ async def test_a_push_about_an_alert_that_nobody_waits_for_reads_nothing(stage: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "plural"), [("Pause", "pauses"), ("Guardrails", "guardrails"), ("Response", "responses")]
+    ("kind", "plural"),
+    [
+        ("Pause", "pauses"),
+        ("Guardrails", "guardrails"),
+        ("Response", "responses"),
+        ("RemediationPolicy", "remediationpolicies"),
+    ],
 )
 async def test_what_a_watch_shows_to_have_changed_is_not_shared_any_more(stage: Stage, kind: str, plural: str) -> None:
     asked: list[str] = []
@@ -155,7 +161,8 @@ async def test_what_a_watch_shows_to_have_changed_is_not_shared_any_more(stage: 
     woken_after: list[int] = []
     waker = stage.operator.waker
     waker.everybody = lambda: woken_after.append(len(stage.operator.lately._asked))  # type: ignore[method-assign]
-    meta = {"name": "cluster" if kind == "Guardrails" else "it", "namespace": "shop", "uid": "it", "generation": 7}
+    name = {"Guardrails": "cluster", "RemediationPolicy": "api"}.get(kind, "it")
+    meta = {"name": name, "namespace": "shop", "uid": "another", "generation": 1}
     meta |= {"creationTimestamp": "2026-11-28T10:00:00Z", "resourceVersion": "1"}
     stage.inbox.put(Seen(kind, "shop", meta["name"], {"metadata": meta, "spec": {}}))  # type: ignore[arg-type]
     await stage.until(lambda: not stage.operator.lately._asked)

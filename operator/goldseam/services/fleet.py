@@ -57,9 +57,8 @@ class FleetWatch:
         async with self._lock:
             try:
                 obj = await self._guardrails()
-                before = self.fleet
                 self.fleet = await self._counted(limits.in_force(obj)[0], self._clock.now())
-                if obj is not None and _shown(before) != _shown(self.fleet):
+                if obj is not None:
                     await self._show(obj, self.fleet)
             except GoldseamError as error:
                 self.fleet = replace(self.fleet, unknown=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from goldseam.engine.proposal import Effect, Plan, World, place
 from goldseam.engine.situation import Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
-from goldseam.errors import GoldseamError, NotFound
+from goldseam.errors import GoldseamError, NotFound, Unavailable
 from goldseam.ports import LINE, Cluster, Json, Line, Page, Resource
 from goldseam.resources import (
     GUARDRAILS,
@@ -49,8 +49,19 @@ InForce = Callable[[str], Awaitable[bool]]
 AskSilence = Callable[[IncidentView, Reading], Awaitable[Silence]]
 
 
-SHARED = (PAUSES, RESPONSES, GUARDRAILS)
+SHARED = (PAUSES, RESPONSES, GUARDRAILS, OURS["RemediationPolicy"], OURS["ClusterRemediationPolicy"])
 """Read by every look, watched, and seldom changed."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What was read for an incident that was created just now: its first look need not read it again, and nobody can
+    have said anything about it."""
+
+    at: float
+    """When that was read, by the monotonic clock."""
+    policy: LivePolicy
+    target: Json
 
 
 async def never_silenced(*_: object) -> Silence:
@@ -119,17 +130,23 @@ class Gatherer:
         self._fleet, self._in_force, self._silence = fleet, in_force, silence
 
     async def situation(
-        self, incident: IncidentView, status: IncidentStatus, now: datetime, *, to_act: bool = True
+        self,
+        incident: IncidentView,
+        status: IncidentStatus,
+        now: datetime,
+        *,
+        to_act: bool = True,
+        opened: Opened | None = None,
     ) -> Situation:
         """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent."""
         reads = Reads(self._cluster, None if to_act or LINE.get() is Line.URGENT else self._lately)
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
-            self.policy(incident, reads),
-            self._world(incident, status, reads),
+            self.policy(incident, reads, opened),
+            self._world(incident, status, reads, opened.target if opened else None),
             reads.one(GUARDRAILS, "", "cluster"),
             self._pauses(incident.spec.target.namespace, reads),
-            reads.all(RESPONSES, incident.namespace, f"spec.incidentRef.uid={incident.uid}"),
+            self._responses(incident, reads, opened),
             self._alert(incident, pinned),
         )
         limits, problem = in_force(guardrails)
@@ -187,11 +204,30 @@ class Gatherer:
             reads.unknown.append(f"the admission policy {PEOPLE_POLICY} ({error})")
             return False
 
-    async def policy(self, incident: IncidentView, reads: Reads) -> LivePolicy | None:
+    async def _responses(self, incident: IncidentView, reads: Reads, opened: Opened | None) -> tuple[Json, ...]:
+        if opened is not None:
+            return ()
+        return await reads.all(RESPONSES, incident.namespace, f"spec.incidentRef.uid={incident.uid}")
+
+    async def policy(self, incident: IncidentView, reads: Reads, opened: Opened | None = None) -> LivePolicy | None:
         """The incident's policy as it stands now."""
+        if opened is not None:
+            return opened.policy
         ref = incident.spec.policy_ref
         obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
         return None if obj is None else live_policy(ref.kind, obj)
+
+    async def known_policy(self, incident: IncidentView) -> LivePolicy | None:
+        """The same, by itself.
+
+        Raises:
+            Unavailable: it could not be read, which does not mean that it is gone.
+        """
+        reads = Reads(self._cluster)
+        policy = await self.policy(incident, reads)
+        if reads.unknown:
+            raise Unavailable(f"not read: {', '.join(reads.unknown)}")
+        return policy
 
     async def at_safe_point(self, incident: IncidentView, s: Situation, now: datetime) -> Situation:
         """The situation with what may have changed between two writes: the Pauses and the other incidents."""
@@ -206,19 +242,22 @@ class Gatherer:
         found = await asyncio.gather(*(reads.all(PAUSES, namespace) for namespace in sorted(namespaces)))
         return [pause for page in found for pause in page]
 
-    async def _world(self, incident: IncidentView, status: IncidentStatus, reads: Reads) -> World:
+    async def _world(
+        self, incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None
+    ) -> World:
+        """The target, unless it is known already, and what belongs to it."""
         target = incident.spec.target
         resource = TARGETS[target.kind]
         if target.kind == "Node":
             node, pods, nodes = await asyncio.gather(
-                reads.one(resource, "", target.name),
+                self._target(resource, "", target.name, reads, known),
                 reads.all(PODS, fields=f"spec.nodeName={target.name}"),
                 reads.all(NODES),
             )
             world = World(target=_typed(node, "v1", "Node"), pods=pods, nodes=nodes)
         else:
             obj, scale, hpas = await asyncio.gather(
-                reads.one(resource, target.namespace, target.name),
+                self._target(resource, target.namespace, target.name, reads, known),
                 self._scale(target.kind, target.namespace, target.name, reads),
                 self._autoscalers(incident, status, reads),
             )
@@ -227,6 +266,11 @@ class Gatherer:
 
     async def _scale(self, kind: str, namespace: str, name: str, reads: Reads) -> Json | None:
         return None if kind == "DaemonSet" else await reads.one(TARGETS[kind], namespace, name, "scale")
+
+    async def _target(
+        self, resource: Resource, namespace: str, name: str, reads: Reads, known: Json | None
+    ) -> Json | None:
+        return known or await reads.one(resource, namespace, name)
 
     async def _autoscalers(self, incident: IncidentView, status: IncidentStatus, reads: Reads) -> tuple[Json, ...]:
         return await reads.all(HPAS, incident.spec.target.namespace) if _to_plan(incident.pinned, status) else ()

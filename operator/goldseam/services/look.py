@@ -17,7 +17,7 @@ from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import Proposal
-from goldseam.engine.situation import Decision, LivePolicy, Situation
+from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
@@ -29,7 +29,7 @@ from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
-from goldseam.services.gather import Gatherer, Reads
+from goldseam.services.gather import Gatherer, Opened
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
@@ -83,13 +83,13 @@ class Looker:
     def __post_init__(self) -> None:
         self._deciding = asyncio.Lock()
         self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
-        self._opened: dict[str, LivePolicy] = {}
+        self._opened: dict[str, Opened] = {}
         self._waiting = asyncio.Semaphore(WAITING_AT_ONCE)
         self._pace = Pace(self.clock, lambda: len(self.book.all()))
 
-    def opened(self, uid: str, policy: LivePolicy) -> None:
-        """The incident of that uid was opened just now, for this policy: its first look need not read the two again."""
-        self._opened[uid] = policy
+    def opened(self, uid: str, opened: Opened) -> None:
+        """The incident of that uid was opened just now: its first look need not read again what was read for that."""
+        self._opened[uid] = opened
 
     async def look(self, uid: str) -> timedelta | None:
         """Look at one incident.
@@ -97,7 +97,7 @@ class Looker:
         Returns:
             When to look again at the latest; None when there is nothing left to do.
         """
-        known, policy = self.book.get(uid), self._opened.pop(uid, None)
+        known, opened = self.book.get(uid), self._opened.pop(uid, None)
         if known is None:
             return None
         async with AsyncExitStack() as turn:
@@ -105,11 +105,11 @@ class Looker:
                 await turn.enter_async_context(self._waiting)
                 if self.stopping():
                     return UNSURE
-            return await self._looked(known, turn, policy)
+            return await self._looked(known, turn, opened)
 
-    async def _looked(self, known: IncidentView, turn: AsyncExitStack, policy: LivePolicy | None) -> timedelta | None:
+    async def _looked(self, known: IncidentView, turn: AsyncExitStack, opened: Opened | None) -> timedelta | None:
         try:
-            incident = known if policy is not None and known.status is None else await self._read(known)
+            incident = known if opened is not None and known.status is None else await self._read(known)
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
             self.book.drop(known.uid)
@@ -120,7 +120,7 @@ class Looker:
             return None
         try:
             first = incident.status is None
-            again = await (self._first(incident, turn, policy) if first else self._look(incident, turn))
+            again = await (self._first(incident, turn, opened) if first else self._look(incident, turn))
         except Conflict:
             return timedelta(seconds=0.2)
         found = self.book.get(known.uid)
@@ -143,21 +143,20 @@ class Looker:
         self.book.put(found)
         return found
 
-    async def _first(self, incident: IncidentView, turn: AsyncExitStack, policy: LivePolicy | None) -> timedelta:
-        """The first look. Where the policy is not at hand, the operator died before the status was written."""
-        ours = policy is not None
-        policy = policy or await self.gatherer.policy(incident, Reads(self.cluster))
+    async def _first(self, incident: IncidentView, turn: AsyncExitStack, opened: Opened | None) -> timedelta:
+        """The first look. Where it was not opened just now, the operator died before its status was written."""
+        policy = opened.policy if opened else await self.gatherer.known_policy(incident)
         if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
             self.book.drop(incident.uid)
             return OVER
         status = first_status(policy, incident.spec, self.clock.now())
         LINE.set(Line.ACTING)
         waits = self._preparing.locked() or self.asks(replace(incident, status=status))
-        if waits or not ours:  # another leader may have begun on it: it is stamped before anything is read
+        if waits or opened is None:  # another leader may have begun on it: it is stamped before anything is read
             incident = await self.write(incident, status)
         if waits:
             return await self._look(incident, turn)
-        return await self._decided(incident, incident.status or status, turn)  # it is not gathered twice
+        return await self._decided(incident, incident.status or status, turn, opened)  # it is not gathered twice
 
     async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
         now, status = self.clock.now(), incident.status
@@ -189,14 +188,16 @@ class Looker:
                 decision = decide(situation, now)
         return situation, decision
 
-    async def _decided(self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack) -> timedelta:
+    async def _decided(
+        self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack, opened: Opened | None = None
+    ) -> timedelta:
         """Decide by fresh reads, and act. What is decided on is read by some at a time; the decisions themselves are
         taken one at a time over all, each by what those before it have spent, written and claimed."""
         await turn.aclose()  # what is done may take long: let others look meanwhile
         async with self._preparing:
             for last in (False, False, True):
-                incident, situation = await self._fenced(incident, status)
-                read = self.clock.monotonic()
+                incident, situation = await self._fenced(incident, status, opened)
+                read, opened = self.clock.monotonic(), None
                 async with self._deciding:
                     late = self.clock.monotonic() - read > STILL_NEW
                     if late and last:
@@ -220,7 +221,9 @@ class Looker:
             await self.ledger.spend(s.policy_name, s.target_name, now)
         return now, decision, await self.write(incident, decision.status)
 
-    async def _fenced(self, incident: IncidentView, status: IncidentStatus) -> tuple[IncidentView, Situation]:
+    async def _fenced(
+        self, incident: IncidentView, status: IncidentStatus, opened: Opened | None
+    ) -> tuple[IncidentView, Situation]:
         """The incident with the leader's number in its status, and all that is decided on.
 
         The first status of what we opened just now is written while the rest is read: had anybody else begun on it,
@@ -228,7 +231,7 @@ class Looker:
         """
         if incident.status is not None:
             return incident, await self._prepared(incident, status)
-        both = self.write(incident, status), self._prepared(replace(incident, status=status), status)
+        both = self.write(incident, status), self._prepared(replace(incident, status=status), status, opened)
         written, situation = await asyncio.gather(*both, return_exceptions=True)
         if isinstance(written, BaseException):
             raise written
@@ -236,14 +239,18 @@ class Looker:
             raise situation
         return written, situation
 
-    async def _prepared(self, incident: IncidentView, status: IncidentStatus) -> Situation:
-        """All that a decision to act goes by, read just now."""
+    async def _prepared(
+        self, incident: IncidentView, status: IncidentStatus, opened: Opened | None = None
+    ) -> Situation:
+        """All that a decision to act goes by, read just now; `opened` is not read again, unless it took long."""
         assert status.policy_snapshot is not None
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
         await self.refresh(source, incident.spec.policy_ref.namespace)
         await self._stamp_rivals(incident)
-        now = self.clock.now()
-        situation, _ = await asyncio.gather(self.gatherer.situation(incident, status, now), self.fleet.assess())
+        now, long_ago = self.clock.now(), self.clock.monotonic() - STILL_NEW
+        opened = opened if opened is not None and opened.at > long_ago else None
+        gathering = self.gatherer.situation(incident, status, now, opened=opened)
+        situation, _ = await asyncio.gather(gathering, self.fleet.assess())
         return await self._permitted(await self.queries.before_acting(situation))
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
@@ -333,6 +340,8 @@ def _lasts(before: IncidentStatus, decision: Decision) -> bool:
     """Whether people are asked or called, or something is given up: that is not done on what others read lately."""
     after = decision.status
     climbed = after.rung != before.rung and decision.reason != "Passed"
+    if decision.reason == "Abandoned":
+        return True
     kept = (after.mode, after.approvals, after.escalations, after.handed_over)
     return climbed or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
 

@@ -30,7 +30,7 @@ from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import INCIDENTS, OURS, TARGETS
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Armed, Catalogue
-from goldseam.services.gather import live_policy
+from goldseam.services.gather import Opened, live_policy
 from goldseam.services.sources import Source
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
@@ -53,8 +53,8 @@ class Opener:
     catalogue: Catalogue
     book: IncidentBook
     namespace: str
-    wake: Callable[[str, LivePolicy | None], None]
-    """Looks at the incident of this uid; where it was opened just now, with the policy that it was opened for."""
+    wake: Callable[[str, Opened | None], None]
+    """Looks at the incident of this uid; where it was created just now, with what was read for that."""
     problem: Callable[[PolicyKey, str], None]
     """Says on the policy why its alert opens nothing; empty when it does."""
     tenants: Tenants
@@ -121,19 +121,20 @@ class Opener:
     async def _consider(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
         if armed.suspended or self._closed(source, armed.key, armed.queries):
             return
+        read = self.clock.monotonic()
         policy = live_policy(armed.key.kind, await self._policy(armed.key))
         await self.tenants.look(source.name, armed.key.namespace)
         if policy.spec is None or self._closed(source, armed.key, asks_queries(policy.spec)):
             return
-        read = self.clock.monotonic()
         for alert in firing:
             if self.clock.monotonic() - read > JUST_NOW:  # what is opened is bound to the policy as it is then
-                policy, read = live_policy(armed.key.kind, await self._policy(armed.key)), self.clock.monotonic()
+                read = self.clock.monotonic()
+                policy = live_policy(armed.key.kind, await self._policy(armed.key))
             if policy.spec is not None and concerns(policy.spec, armed.key.namespace, alert.labels):
-                await self._concerned_by(source, armed, policy, policy.spec, alert)
+                await self._concerned_by(source, armed, policy, policy.spec, alert, read)
 
     async def _concerned_by(
-        self, source: Source, armed: Armed, policy: LivePolicy, spec: PolicySpec, alert: ActiveAlert
+        self, source: Source, armed: Armed, policy: LivePolicy, spec: PolicySpec, alert: ActiveAlert, read: float
     ) -> None:
         target = await self.targets.found(spec, armed.key.namespace, alert)
         if isinstance(target, NoTarget):
@@ -141,7 +142,7 @@ class Opener:
         elif self._handled(policy.key, policy.uid, target):
             self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
         elif self._long_enough(source, policy, target):
-            await self._open_if_fresh(source, policy, target, alert)
+            await self._open_if_fresh(source, policy, target, alert, read)
 
     def _closed(self, source: Source, key: PolicyKey, queries: bool) -> bool:
         return bool(self.tenants.refusal(source.name, key.namespace, queries=queries))
@@ -159,7 +160,10 @@ class Opener:
         self._seen[source.name].add((policy.key, target))
         return now - self._firing_since.setdefault((policy.key, target), now) >= wanted
 
-    async def _open_if_fresh(self, source: Source, policy: LivePolicy, target: TargetKey, alert: ActiveAlert) -> None:
+    async def _open_if_fresh(
+        self, source: Source, policy: LivePolicy, target: TargetKey, alert: ActiveAlert, read: float
+    ) -> None:
+        """Open for an alert that fires freshly; `read`: when its policy was read."""
         labels = alert.labels
         reading = source.reading(labels.get("alertname", ""), lambda a: a.labels == labels, labels.get("namespace", ""))
         if reading.state != "Firing" or not reading.fresh:
@@ -178,7 +182,7 @@ class Opener:
         if newest is not None and not newest.over and self.book.get(newest.uid) is None:
             self._take_up(newest, None)  # restored from a backup: it was not there when we began
         else:
-            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""))
+            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, read)
         self._firing_since.pop((policy.key, target), None)
 
     async def _newest(self, policy: LivePolicy, target_uid: str) -> IncidentView | None:
@@ -188,16 +192,17 @@ class Opener:
         mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
         return view(mine[-1]) if mine else None
 
-    def _take_up(self, incident: IncidentView, policy: LivePolicy | None) -> None:
+    def _take_up(self, incident: IncidentView, opened: Opened | None) -> None:
         self.book.put(incident)
-        self.wake(incident.uid, policy)
+        self.wake(incident.uid, opened)
 
-    async def _open(self, policy: LivePolicy, spec: IncidentSpec) -> None:
+    async def _open(self, policy: LivePolicy, spec: IncidentSpec, target: Json, read: float) -> None:
         namespace = spec.target.namespace or self.namespace
         for _ in range(CANDIDATES):
-            body = manifest(spec, namespace)
+            body, opened = manifest(spec, namespace), None
             try:
                 incident = view(await self.cluster.create(INCIDENTS, namespace, body))
+                opened = Opened(read, policy, target)
             except AlreadyExists:
                 found = await self.cluster.get(INCIDENTS, namespace, body["metadata"]["name"])
                 incident = view(found)
@@ -207,5 +212,5 @@ class Opener:
             assert incident is not None
             log.info("opened", incident=incident.title, policy=str(policy.key), target=str(spec.target))
             metrics.opened()
-            self._take_up(incident, policy)
+            self._take_up(incident, opened)
             return

@@ -17,7 +17,7 @@ from goldseam.api.incident import Escalation
 from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.situation import Decision, LivePolicy, Situation
+from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
@@ -30,7 +30,7 @@ from goldseam.services.chronicle import Chronicle
 from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
-from goldseam.services.gather import Gatherer
+from goldseam.services.gather import Gatherer, Opened
 from goldseam.services.inbox import Inbox
 from goldseam.services.inputs import Inputs
 from goldseam.services.judging import Judging
@@ -262,9 +262,9 @@ class Operator:
     def _wake(self, uid: str) -> None:
         self.workers.wake(uid)
 
-    def _opened(self, uid: str, policy: LivePolicy | None) -> None:
-        if policy is not None:
-            self.looker.opened(uid, policy)
+    def _opened(self, uid: str, opened: Opened | None) -> None:
+        if opened is not None:
+            self.looker.opened(uid, opened)
         self.workers.wake(uid)
 
     async def _answered(self, source: Source) -> None:

@@ -63,7 +63,8 @@ class Registrar:
         self._home, self._tell = home, tell
         self._inbox, self._catalogue, self._sources, self._statuses = inbox, catalogue, sources, statuses
         self._judging, self._tenants = judging, tenants
-        self._generations: dict[tuple[str, str, str], int] = {}
+        self._versions: dict[tuple[str, str, str], tuple[str, int]] = {}
+        """The uid and the generation of each object."""
         self._told: dict[str, tuple[object, ...]] = {}
         self._rules: dict[str, dict[str, Hashable]] = {}
 
@@ -87,13 +88,14 @@ class Registrar:
     def _noticed(self, seen: Seen) -> None:
         """A spec was changed, or an object is gone: what only its status says is our own."""
         key = (seen.kind, seen.namespace, seen.name)
-        generation = None if seen.body is None else seen.body["metadata"].get("generation")
-        if self._generations.get(key) != generation:
+        meta = None if seen.body is None else seen.body["metadata"]
+        version = None if meta is None else (str(meta.get("uid", "")), int(meta.get("generation") or 0))
+        if self._versions.get(key) != version:
             self._tell.changed(*key)
-        if generation is None:
-            self._generations.pop(key, None)
+        if version is None:
+            self._versions.pop(key, None)
         else:
-            self._generations[key] = generation
+            self._versions[key] = version
 
     def _again(self, seen: Seen) -> None:
         self._inbox.put(seen)
