@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.actions.nodes import cordoning
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.incident import ApprovalRecord, ObjectRef, Step
 from goldseam.engine import approvals
@@ -133,6 +134,16 @@ def test_at_most_three_cordoned_nodes_are_named() -> None:
     hold = budget.node_caps(nodes("d", "c", "b", "a"), NOW)
     assert hold is not None
     assert hold.message.endswith("Goldseam has cordoned a, b, c")
+
+
+@pytest.mark.parametrize(("state", "held"), [("Open", True), ("Paid", False)])
+def test_a_node_that_another_incident_has_decided_to_cordon_counts_as_taken(state: str, held: bool) -> None:
+    free = node("worker-2")
+    _, debt = cordoning(free)
+    rival = replace(other(), obligations=(debt.model_copy(update={"state": state}),))
+    s = nodes()
+    s = replace(s, world=replace(s.world, nodes=(free,)), others=(rival,))
+    assert (budget.node_caps(s, NOW) is not None) == held
 
 
 def test_what_takes_no_node_is_not_held_by_those_that_are_taken() -> None:
