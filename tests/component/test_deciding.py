@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Unavailable
 from goldseam.ports import LINE, Json, Line, waiting_in
@@ -121,7 +122,7 @@ async def test_what_was_read_too_long_ago_is_read_again_before_it_is_decided_on(
 
 async def two_nodes(*, control_plane: bool, at_once: int) -> Harness:
     """Two incidents of two policies, about two nodes; every request takes a moment."""
-    label = {"node-role.kubernetes.io/control-plane": ""} if control_plane else {}
+    label = {CONTROL_PLANE: ""} if control_plane else {}
     nodes = [node(name) for name in ("n1", "n2", "n3")]
     for one in nodes:
         one["metadata"]["labels"] = {**one["metadata"]["labels"], **label}
@@ -248,13 +249,19 @@ async def test_where_somebody_else_began_on_it_nothing_is_done() -> None:
     assert acted(h) == [incident.title], "the next look reads it"
 
 
-async def test_a_step_that_was_carried_out_is_written_together_with_what_is_waited_for() -> None:
+async def carried_out() -> Harness:
+    """An incident whose scaling was done, and seen to be done."""
     h = Harness(policy(SCALE), deployment(3), "deployments")
     await h.start()
     await h.open()
     await h.look()
     h.controllers()
     await h.look()
+    return h
+
+
+async def test_a_step_that_was_carried_out_is_written_together_with_what_is_waited_for() -> None:
+    h = await carried_out()
     (step,) = h.status.steps
     assert (step.phase, h.status.message[:31]) == ("Acted", "scale was done; waiting for: th")
 
@@ -273,12 +280,7 @@ async def test_queries_are_asked_when_the_step_was_carried_out_not_before() -> N
 
 
 async def test_a_step_that_is_watched_costs_no_list_of_autoscalers_and_one_read_of_its_target() -> None:
-    h = Harness(policy(SCALE), deployment(3), "deployments")
-    await h.start()
-    await h.open()
-    await h.look()
-    h.controllers()
-    await h.look()
+    h = await carried_out()
     asked = slowed(h)
     h.clock.advance(5)
     await h.look()

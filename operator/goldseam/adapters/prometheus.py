@@ -191,8 +191,7 @@ def _rule(group: dict[str, Any], rule: dict[str, Any]) -> AlertRule:
 
 
 def _alert(alert: dict[str, Any]) -> ActiveAlert:
-    labels = {name: sys.intern(text) for name, text in _labels(_is(dict, alert["labels"])).items()}
-    annotations = _labels(alert.get("annotations"))  # seldom alike; of labels ten thousand alerts have the same few
+    labels, annotations = _labels(_is(dict, alert["labels"])), _labels(alert.get("annotations"))
     return ActiveAlert(labels, annotations, _is(str, alert["state"]), _time(alert.get("activeAt")))
 
 
@@ -219,7 +218,8 @@ def _seconds(value: Any) -> timedelta:
 
 
 def _labels(value: Any) -> dict[str, str]:
-    return {name: _is(str, text) for name, text in ({} if value is None else _is(dict, value)).items()}
+    """Ten thousand alerts have the same few values: each is kept once."""
+    return {name: sys.intern(_is(str, text)) for name, text in ({} if value is None else _is(dict, value)).items()}
 
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)

@@ -200,12 +200,13 @@ class Looker:
                 read, opened = self.clock.monotonic(), None
                 async with self._deciding:
                     late = self.clock.monotonic() - read > STILL_NEW
-                    if late and last:
+                    if late and not last:
+                        continue
+                    if late:
                         situation = await self._prepared(incident, status)
-                    if not late or last:
-                        situation = self.gatherer.beside_others(incident, situation)
-                        now, decision, written = await self._taken(incident, situation)
-                        break
+                    situation = self.gatherer.beside_others(incident, situation)
+                    now, decision, written = await self._taken(incident, situation)
+                    break
         if decision.kind not in ("act", "undo"):
             return await self._finish(incident, situation, decision, now)
         return await self._act(written, decision, situation)
@@ -339,11 +340,9 @@ class Looker:
 def _lasts(before: IncidentStatus, decision: Decision) -> bool:
     """Whether people are asked or called, or something is given up: that is not done on what others read lately."""
     after = decision.status
-    climbed = after.rung != before.rung and decision.reason != "Passed"
-    if decision.reason == "Abandoned":
-        return True
+    given_up = decision.reason == "Abandoned" or (after.rung != before.rung and decision.reason != "Passed")
     kept = (after.mode, after.approvals, after.escalations, after.handed_over)
-    return climbed or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
+    return given_up or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
 
 
 def _line(incident: IncidentView) -> Line:

@@ -31,7 +31,7 @@ from goldseam.resources import INCIDENTS, OURS, TARGETS
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Armed, Catalogue
 from goldseam.services.gather import Opened, live_policy
-from goldseam.services.sources import Source
+from goldseam.services.sources import JUST_NOW, Source
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
 
@@ -40,8 +40,6 @@ log = structlog.get_logger("goldseam.opener")
 AT_ONCE = 8
 CANDIDATES = 5
 REMEMBERED = 20_000
-JUST_NOW = 1.0
-"""Seconds for which a policy that was read counts as it stands."""
 
 
 @dataclass
