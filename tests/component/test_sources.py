@@ -278,7 +278,7 @@ async def test_a_source_that_answers_no_queries_is_asked_until_it_does_while_it_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = Server(monkeypatch)
-    server.deaf_for = 3
+    server.deaf_for = 30
     said: list[str | None] = []
 
     async def listen(source: Source) -> None:

@@ -148,7 +148,7 @@ class Harness:
             permissions=permissions,
             queries=Queries(lambda _: self.promql, self.clock),
             delivery=self.delivery,
-            chronicle=Chronicle(self.chronicle),
+            chronicle=Chronicle(self.chronicle, later=0),
             hearing=Hearing(self.cluster),
             fleet=self.fleet,
             actor=Actor(self.cluster),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from goldseam.api.base import API_VERSION, format_time
@@ -20,11 +22,17 @@ TOLD_ELSEWHERE = ("Escalation",)
 """These go to people by the channels of the runbook, with an Event of their own."""
 
 
+AFTER_THE_ACT = 0.3
+"""Seconds that an Event waits: until then what it tells of is decided and done, which comes first."""
+
+
 class Chronicle:
     """Writes an Event for each new entry of a timeline. Nothing waits for it, and a lost one is only a lost one."""
 
-    def __init__(self, events: Events) -> None:
-        self._events = events
+    def __init__(self, events: Events, later: float = AFTER_THE_ACT) -> None:
+        """`later`: seconds after which an Event is written."""
+        self._events, self._later = events, later
+        self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def tell(self, incident: IncidentView, before: IncidentStatus | None) -> None:
@@ -34,7 +42,7 @@ class Chronicle:
         new = [e for e in incident.status.timeline if (e.at, e.kind, e.message) not in known]
         new = [e for e in new if e.kind not in TOLD_ELSEWHERE]
         if new:
-            self._begin(self._write(incident, new))
+            self._begin(partial(self._write, incident, new))
 
     def warn(self, incident: IncidentView, reason: str, message: str) -> None:
         """Begin to write a Warning that the incident's own record cannot hold; the same one is written once."""
@@ -46,12 +54,18 @@ class Chronicle:
 
     def _say(self, incident: IncidentView, kind: str, reason: str, message: str, at: str) -> None:
         name = f"{incident.name[:200]}.{naming.digest(incident.uid, reason, message, at)}"
-        self._begin(self._events.record(_incident(incident), kind, reason, "Remediate", message, name))
+        self._begin(partial(self._events.record, _incident(incident), kind, reason, "Remediate", message, name))
 
-    def _begin(self, writing: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(writing)
+    def _begin(self, write: Callable[[], Awaitable[Any]]) -> None:
+        task = asyncio.create_task(self._in_time(write))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _in_time(self, write: Callable[[], Awaitable[Any]]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._later):
+                await self._closing.wait()
+        await write()
 
     async def _write(self, incident: IncidentView, entries: Iterable[TimelineEntry]) -> None:
         for entry in entries:
@@ -65,6 +79,7 @@ class Chronicle:
 
     async def close(self) -> None:
         """Wait a moment for what was begun."""
+        self._closing.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=3)
 

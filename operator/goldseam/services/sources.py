@@ -186,10 +186,10 @@ class Source:
         names = wanted.names
         if names is not None and self.spec.heartbeat:
             names |= {self.spec.heartbeat.alert}
-        answer = await self.server.rules(names)
-        if wanted.storm or self._begun - self._firing_at >= STORM_EVERY:
-            self.firing = await self.server.firing()
-            self._firing_at = self._begun
+        if not wanted.storm and self._begun - self._firing_at < STORM_EVERY:
+            return await self.server.rules(names)
+        answer, firing = await asyncio.gather(self.server.rules(names), self.server.firing())
+        self.firing, self._firing_at = firing, self._begun
         return answer
 
     async def _read_firing(self) -> None:
