@@ -8,6 +8,7 @@ from typing import Any
 
 from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
+from goldseam.api.ladder import Rung
 from goldseam.engine import verify
 from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
@@ -131,12 +132,30 @@ def test_a_part_of_what_would_be_done_now_is_gone_on_with() -> None:
     assert decided(open_step(plan=more)).reason == "GoOn"
 
 
-def test_evictions_need_not_be_in_the_plan() -> None:
+def evicting(action: str = "drain", rung: str = "drain", **fields: Any) -> Situation:
+    """A step that evicts a pod that is there; the ladder has one rung."""
     pod = TARGET.model_copy(update={"kind": "Pod", "name": "api-1", "uid": "uid-api-1"})
     live = {"metadata": {"namespace": "shop", "name": "api-1", "uid": "uid-api-1"}}
-    s = open_step(writes=(Write(verb="Evict", object=pod),))
+    s = open_step(writes=(Write(verb="Evict", object=pod),), **fields)
     touched = {**s.world.touched, place("Pod", "shop", "api-1"): live}
-    assert decided(replace(s, world=replace(s.world, touched=touched))).reason == "GoOn"
+    steps = [step.model_copy(update={"action": action}) for step in s.status.steps]
+    pinned = s.pinned.model_copy(update={"ladder": [Rung.model_validate({rung: {}})]})
+    assert s.policy is not None
+    world, policy = replace(s.world, touched=touched), replace(s.policy, spec=pinned)
+    return replace(s, world=world, pinned=pinned, policy=policy, status=s.status.model_copy(update={"steps": steps}))
+
+
+def test_evictions_of_a_drain_need_not_be_in_the_plan() -> None:
+    assert decided(evicting()).reason == "GoOn"
+
+
+def test_nothing_but_a_drain_evicts_whatever_is_written_down() -> None:
+    assert decided(evicting(purpose="Undo")).reason == "Replanned"
+    assert decided(evicting("cordon")).reason == "Replanned"
+    assert decided(evicting(rung="restart")).reason == "Replanned"
+    drains = evicting()
+    beyond = replace(drains, status=drains.status.model_copy(update={"rung": 7}))
+    assert decided(beyond).reason == "Replanned"
 
 
 def test_before_the_first_write_every_guard_is_asked_again() -> None:

@@ -111,14 +111,20 @@ def _tried(step: Step) -> bool:
 def _is_derived(s: Situation, step: Step) -> bool:
     """Incidents are not trusted: whether the writes still to be made are those that we would plan, or owe, ourselves.
 
-    Evictions are bound by what is on the node: other pods are not in the world.
+    Only a rung that drains evicts. Which pods is bound by what is on the node: others are not in the world.
     """
+    if any(w.verb == "Evict" and w.state == "Pending" for w in step.writes) and not _evicts(s, step):
+        return False
     pending = {(w.object.uid, w.subresource, w.field, w.want) for w in step.writes if _is_patch_to_make(w)}
     if step.purpose == "Undo":
         owed = {(o.object.uid, o.subresource, o.field, obligations.next_value(o)) for o in s.status.open_obligations()}
         return pending <= owed
     planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
     return pending <= {(w.object.uid, w.subresource, w.field, w.want) for w in planned}
+
+
+def _evicts(s: Situation, step: Step) -> bool:
+    return step.purpose == "Rung" and step.action == "drain" and s.rung is not None and s.rung.drain is not None
 
 
 def _is_patch_to_make(write: Write) -> bool:
