@@ -59,6 +59,15 @@ def test_what_helped_says_what_is_well_again_and_since_when_it_is() -> None:
     assert plain.message == "restart helped: the alert is Cleared"
 
 
+@pytest.mark.parametrize("ago", [MINUTE, 60 * MINUTE])
+def test_where_something_could_not_be_read_it_has_neither_helped_nor_failed(ago: timedelta) -> None:
+    step = {"intent_at": NOW - ago, "acted_at": NOW - ago}
+    for reading in (GONE, FIRING):
+        found = judged(done(step=step, effect=DONE, reading=reading, unknown=("pods (HTTP 503)",)))
+        assert (found.kind, found.reason, found.status.steps[0].phase) == ("hold", "NotRead", "Acted")
+        assert "pods (HTTP 503)" in found.message
+
+
 def test_the_first_moment_that_it_was_well_is_kept() -> None:
     s = done(effect=DONE)
     kpis = s.status.kpis.model_copy(update={"fixed_at": ACTED})

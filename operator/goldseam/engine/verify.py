@@ -180,6 +180,8 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     step = s.status.open_step()
     if step is None or step.phase != "Acted" or step.acted_at is None:
         return None
+    if s.unknown:  # neither that it has helped, nor that it has not
+        return answers.held(s, s.status, holding((unread,), s, now), now)
     rung = s.pinned.ladder[step.rung]
     if rung.wait is not None and not _gone(s, step, rung):
         return _waited(s, step, rung.wait, now)
