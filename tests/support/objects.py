@@ -90,3 +90,29 @@ def pod(name: str, owner: str = "ReplicaSet", *, ready: bool = True, phase: str 
         "spec": {"nodeName": "worker-1"} | more.get("spec", {}),
         "status": {"phase": phase, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
     }
+
+
+def troubled(
+    name: str,
+    reason: str = "",
+    *,
+    phase: str = "Running",
+    since: str = "2026-11-23T11:00:00Z",
+    owner: str = "uid-set",
+    init: bool = False,
+    **more: Any,
+) -> Json:
+    """A pod of ReplicaSet `set`, not ready since that time; `reason` is why a container waits."""
+    found = pod(name, ready=False, phase=phase, **more)
+    found["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "set", "uid": owner, "controller": True}]
+    found["status"]["conditions"][0]["lastTransitionTime"] = since
+    if reason:
+        statuses = "initContainerStatuses" if init else "containerStatuses"
+        found["status"][statuses] = [{"state": {"running": {}}}, {"state": {"waiting": {"reason": reason}}}]
+    return found
+
+
+def replica_set(uid: str = "uid-set", owner: str = "uid-api") -> Json:
+    """A ReplicaSet of the workload with the uid `owner`."""
+    ref = {"kind": "Deployment", "name": "api", "uid": owner, "controller": True}
+    return {"metadata": {"namespace": "shop", "name": uid, "uid": uid, "ownerReferences": [ref]}}

@@ -98,8 +98,8 @@ class ToyCluster:
         self._readable(resource)
         found = [o for (p, ns, _), o in sorted(self.objects.items()) if p == resource.plural and namespace in ("", ns)]
         if labels:
-            key, value = labels.split("=")
-            found = [o for o in found if (o["metadata"].get("labels") or {}).get(key) == value]
+            wanted_labels = dict(label.split("=") for label in labels.split(","))
+            found = [o for o in found if wanted_labels.items() <= (o["metadata"].get("labels") or {}).items()]
         if fields:
             path, _, wanted = fields.partition("=")
             found = [o for o in found if value_at(o, path) == json.dumps(wanted)]

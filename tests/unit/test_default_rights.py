@@ -65,6 +65,7 @@ ADDED = {
     "scale": {("patch", "apps", "deployments/scale"), ("patch", "apps", "statefulsets/scale")},
     "restart": {("patch", "apps", kind) for kind in ("deployments", "statefulsets", "daemonsets")},
     "hpa": {("patch", "autoscaling", "horizontalpodautoscalers")},
+    "pods": {("create", "", "pods/eviction")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
 }
 

@@ -31,7 +31,8 @@ def live(**fields: Any) -> LivePolicy:
 
 def acted(**fields: Any) -> Situation:
     base = situation()
-    step = Step(**({"id": "1-restart", "rung": 0, "action": "restart", "intent_at": NOW, "acted_at": NOW} | fields))
+    known = {"id": "1-restart", "rung": 0, "action": "restart", "phase": "Acted", "intent_at": NOW, "acted_at": NOW}
+    step = Step(**(known | fields))
     return replace(base, status=base.status.model_copy(update={"steps": [step]}))
 
 
@@ -180,8 +181,8 @@ def test_headroom_never_speaks_of_fewer_than_no_pods() -> None:
     assert hold.message.startswith("it would leave 0 of 3 pods ready")
 
 
-def test_a_step_that_was_not_made_an_undo_and_a_wait_need_no_new_evaluation() -> None:
-    for fields in ({"acted_at": None}, {"purpose": "Undo"}, {"action": "wait"}):
+def test_a_step_that_is_being_made_an_undo_and_a_wait_need_no_new_evaluation() -> None:
+    for fields in ({"acted_at": None}, {"purpose": "Undo"}, {"action": "wait"}, {"phase": "Intended"}):
         assert knowledge.source(acted(**fields), NOW) is None
     assert reason(knowledge.source(acted(), NOW)) == "NotEvaluatedSince"
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
-from goldseam.api.ladder import Rung
+from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import verify
 from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
-from tests.support.objects import Json, scale_of, workload
+from tests.support.objects import Json, node, scale_of, workload
 from tests.unit.test_guards import NOW, TARGET, guardrails, situation
-from tests.unit.test_obligations import GONE, debt
+from tests.unit.test_obligations import GONE, NODE, debt
 
 WRITE = Write(
     verb="Patch", object=TARGET, subresource="scale", resource_version="100", generation=4,
@@ -133,16 +133,24 @@ def test_a_part_of_what_would_be_done_now_is_gone_on_with() -> None:
 
 
 def evicting(action: str = "drain", rung: str = "drain", **fields: Any) -> Situation:
-    """A step that evicts a pod that is there; the ladder has one rung."""
+    """A step that evicts a pod that is there; the ladder, of a node, has one rung."""
     pod = TARGET.model_copy(update={"kind": "Pod", "name": "api-1", "uid": "uid-api-1"})
     live = {"metadata": {"namespace": "shop", "name": "api-1", "uid": "uid-api-1"}}
     s = open_step(writes=(Write(verb="Evict", object=pod),), **fields)
     touched = {**s.world.touched, place("Pod", "shop", "api-1"): live}
-    steps = [step.model_copy(update={"action": action}) for step in s.status.steps]
-    pinned = s.pinned.model_copy(update={"ladder": [Rung.model_validate({rung: {}})]})
+    ladder = [{rung: {}}]
+    pinned = ClusterRemediationPolicySpec.model_validate({"mode": "Act", "alert": {"name": "A"}, "ladder": ladder})
     assert s.policy is not None
-    world, policy = replace(s.world, touched=touched), replace(s.policy, spec=pinned)
-    return replace(s, world=world, pinned=pinned, policy=policy, status=s.status.model_copy(update={"steps": steps}))
+    steps = [step.model_copy(update={"action": action}) for step in s.status.steps]
+    return replace(
+        s,
+        namespace=s.operator_namespace,
+        spec=s.spec.model_copy(update={"target": NODE}),
+        world=replace(s.world, target=node(), touched=touched),
+        pinned=pinned,
+        policy=replace(s.policy, spec=pinned),
+        status=s.status.model_copy(update={"steps": steps}),
+    )
 
 
 def test_evictions_of_a_drain_need_not_be_in_the_plan() -> None:
@@ -152,7 +160,8 @@ def test_evictions_of_a_drain_need_not_be_in_the_plan() -> None:
 def test_nothing_but_a_drain_evicts_whatever_is_written_down() -> None:
     assert decided(evicting(purpose="Undo")).reason == "Replanned"
     assert decided(evicting("cordon")).reason == "Replanned"
-    assert decided(evicting(rung="restart")).reason == "Replanned"
+    assert decided(evicting("drain", "uncordon")).reason == "Replanned"
+    assert decided(evicting("uncordon", "uncordon")).reason == "Replanned"
     drains = evicting()
     beyond = replace(drains, status=drains.status.model_copy(update={"rung": 7}))
     assert decided(beyond).reason == "Replanned"

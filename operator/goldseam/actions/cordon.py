@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import cordoned, cordoning, endangered, node_ref, patching
+from goldseam.actions.nodes import CORDONING, cordoned, cordoning, endangered, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
@@ -33,4 +33,4 @@ def observe(step: Step, world: World) -> Effect:
     return effect(done, f"{node_ref(world.target)} is {'cordoned' if done else 'not cordoned yet'}")
 
 
-ACTION = Action("cordon", frozenset({"Node"}), plan, observe, "nodes")
+ACTION = Action("cordon", frozenset({"Node"}), plan, observe, "nodes", (CORDONING,))

@@ -11,19 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from goldseam.actions.nodes import cordoned, cordoning, endangered, node_ref, others, patching
+from goldseam.actions.nodes import CORDONING, cordoned, cordoning, endangered, node_ref, others, patching
 from goldseam.actions.replies import GONE, effect, listed, nothing, refusal
+from goldseam.actions.writes import EVICTING
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
-from goldseam.engine.objects import Json, annotation, controller, cordoned_by_us, is_ready, metadata, reference
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
+from goldseam.engine.objects import (
+    Json,
+    annotation,
+    controller,
+    cordoned_by_us,
+    is_ready,
+    metadata,
+    must_not_be_disturbed,
+    reference,
+)
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, World
 from goldseam.engine.record import cut
 
 MIRROR = "kubernetes.io/config.mirror"
 MOST_PODS = 256
 _CONDITION = "node.kubernetes.io/"
 """With this begin the taints by which the node controller marks a node's condition: no pod there need tolerate them."""
-_EVICTING = Right("create", "", "pods", "eviction")
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
@@ -41,7 +50,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
 
 def _proposed(node: Json, leaving: list[Json]) -> Proposal:
     evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
-    rights = (_EVICTING,) if evictions else ()
+    rights = (EVICTING,) if evictions else ()
     summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving)}")
     takes = 0 if cordoned_by_us(node) else 1
     if cordoned(node):
@@ -99,16 +108,10 @@ def _is_unmanaged(pod: Json) -> bool:
     return controller(pod) is None
 
 
-def _must_not_be_disturbed(pod: Json) -> bool:
-    """Marks of other drainers that mean us too: Karpenter's and the Cluster Autoscaler's."""
-    marks = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-    return any(annotation(pod, name) == value for name, value in marks.items())
-
-
 _BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
     ("OwnPod", _is_ours, "Goldseam itself runs there: move its pod to another node first"),
     ("UnmanagedPods", _is_unmanaged, "no controller would bring it back: delete or move it by hand first"),
-    ("DoNotDisrupt", _must_not_be_disturbed, "its annotation says that it must not be evicted (do-not-disrupt)"),
+    ("DoNotDisrupt", must_not_be_disturbed, "its annotation says that it must not be evicted (do-not-disrupt)"),
 )
 
 
@@ -159,4 +162,4 @@ def observe(step: Step, world: World) -> Effect:
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
 
 
-ACTION = Action("drain", frozenset({"Node"}), plan, observe, "nodes")
+ACTION = Action("drain", frozenset({"Node"}), plan, observe, "nodes", (CORDONING, EVICTING))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef, Obligation, Write
@@ -9,6 +11,8 @@ from goldseam.engine.objects import Json, is_ready, metadata, of_control_plane, 
 from goldseam.engine.proposal import Refusal, Right, World
 
 UNSCHEDULABLE = "spec.unschedulable"
+CORDONING = Right("patch", "", "nodes")
+"""The right to take nodes out of service and to bring them back."""
 
 
 def node_ref(node: Json) -> ObjectRef:
@@ -29,7 +33,7 @@ def cordoning(node: Json) -> tuple[Write, Obligation]:
 
 def patching(node: Json) -> Right:
     """The right to do so."""
-    return Right("patch", "", "nodes", name=node_ref(node).name)
+    return replace(CORDONING, name=node_ref(node).name)
 
 
 def others(world: World) -> list[Json]:

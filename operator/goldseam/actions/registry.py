@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from goldseam.actions import cordon, drain, restart, scale, uncordon
+from goldseam.actions import cordon, delete_pods, drain, restart, scale, uncordon
 from goldseam.engine.proposal import Action
 
 ACTIONS: Mapping[str, Action] = {
     "scale": scale.ACTION,
     "restart": restart.ACTION,
+    "deletePods": delete_pods.ACTION,
     "cordon": cordon.ACTION,
     "drain": drain.ACTION,
     "uncordon": uncordon.ACTION,

@@ -80,4 +80,4 @@ def observe(step: Step, world: World) -> Effect:
     return course(Workload(world.target))
 
 
-ACTION = Action("restart", frozenset(RESOURCES), plan, observe, "restart")
+ACTION = Action("restart", frozenset(RESOURCES), plan, observe, "restart", (Right("patch", "apps", ""),))

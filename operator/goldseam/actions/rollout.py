@@ -58,7 +58,7 @@ def _max_unavailable(workload: Workload) -> int:
 
 def course(workload: Workload) -> Effect:
     """Whether the rollout is complete. One that never completes by its own strategy counts when all pods are ready."""
-    partial = workload.kind == "StatefulSet" and (on_delete(workload) or partition(workload) > 0)
+    partial = on_delete(workload) or (workload.kind == "StatefulSet" and partition(workload) > 0)
     if workload.rolled_out or (partial and workload.ready >= workload.replicas):
         return effect(True, workload.progress)
     return effect(False, f"{reference(workload.obj)}: {workload.progress}{_trouble(workload)}")

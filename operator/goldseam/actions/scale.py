@@ -108,4 +108,12 @@ def observe(step: Step, world: World) -> Effect:
     return course(workload)
 
 
-ACTION = Action("scale", frozenset(RESOURCES), plan, observe, "scale")
+ACTION = Action(
+    "scale",
+    frozenset(RESOURCES),
+    plan,
+    observe,
+    "scale",
+    (Right("patch", "apps", "", "scale"),),
+    frozenset({"autoscalers"}),
+)

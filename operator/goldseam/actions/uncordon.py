@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import UNSCHEDULABLE, cordoned, node_ref, patching
+from goldseam.actions.nodes import CORDONING, UNSCHEDULABLE, cordoned, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.actions.writes import patch
 from goldseam.api.base import Model
@@ -34,4 +34,4 @@ def observe(step: Step, world: World) -> Effect:
     return effect(done, f"{node_ref(world.target)} is {'schedulable' if done else 'still cordoned'}")
 
 
-ACTION = Action("uncordon", frozenset({"Node"}), plan, observe, "nodes")
+ACTION = Action("uncordon", frozenset({"Node"}), plan, observe, "nodes", (CORDONING,))

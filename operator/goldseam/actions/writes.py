@@ -6,6 +6,10 @@ from typing import Literal
 
 from goldseam.api.incident import ObjectRef, Obligation, Write
 from goldseam.engine.objects import Json, metadata, value_at
+from goldseam.engine.proposal import Right
+
+EVICTING = Right("create", "", "pods", "eviction")
+"""The right to evict pods."""
 
 
 def patch(ref: ObjectRef, obj: Json, field: str, want: str, scale: Json | None = None) -> Write:

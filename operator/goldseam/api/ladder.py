@@ -6,14 +6,23 @@ from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
+from pydantic.alias_generators import to_snake
 
-from goldseam.api.base import Duration, Model, Number, Rule, ShortName, Text
+from goldseam.api.base import Duration, IntOrPercent, Model, Number, Rule, ShortName, Text
 from goldseam.api.expressions import Expression
 
 Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
 
 
-class Scale(Model):
+class Parameters(Model):
+    """What an action is told to do."""
+
+    def covers(self, other: Any) -> bool:
+        """Whether they allow all that `other`, of the same action, asks for: a policy is narrowed at any time."""
+        return True
+
+
+class Scale(Parameters):
     """Bring the target to AT LEAST this many replicas. At or above it there is nothing to do, and the ladder goes on.
 
     Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`.
@@ -22,19 +31,68 @@ class Scale(Model):
     replicas: Replicas
     """How many replicas there must be at least. Never lowers: what runs already above this number stays."""
 
+    def covers(self, other: Any) -> bool:
+        """Up to as many replicas."""
+        return self.replicas >= int(other.replicas)
 
-class Restart(Model):
+
+class Restart(Parameters):
     """Restart every pod of the target by a rolling restart, as `kubectl rollout restart` does."""
 
 
-class Cordon(Model):
+PodState = Literal["CrashLoopBackOff", "NotReady", "ContainerCreating", "Failed"]
+"""What may be wrong with a pod."""
+
+
+class DeletePods(Parameters):
+    """Evict the pods of the target that are in trouble, so that its controller makes new ones; the others stay.
+
+    Through the Eviction API, so that PodDisruptionBudgets are honoured. Which pods go is written down before the first
+    one does; one that gets well meanwhile stays. Nothing of the target itself is written.
+    """
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.atMost) || (type(self.atMost) == string ? self.atMost != '0%' : self.atMost != 0)",
+            "atMost: must be at least 1, or 1%",
+            lambda d: d.at_most not in (0, "0%"),
+        ),
+        Rule("", "states: each state at most once", lambda d: len(set(d.states)) == len(d.states)),
+    )
+
+    states: Annotated[
+        list[PodState], Field(min_length=1, max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ]
+    """Which pods are in trouble. `CrashLoopBackOff`: a container dies again and again. `NotReady`: it runs and is not
+    ready. `ContainerCreating`: it has its node, and its containers do not come up. `Failed`: it has ended, in vain."""
+    lasting: Annotated[Duration, Field(alias="for")] = Field(timedelta(minutes=5), alias="for", validate_default=True)
+    """For how long a pod must be `NotReady` or `ContainerCreating`, by its node's clock. Default: 5m."""
+    at_most: IntOrPercent = 1
+    """How many pods one attempt evicts at most; a percentage is one of the wanted pods, rounded down, but at least one
+    pod. Default: 1."""
+
+    def covers(self, other: Any) -> bool:
+        """The same states or fewer, for as long or longer, and not more pods. Of a count and a percentage neither
+        covers the other: which is more is a matter of the moment."""
+        if not set(other.states) <= set(self.states) or other.lasting < self.lasting:
+            return False
+        if isinstance(self.at_most, int) != isinstance(other.at_most, int):
+            return False
+        return _number(other.at_most) <= _number(self.at_most)
+
+
+def _number(value: int | str) -> int:
+    return value if isinstance(value, int) else int(value.removesuffix("%"))
+
+
+class Cordon(Parameters):
     """Mark the node as unschedulable. Only in a ClusterRemediationPolicy.
 
     It is uncordoned when the incident ends, if it was Goldseam that cordoned it.
     """
 
 
-class Drain(Model):
+class Drain(Parameters):
     """Cordon the node, then evict its pods through the Eviction API, so that PodDisruptionBudgets are honoured.
     Only in a ClusterRemediationPolicy.
 
@@ -43,21 +101,21 @@ class Drain(Model):
     """
 
 
-class Uncordon(Model):
+class Uncordon(Parameters):
     """Make the node schedulable again, if it was Goldseam that cordoned it. Only in a ClusterRemediationPolicy.
 
     What a person cordoned stays cordoned.
     """
 
 
-class Wait(Model):
+class Wait(Parameters):
     """Do nothing for a while: the alert may clear by itself."""
 
     duration: Duration
     """How long to wait before the next rung, such as `5m`."""
 
 
-class Notify(Model):
+class Notify(Parameters):
     """Tell people, and go on: a Kubernetes Event, and the channels of a contact in the runbook."""
 
     contact: ShortName | None = None
@@ -66,7 +124,7 @@ class Notify(Model):
     """A sentence to add, such as what people should look at."""
 
 
-class Escalate(Model):
+class Escalate(Parameters):
     """Hand the incident to people and stop acting. Only as the last rung."""
 
     level: ShortName | None = None
@@ -121,15 +179,16 @@ class Verify(Model):
     """PromQL expressions that must hold, all of them."""
 
 
-ActionName = Literal["scale", "restart", "cordon", "drain", "uncordon", "wait", "notify", "escalate"]
+ActionName = Literal["scale", "restart", "deletePods", "cordon", "drain", "uncordon", "wait", "notify", "escalate"]
 ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 """The names of all actions: exactly one of them on each rung."""
+_ATTRIBUTES = {action: to_snake(action) for action in ACTIONS}
 
 _ONE_ACTION = " + ".join(f"(has(self.{action}) ? 1 : 0)" for action in ACTIONS) + " == 1"
 
 
 def _one_action(rung: Any) -> bool:
-    return sum(getattr(rung, action) is not None for action in ACTIONS) == 1
+    return sum(getattr(rung, attribute) is not None for attribute in _ATTRIBUTES.values()) == 1
 
 
 class Rung(Model):
@@ -152,6 +211,7 @@ class Rung(Model):
     # The actions: what each does is said once, by its model.
     scale: Scale | None = None
     restart: Restart | None = None
+    delete_pods: DeletePods | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
@@ -160,15 +220,15 @@ class Rung(Model):
     escalate: Escalate | None = None
 
     @property
-    def action(self) -> str:
+    def action(self) -> ActionName:
         """The name of the rung's action."""
-        return next(name for name in ACTIONS if getattr(self, name) is not None)
+        return next(name for name, attribute in _ATTRIBUTES.items() if getattr(self, attribute) is not None)
 
     @property
-    def parameters(self) -> Model:
+    def parameters(self) -> Parameters:
         """The action's parameters."""
-        parameters = getattr(self, self.action)
-        assert isinstance(parameters, Model)
+        parameters = getattr(self, _ATTRIBUTES[self.action])
+        assert isinstance(parameters, Parameters)
         return parameters
 
     @property
@@ -178,4 +238,4 @@ class Rung(Model):
 
 
 NODE_ACTIONS = ("cordon", "drain", "uncordon")
-WORKLOAD_ACTIONS = ("scale", "restart")
+WORKLOAD_ACTIONS = ("scale", "restart", "deletePods")

@@ -259,7 +259,7 @@ class ClusterRemediationPolicySpec(_PolicySpec):
         _APPROVED_RUNGS,
         Rule(
             f"self.target.kind == 'Node' ? !{_WORKLOAD_RUNGS} : !{_NODE_RUNGS}",
-            "ladder: cordon, drain and uncordon are for kind Node; scale and restart for workloads",
+            "ladder: cordon, drain and uncordon are for kind Node; scale, restart and deletePods for workloads",
             lambda s: all(
                 r.action not in (WORKLOAD_ACTIONS if s.target.kind == "Node" else NODE_ACTIONS) for r in s.ladder
             ),

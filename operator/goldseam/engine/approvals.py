@@ -28,9 +28,11 @@ def needed(s: Situation, rung: Rung) -> bool:
 
 
 def plan_hash(s: Situation, plan: Proposal) -> str:
-    """Stands for what would be done: action, target and values. Which pods a drain evicts changes all the time."""
+    """Stands for what would be done: action, target and values, and of a workload the pods that would go. Which pods a
+    drain evicts changes all the time."""
     assert s.rung is not None
-    wants = [f"{w.object}|{w.object.uid}|{w.field}|{w.want}" for w in plan.writes if w.verb == "Patch"]
+    told = [w for w in plan.writes if w.verb == "Patch" or plan.evictable is not None]
+    wants = [f"{w.object}|{w.object.uid}|{w.field}|{w.want}" for w in told]
     return naming.digest("plan", s.rung.action, s.spec.target.uid, *wants)
 
 

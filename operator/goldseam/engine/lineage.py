@@ -6,7 +6,7 @@ import json
 
 from goldseam.api.incident import Obligation, Step, Write
 from goldseam.engine.objects import FIELD_MANAGER, TOKEN, annotation, managers_of, metadata, value_at
-from goldseam.engine.proposal import Json, World, place
+from goldseam.engine.proposal import Json, Plan, Proposal, World, place
 
 
 def live(world: World, item: Write | Obligation) -> Json | None:
@@ -46,6 +46,45 @@ def _evicted(write: Write, world: World) -> Write:
     if pod is None or metadata(pod).get("deletionTimestamp"):
         return write.model_copy(update={"state": "Done", "message": ""})
     return write
+
+
+SPARED = "it stays: "
+"""How the message begins of what was written down and needed not be done any more."""
+
+
+def spared(step: Step, plan: Plan | None) -> Step:
+    """The step without the evictions, of those that were not made yet, that would not be planned any more."""
+    if plan is None or plan.evictable is None:
+        return step
+    most = plan.evicts_at_most if isinstance(plan, Proposal) else 0
+    left = most - sum(was_evicted(write) for write in step.writes)
+    writes = []
+    for write in step.writes:
+        if write.verb == "Evict" and write.state == "Pending":
+            stays = write.object.uid not in plan.evictable or left <= 0
+            left -= not stays
+            write = _stays(write, "it would not be evicted any more") if stays else write
+        writes.append(write)
+    return step.model_copy(update={"writes": writes})
+
+
+def without_the_rest(step: Step, why: str) -> Step:
+    """The step, of which nothing more is done."""
+    return step.model_copy(update={"writes": [_stays(w, why) if w.state == "Pending" else w for w in step.writes]})
+
+
+def _stays(write: Write, why: str) -> Write:
+    return write.model_copy(update={"state": "Done", "message": f"{SPARED}{why}"[:512]})
+
+
+def was_spared(write: Write) -> bool:
+    """Whether the write needed not be made any more."""
+    return write.state == "Done" and write.message.startswith(SPARED)
+
+
+def was_evicted(write: Write) -> bool:
+    """Whether it was an eviction that was made."""
+    return write.verb == "Evict" and write.state == "Done" and not was_spared(write)
 
 
 def _main_object(write: Write | Obligation, world: World) -> Json | None:

@@ -90,6 +90,30 @@ def is_ready(obj: Json) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
+def must_not_be_disturbed(pod: Json) -> bool:
+    """Marks of other drainers that mean us too: Karpenter's and the Cluster Autoscaler's."""
+    marks = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    return any(annotation(pod, name) == value for name, value in marks.items())
+
+
+def selector_of(obj: Json) -> str:
+    """The workload's `spec.selector` as a label selector in text, as lists take it; empty where it selects nothing."""
+    selector = (obj.get("spec") or {}).get("selector") or {}
+    equal = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    return ",".join([*equal, *(_requirement(one) for one in selector.get("matchExpressions") or ())])
+
+
+def _requirement(one: Json) -> str:
+    key, values = one["key"], ",".join(one.get("values") or ())
+    said: dict[str, str] = {
+        "In": f"{key} in ({values})",
+        "NotIn": f"{key} notin ({values})",
+        "Exists": key,
+        "DoesNotExist": f"!{key}",
+    }
+    return said[str(one["operator"])]
+
+
 def share(value: int | str, of: int, *, up: bool) -> int:
     """A count, or a percentage of `of`, rounded as asked."""
     if isinstance(value, int):

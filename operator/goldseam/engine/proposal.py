@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from goldseam.api.base import Model
 from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
+
+Part = Literal["autoscalers", "pods"]
+"""A part of the world that is read only for the actions that look at it."""
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,15 @@ class World:
     hpas: tuple[Json, ...] = ()
     """The HorizontalPodAutoscalers of the target's namespace."""
     pods: tuple[Json, ...] = ()
-    """For a node: the pods on it."""
+    """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
+    replica_sets: tuple[Json, ...] = ()
+    """With the pods of a Deployment: the ReplicaSets that its selector selects."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)
     """What the open step's writes and the open obligations speak of, by `place`."""
+    now: datetime = EARLIEST
+    """When it was read."""
 
 
 def place(kind: str, namespace: str, name: str, subresource: str = "") -> str:
@@ -65,6 +74,11 @@ class Proposal:
     """How many ready pods of the target it takes away at the same time at most."""
     takes_nodes: int = 0
     """How many nodes it takes out of service."""
+    evictable: frozenset[str] | None = None
+    """The uids of all pods that it might evict as things are now: of what was written down, others stay. None: all of
+    that may go, which is for nodes only."""
+    evicts_at_most: int = 0
+    """How many of them one step evicts."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,8 @@ class Refusal:
     reason: str
     message: str
     guard: str = "owner"
+    evictable: frozenset[str] | None = None
+    """As in a Proposal."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,8 @@ class NothingToDo:
     """The target is already as the action would make it: the next rung is tried."""
 
     message: str
+    evictable: frozenset[str] | None = None
+    """As in a Proposal."""
 
 
 Plan = Proposal | Refusal | NothingToDo
@@ -107,3 +125,7 @@ class Action:
     """From the step and the world. Pure."""
     component: str
     """The component of `deploy/kustomize` that brings its rights."""
+    needs: tuple[Right, ...]
+    """The rights that it needs in any case, wherever the target is. Without a resource: for the target's kind."""
+    looks_at: frozenset[Part] = frozenset()
+    """What it looks at beside the target and its scale. A node's pods and all nodes are read for every action on it."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from goldseam.api.incident import IncidentSpec, IncidentStatus, Step
 from goldseam.engine import record
+from goldseam.engine.lineage import was_spared
 
 LARGEST = 256 * 1024
 """Bytes of an Incident as JSON."""
@@ -41,7 +42,8 @@ def _without_replies(status: IncidentStatus) -> IncidentStatus:
     """What the API server said of each write."""
 
     def quiet(step: Step) -> Step:
-        return step.model_copy(update={"writes": [w.model_copy(update={"message": ""}) for w in step.writes]})
+        writes = [w if was_spared(w) else w.model_copy(update={"message": ""}) for w in step.writes]
+        return step.model_copy(update={"writes": writes})
 
     return _with_steps(status, quiet)
 

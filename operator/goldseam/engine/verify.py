@@ -11,7 +11,7 @@ from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.lineage import judged as judged_writes
-from goldseam.engine.lineage import live
+from goldseam.engine.lineage import live, spared, was_spared, without_the_rest
 from goldseam.engine.objects import value_at
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
@@ -27,6 +27,7 @@ def under_way(s: Situation, now: datetime) -> Decision | None:
     if s.unknown:
         return answers.held(s, s.status, holding((unread,), s, now), now)
     step = judged_writes(step, s.world)
+    step = spared(step, s.plan) if step.purpose == "Rung" else step
     status = record.with_step(s.status, step)
     if any(w.state == "Superseded" for w in step.writes):
         return _superseded(s, status, step, now)
@@ -38,6 +39,9 @@ def under_way(s: Situation, now: datetime) -> Decision | None:
 
 
 def _carried_out(status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    if step.writes and all(was_spared(w) for w in step.writes):
+        why = step.writes[0].message
+        return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
     if step.purpose == "Undo":
         status = obligations.paid(record.ended(status, step, "Undone", step.message, now), step)
         return answers.answer("wait", "Undone", record.say(status, f"done: {step.message}"), answers.SOON)
@@ -64,7 +68,7 @@ def _refused(status: IncidentStatus, step: Step, now: datetime) -> Decision:
 
 
 def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
-    begun = any(w.state == "Done" for w in step.writes)
+    begun = any(w.state == "Done" and not was_spared(w) for w in step.writes)
     if step.purpose == "Rung" and status.handed_over:
         return _dropped(status, step, "Failed" if begun else "NotTaken", now)
     undo = step.purpose == "Undo"
@@ -96,6 +100,9 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
         status = record.with_step(status, step)
     if not _is_derived(s, step):
         return _replanned(status, step, now)
+    if begun and s.spec.target.kind != "Node" and _evicts(s, step) and (holds := holding(RESUMING, s, now)):
+        step = without_the_rest(step, holds[0].message)  # unlike half a drain, what was done of it is of use by itself
+        return _carried_out(record.with_step(status, step), step, now)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
 
 
@@ -111,7 +118,7 @@ def _tried(step: Step) -> bool:
 def _is_derived(s: Situation, step: Step) -> bool:
     """Incidents are not trusted: whether the writes still to be made are those that we would plan, or owe, ourselves.
 
-    Only a rung that drains evicts. Which pods is bound by what is on the node: others are not in the world.
+    Only a rung that evicts does so: of a workload the pods that it might evict now, of a node whatever is on it.
     """
     if any(w.verb == "Evict" and w.state == "Pending" for w in step.writes) and not _evicts(s, step):
         return False
@@ -124,7 +131,11 @@ def _is_derived(s: Situation, step: Step) -> bool:
 
 
 def _evicts(s: Situation, step: Step) -> bool:
-    return step.purpose == "Rung" and step.action == "drain" and s.rung is not None and s.rung.drain is not None
+    if step.purpose != "Rung" or s.rung is None or step.action != s.rung.action:
+        return False
+    if s.spec.target.kind == "Node":
+        return s.rung.drain is not None
+    return isinstance(s.plan, Proposal) and s.plan.evictable is not None  # others are spared
 
 
 def _is_patch_to_make(write: Write) -> bool:

@@ -16,7 +16,7 @@ from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicyS
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine import approvals, naming, record
 from goldseam.engine.matching import PolicyKey, PolicySpec
-from goldseam.engine.objects import metadata
+from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Effect, Plan, World, place
 from goldseam.engine.situation import Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
@@ -31,6 +31,7 @@ from goldseam.resources import (
     OURS,
     PAUSES,
     PODS,
+    REPLICA_SETS,
     RESPONSES,
     TARGETS,
     WRITABLE,
@@ -89,11 +90,13 @@ class Reads:
             self.unknown.append(f"{resource.plural}/{name}{'/' + subresource if subresource else ''} ({error})")
             return None
 
-    async def all(self, resource: Resource, namespace: str = "", fields: str = "") -> tuple[Json, ...]:
-        """A list."""
+    async def all(
+        self, resource: Resource, namespace: str = "", fields: str = "", labels: str = ""
+    ) -> tuple[Json, ...]:
+        """A list, of those with these fields and labels."""
         try:
-            ask = partial(self._cluster.list, resource, namespace, fields=fields)
-            page: Page = await self._answer(resource, namespace, fields, ask)
+            ask = partial(self._cluster.list, resource, namespace, fields=fields, labels=labels)
+            page: Page = await self._answer(resource, namespace, f"{fields};{labels}", ask)
             return page.items
         except GoldseamError as error:
             self.unknown.append(f"{resource.plural} ({error})")
@@ -162,7 +165,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=world,
+            world=replace(world, now=now),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
@@ -256,12 +259,14 @@ class Gatherer:
             )
             world = World(target=_typed(node, "v1", "Node"), pods=pods, nodes=nodes)
         else:
+            looked_at = _looked_at(incident.pinned, status)
             obj, scale, hpas = await asyncio.gather(
                 self._target(resource, target.namespace, target.name, reads, known),
                 self._scale(target.kind, target.namespace, target.name, reads),
-                self._autoscalers(incident, status, reads),
+                self._listed(HPAS, target.namespace, reads, asked="autoscalers" in looked_at),
             )
             world = World(target=_typed(obj, "apps/v1", target.kind), scale=scale, hpas=hpas)
+            world = await self._with_pods(world, reads) if "pods" in looked_at else world
         return replace(world, touched=await self._touched(status, world, reads))
 
     async def _scale(self, kind: str, namespace: str, name: str, reads: Reads) -> Json | None:
@@ -272,8 +277,21 @@ class Gatherer:
     ) -> Json | None:
         return known or await reads.one(resource, namespace, name)
 
-    async def _autoscalers(self, incident: IncidentView, status: IncidentStatus, reads: Reads) -> tuple[Json, ...]:
-        return await reads.all(HPAS, incident.spec.target.namespace) if _to_plan(incident.pinned, status) else ()
+    async def _listed(
+        self, resource: Resource, namespace: str, reads: Reads, *, asked: bool, labels: str = ""
+    ) -> tuple[Json, ...]:
+        return await reads.all(resource, namespace, labels=labels) if asked else ()
+
+    async def _with_pods(self, world: World, reads: Reads) -> World:
+        """The world with the pods that the target's selector selects, and what may own them."""
+        if world.target is None or not (selector := selector_of(world.target)):
+            return world
+        namespace, deployed = metadata(world.target)["namespace"], world.target["kind"] == "Deployment"
+        pods, sets = await asyncio.gather(
+            self._listed(PODS, namespace, reads, asked=True, labels=selector),
+            self._listed(REPLICA_SETS, namespace, reads, asked=deployed, labels=selector),
+        )
+        return replace(world, pods=pods, replica_sets=sets)
 
     async def _touched(self, status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
         """What open writes and open obligations speak of. Pods of a node are in the world already."""
@@ -331,6 +349,17 @@ def _to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
     step = status.open_step()
     watched = step is not None and step.phase == "Acted"
     return status.rung < len(pinned.ladder) and status.phase not in ENDED and not watched
+
+
+def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[str]:
+    """What the action looks at that may be planned next, and which pods are watched after they were evicted."""
+    planned = _parts(pinned.ladder[status.rung].action) if _to_plan(pinned, status) else frozenset()
+    step = status.open_step()
+    return planned | (_parts(step.action) & {"pods"} if step is not None else frozenset())
+
+
+def _parts(action: str) -> frozenset[str]:
+    return ACTIONS[action].looks_at if action in ACTIONS else frozenset()
 
 
 def _plan(s: Situation) -> Plan | None:

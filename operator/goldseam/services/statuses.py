@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
+from goldseam.actions.registry import ACTIONS
 from goldseam.api import conditions as c
 from goldseam.api.base import format_time
 from goldseam.api.conditions import Condition, condition
-from goldseam.api.ladder import ACTIONS as RUNG_ACTIONS
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
@@ -65,21 +66,21 @@ class Statuses:
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
         """What decides about a policy's rights, as far as rights are bound to groups: whose, where, and which."""
         account = spec.service_account_name if isinstance(spec, RemediationPolicySpec) else None
-        return key.kind, key.namespace, account, tuple(_rights(spec, key.namespace))
+        return key.kind, key.namespace, account, _rights(spec, key.namespace)
 
     async def permitted(self, key: PolicyKey, obj: Json) -> bool:
         """Whether the policy has all rights that its ladder needs; no, where that cannot be asked."""
         try:
             spec = read_spec(key.kind, obj)
             assert isinstance(spec, PolicySpec)
-            return not await self._permissions.denied(key, spec, tuple(_rights(spec, key.namespace)))
+            return not await self._permissions.denied(key, spec, _rights(spec, key.namespace))
         except (InvalidSpec, GoldseamError):
             return False
 
     async def _permitted(self, key: PolicyKey, spec: PolicySpec, generation: int, now: datetime) -> Condition:
-        rights = tuple(_rights(spec, key.namespace))
+        needed = _needed(spec, key.namespace)
         try:
-            denied = await self._permissions.denied(key, spec, rights)
+            denied = await self._permissions.denied(key, spec, tuple(right for right, _ in needed))
         except GoldseamError as error:
             return condition(
                 c.PERMITTED, None, c.UNREACHABLE, f"rights could not be asked for: {error}", generation, now
@@ -87,7 +88,7 @@ class Statuses:
         if not denied:
             return condition(c.PERMITTED, True, c.PERMISSION_GRANTED, "the ladder's rights are there", generation, now)
         missing = ", ".join(str(right) for right in denied)
-        pieces = ", ".join(sorted({_piece(right) for right in denied}))
+        pieces = ", ".join(sorted({piece for right, piece in needed if right in denied}))
         message = f"missing: {missing}. Install deploy/kustomize/components/{pieces}, or bind the right to the policy"
         return condition(c.PERMITTED, False, c.PERMISSION_MISSING, message, generation, now)
 
@@ -275,22 +276,20 @@ def _was_permitted(obj: Json) -> bool:
     )
 
 
-def _rights(spec: PolicySpec, namespace: str) -> Iterable[Right]:
-    """The rights that the ladder's actions need, as far as they are known before there is a target."""
-    used = [action for action in RUNG_ACTIONS if any(rung.action == action for rung in spec.ladder)]
+def _needed(spec: PolicySpec, namespace: str) -> list[tuple[Right, str]]:
+    """The rights that the ladder's actions need, as far as they are known before there is a target, each with the piece
+    of `deploy/kustomize` that brings it."""
     where = namespace if isinstance(spec, RemediationPolicySpec) else ""
     plural = WORKLOADS[spec.target.kind].plural if spec.target.kind in WORKLOADS else "nodes"
-    if "scale" in used:
-        yield Right("patch", "apps", plural, "scale", where)
-    if "restart" in used:
-        yield Right("patch", "apps", plural, "", where)
-    if {"cordon", "drain", "uncordon"} & set(used):
-        yield Right("patch", "", "nodes")
-    if "drain" in used:
-        yield Right("create", "", "pods", "eviction")
+    used = {rung.action for rung in spec.ladder}
+    found = {
+        replace(right, resource=right.resource or plural, namespace=where): action.component
+        for action in ACTIONS.values()
+        if action.name in used
+        for right in action.needs
+    }
+    return list(found.items())
 
 
-def _piece(right: Right) -> str:
-    if right.subresource == "scale":
-        return "scale"
-    return "nodes" if right.group == "" else "restart"
+def _rights(spec: PolicySpec, namespace: str) -> tuple[Right, ...]:
+    return tuple(right for right, _ in _needed(spec, namespace))

@@ -25,7 +25,8 @@ def unsure(reading: Reading, before: str = "") -> Hold:
 
 def _outdated(s: Situation) -> Hold | None:
     """What was evaluated before the last action had settled says nothing about its effect."""
-    last = max((step for step in s.status.steps if step.acted_at), key=lambda step: step.intent_at, default=None)
+    acted = (step for step in s.status.steps if step.acted_at and step.phase != "Intended")  # not what goes on still
+    last = max(acted, key=lambda step: step.intent_at, default=None)
     after = s.reading.evaluated_after
     if last is None or last.acted_at is None or last.purpose == "Undo" or last.action == "wait":
         return None

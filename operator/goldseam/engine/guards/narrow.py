@@ -43,6 +43,4 @@ def _elsewhere(s: Situation, spec: PolicySpec) -> Hold | None:
 
 
 def _covers(live: Rung, pinned: Rung) -> bool:
-    if live.action != pinned.action:
-        return False
-    return live.scale is None or pinned.scale is None or live.scale.replicas >= pinned.scale.replicas
+    return live.action == pinned.action and live.parameters.covers(pinned.parameters)

@@ -79,7 +79,7 @@ REFUSALS: tuple[Entry, ...] = (
         "DoNotDisrupt",
         "A pod carries Karpenter's or the Cluster Autoscaler's mark that it must not be evicted.",
         "Wait for the pod to finish, or remove the mark.",
-        "drain",
+        "deletePods, drain",
     ),
     Entry("TooManyPods", "More pods would have to go than one drain evicts.", "Drain the node by hand.", "drain"),
     Entry(
