@@ -199,7 +199,9 @@ def eviction(**options: Any) -> dict[str, Any]:
 
 
 def evicted(operator: AsOperator, body: dict[str, Any]) -> Answer:
-    return operator("create", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/web/eviction", "-f", "-", body=body)
+    meta = body["metadata"]
+    path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/eviction"
+    return operator("create", "--raw", path, "-f", "-", body=body)
 
 
 def test_an_eviction_must_name_the_very_pod_and_leave_it_its_time(as_operator: AsOperator) -> None:
@@ -211,3 +213,21 @@ def test_an_eviction_must_name_the_very_pod_and_leave_it_its_time(as_operator: A
     without = {key: value for key, value in eviction().items() if key != "deleteOptions"}
     assert "must name the pod's uid" in evicted(as_operator, without).stderr
     assert "its own grace period" in evicted(as_operator, eviction(**known, gracePeriodSeconds=0)).stderr
+
+
+def test_pods_of_protected_namespaces_go_only_where_nodes_may_be_drained(as_operator: AsOperator) -> None:
+    plane, binding = as_operator.plane, "goldseam-nodes"
+    pods = eventually(
+        lambda: [p for p in plane.all("pods", "kube-system") if "system" in p["metadata"]["name"]], "pods"
+    )
+    meta = {key: pods[0]["metadata"][key] for key in ("name", "namespace")}
+    body = eviction(preconditions={"uid": pods[0]["metadata"]["uid"]}) | {"metadata": meta}
+    assert evicted(as_operator, body).returncode == 0
+    role = plane.must("get", "clusterrole", binding, "-o", "json")
+    without = {**json.loads(role), "rules": [{"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}]}
+    plane.must("replace", "-f", "-", input=json.dumps(without))
+    try:
+        eventually(lambda: "may not drain nodes" in evicted(as_operator, body).stderr, "the eviction to be refused")
+    finally:
+        plane.must("replace", "--force", "-f", "-", input=role)
+    eventually(lambda: evicted(as_operator, body).returncode == 0, "the eviction to be let through")
