@@ -46,7 +46,7 @@ class Life:
                 self.touched = True
                 h.cluster.edit("deployments", "shop", "api", {"spec": {"replicas": 20 + int(seconds)}}, "kubectl-scale")
             case _:
-                h.cluster.unreadable = {"horizontalpodautoscalers"} if event == "unreadable" else set()
+                h.cluster.unreadable = {"horizontalpodautoscalers", "deployments"} if event == "unreadable" else set()
         await self.live(seconds)
 
     def pause(self, wanted: bool) -> None:

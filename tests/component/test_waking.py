@@ -229,7 +229,7 @@ async def test_a_moment_that_is_known_is_never_missed() -> None:
 
 async def test_the_moment_at_which_people_are_called_is_one_that_is_known() -> None:
     h = Harness(policy({"restart": {}}, escalateAfter="30m"), deployment(), "deployments")
-    h.cluster.unreadable = {"horizontalpodautoscalers"}
+    h.cluster.unreadable = {"pauses"}
     await h.start()
     await h.open()
     again = None

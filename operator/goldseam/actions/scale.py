@@ -115,5 +115,5 @@ ACTION = Action(
     observe,
     "scale",
     (Right("patch", "apps", "", "scale"),),
-    frozenset({"autoscalers"}),
+    frozenset({"scale", "autoscalers"}),
 )

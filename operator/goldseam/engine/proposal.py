@@ -12,7 +12,7 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["autoscalers", "pods"]
+Part = Literal["scale", "autoscalers", "pods"]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -24,9 +24,9 @@ class World:
     target: Json | None
     """The workload or node that the incident is about."""
     scale: Json | None = None
-    """The target's `/scale`, where it has one."""
+    """The target's `/scale`, where it has one, and an action looks at it."""
     hpas: tuple[Json, ...] = ()
-    """The HorizontalPodAutoscalers of the target's namespace."""
+    """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
     pods: tuple[Json, ...] = ()
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     replica_sets: tuple[Json, ...] = ()
@@ -128,4 +128,4 @@ class Action:
     needs: tuple[Right, ...]
     """The rights that it needs in any case, wherever the target is. Without a resource: for the target's kind."""
     looks_at: frozenset[Part] = frozenset()
-    """What it looks at beside the target and its scale. A node's pods and all nodes are read for every action on it."""
+    """What it looks at beside the target. A node's pods and all nodes are read for every action on it."""

@@ -262,15 +262,15 @@ class Gatherer:
             looked_at = _looked_at(incident.pinned, status)
             obj, scale, hpas = await asyncio.gather(
                 self._target(resource, target.namespace, target.name, reads, known),
-                self._scale(target.kind, target.namespace, target.name, reads),
+                self._scale(target.kind, target.namespace, target.name, reads, asked="scale" in looked_at),
                 self._listed(HPAS, target.namespace, reads, asked="autoscalers" in looked_at),
             )
             world = World(target=_typed(obj, "apps/v1", target.kind), scale=scale, hpas=hpas)
             world = await self._with_pods(world, reads) if "pods" in looked_at else world
         return replace(world, touched=await self._touched(status, world, reads))
 
-    async def _scale(self, kind: str, namespace: str, name: str, reads: Reads) -> Json | None:
-        return None if kind == "DaemonSet" else await reads.one(TARGETS[kind], namespace, name, "scale")
+    async def _scale(self, kind: str, namespace: str, name: str, reads: Reads, *, asked: bool) -> Json | None:
+        return await reads.one(TARGETS[kind], namespace, name, "scale") if asked and kind != "DaemonSet" else None
 
     async def _target(
         self, resource: Resource, namespace: str, name: str, reads: Reads, known: Json | None
