@@ -114,6 +114,30 @@ async def test_what_holds_back_a_first_eviction_holds_back_the_others_too(done: 
     assert h.status.steps[0].phase == ("Acted" if done else "Done")
 
 
+@pytest.mark.parametrize("doubt", ["knows", "fresh"])
+async def test_between_two_evictions_what_is_not_known_is_waited_for(doubt: str) -> None:
+    h = await opened(DELETE, pods=(pod("a"), pod("b")), budget=1)
+    await h.settle(20)
+    setattr(h, doubt, False)
+    h.cluster.budget = 1_000
+    await h.settle(10)
+    assert left(h) == {"b"}
+    assert h.status.holds
+    setattr(h, doubt, True)
+    await h.settle(20)
+    assert left(h) == set()
+    assert h.status.steps[0].phase == "Acted"
+
+
+async def test_once_the_alert_is_gone_the_other_pods_stay() -> None:
+    h = await opened(DELETE, pods=(pod("a"), pod("b")), budget=1)
+    await h.settle(20)
+    h.alert_state, h.cluster.budget = "Cleared", 1_000
+    await h.settle(60)
+    assert left(h) == {"b"}
+    assert (h.status.phase, h.status.steps[0].outcome) == ("Resolved", "Passed")
+
+
 @pytest.mark.parametrize(
     ("rung", "purpose", "gone"),
     [(DELETE, "Rung", ["a"]), (DELETE, "Undo", ["a"]), ({"restart": {}}, "Rung", []), ({"restart": {}}, "Undo", [])],

@@ -32,7 +32,7 @@ SIDES: tuple[When, ...] = ("before", "after")
 REFERENCES = 10
 """So many fault-free runs are made at most until two are alike: on a busy machine an answer comes a moment later, and
 one more is asked for."""
-TRIES = 3
+TRIES = 6
 ONLY = {text.strip() for text in os.environ.get("ONLY", "").split(",") if text.strip()}
 """To look at some points again, or at one change: `ONLY="PATCH nodes 1, PATCH deployments 1"`."""
 UNREACHED = "the point was never reached"

@@ -45,7 +45,7 @@ def changed_by_second(plane: Plane, namespace: str) -> list[str]:
     return [
         f"{entry['verb']} {entry['objectRef']['resource']}"
         for entry in plane.audit()
-        if entry["user"]["username"] == f"system:serviceaccount:{SECOND}:goldseam"
+        if entry["user"].get("username") == f"system:serviceaccount:{SECOND}:goldseam"
         and entry["verb"] in ("create", "update", "patch", "delete")
         and entry["objectRef"].get("namespace") == namespace
         and entry["objectRef"]["resource"] not in ("events", "remediationpolicies")

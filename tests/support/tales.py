@@ -143,7 +143,7 @@ class Tale:
                 entry = json.loads(line)
                 accepted = entry.get("responseStatus", {}).get("code", 0) < 300
                 mutating = entry["verb"] in ("create", "update", "patch", "delete")
-                if entry["user"]["username"] == OPERATOR and accepted and mutating:
+                if entry["user"].get("username") == OPERATOR and accepted and mutating:
                     yield entry
 
 

@@ -101,9 +101,18 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     if not _is_derived(s, step):
         return _replanned(status, step, now)
     if begun and s.spec.target.kind != "Node" and _evicts(s, step) and (holds := holding(RESUMING, s, now)):
-        step = without_the_rest(step, holds[0].message)  # unlike half a drain, what was done of it is of use by itself
-        return _carried_out(record.with_step(status, step), step, now)
+        return _stopped(s, status, step, holds, now)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+
+
+def _stopped(s: Situation, status: IncidentStatus, step: Step, holds: list[Hold], now: datetime) -> Decision:
+    """Some pods are evicted, and something speaks against the others: unlike half a drain, what was done is of use by
+    itself. What only waits, for it is not known or not the time, is waited for."""
+    over = s.reading.state == "Cleared" and s.reading.fresh
+    if holds[0].kind == "Wait" and not over:
+        return answers.held(s, status, holds, now)
+    step = without_the_rest(step, holds[0].message)
+    return _carried_out(record.with_step(status, step), step, now)
 
 
 def _is_late(s: Situation, step: Step, now: datetime) -> bool:
