@@ -233,6 +233,14 @@ def test_of_what_is_written_down_no_more_goes_than_one_step_may_take() -> None:
     assert [spared for _, _, spared in states(lineage.spared(begun, plan(*three[1:], most=1)))] == [False, True, True]
 
 
+def test_the_rest_of_a_step_may_be_given_up_and_what_was_made_stays_made() -> None:
+    writes = written(LOOPING, troubled("api-2", "CrashLoopBackOff"))
+    begun = step(writes[0].model_copy(update={"state": "Done"}), writes[1])
+    left = lineage.without_the_rest(begun, "the policy was changed")
+    assert states(left) == [("api-1", "Done", False), ("api-2", "Done", True)]
+    assert left.writes[1].message == "it stays: the policy was changed"
+
+
 def test_it_has_run_its_course_when_they_are_gone_and_the_target_is_complete() -> None:
     (write,) = written(LOOPING)
     done = step(write.model_copy(update={"state": "Done"}))

@@ -148,6 +148,22 @@ def test_when_alertmanager_has_forgotten_the_alert_its_silence_stays_exact() -> 
     assert (found.create, found.renew, found.end) == ((), ((wish(), exact),), ())
 
 
+@pytest.mark.parametrize(
+    "last", [Matcher("pod", "api-1", is_regex=True), Matcher("pod", "api-1", is_equal=False), Matcher("pod", "api-2")]
+)
+def test_a_silence_that_is_wider_or_another_than_the_alert_is_not_taken_for_its_own(last: Matcher) -> None:
+    less = {name: value for name, value in ALERT.items() if name != "pod"}
+    other = silence(wish(), (*exactly(less)[:-1], last, MARK))
+    found = changed([wish()], [other])
+    assert (found.create, found.renew, found.end) == (((wish(), exactly(ALERT)),), (), (other,))
+
+
+def test_an_empty_label_and_a_replicas_need_no_matcher() -> None:
+    kept = silence(wish(), exactly(ALERT))
+    alert = ALERT | {"team": "", "replica": "a"}
+    assert changed([wish(alert)], [kept]).renew == ((wish(alert), kept),)
+
+
 def test_what_is_healed_no_more_is_ended_and_what_others_heal_or_silence_is_not() -> None:
     mine, theirs = silence(wish(), exactly(ALERT), "1"), silence(wish(uid="uid-2"), exactly(ALERT), "2")
     jane = replace(mine, id="3", created_by="jane")

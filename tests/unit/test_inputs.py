@@ -137,3 +137,19 @@ def test_what_prometheus_says_of_a_target_itself_is_there_while_it_is_down() -> 
         return Questions(Selector(name), (), Window(10, 5)).synthetic
 
     assert [synthetic(name) for name in ("up", "scrape_duration_seconds", "uptime")] == [True, True, False]
+
+
+def test_each_question_asks_what_it_is_called() -> None:
+    window = Window(begins=400, began=100)
+    asked = Questions(Selector("queue_size", 'queue="a"'), ('pod=~"|api"',), window)
+    text = 'queue_size{queue="a",pod=~"|api"}'
+    fed = f"count by (job, instance) (count_over_time({text}[400s]))"
+    assert asked.has == f"count({text})"
+    assert asked.had == f"count(count_over_time({text}[400s]))"
+    assert asked.targets(up=0) == f"count({fed} and on (job, instance) (up == 0))"
+    assert asked.alike == f"count(queue_size and on (job, instance) {fed})"
+    span = "[3600s] offset 400s"
+    scrapes = f"max(count_over_time(up{span}) and on (job, instance) {fed})"
+    assert asked.passing == f"count(0.9 * {scrapes} > (max(count_over_time({text}{span})) or vector(0)))"
+    since = "[300s] offset 100s"
+    assert window.remembered(["a"]) == f"count(count_over_time(a{since}) or count_over_time(up{since}))"

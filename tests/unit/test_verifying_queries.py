@@ -49,6 +49,8 @@ def query(expr: str = "errors", **fields: Any) -> Query:
         ({"below": "5", "match": "Any"}, (1, NAN), "Holds", "errors is below 5 (1 of 2 series: 1)"),
         ({"below": "5", "match": "Any"}, (7, NAN), "Unknown", "query 'errors': 1 of 2 are NaN"),
         ({"below": "5", "match": "Any"}, (7, 8), "Broken", "one of errors to be below 5 (2 of 2 series: 8, 7)"),
+        ({"below": "5", "match": "Any"}, (7,), "Broken", "errors to be below 5 (it is 7)"),
+        ({"below": "5"}, (7, 8, 9), "Broken", "errors to be below 5 (3 of 3 series: 9, 8, 7)"),
         (
             {"below": "5"},
             tuple(range(1_040)),
