@@ -159,7 +159,7 @@ def test_a_silence_that_is_wider_or_another_than_the_alert_is_not_taken_for_its_
 
 
 def test_an_empty_label_and_a_replicas_need_no_matcher() -> None:
-    kept = silence(wish(), exactly(ALERT))
+    kept = silence(wish(), exactly(ALERT | {"cluster": "prod-1"}))
     alert = ALERT | {"team": "", "replica": "a"}
     assert changed([wish(alert)], [kept]).renew == ((wish(alert), kept),)
 
