@@ -123,6 +123,7 @@ def target(kind: str, name: str) -> ObjectRef:
         (target("StatefulSet", "a" * 60), {"pod": "a" * 60 + "-0"}, (), (f'pod=~"|{"a" * 40}.*"',)),
         (target("Node", "n.1"), {"node": "n.1", "instance": "ksm:8080"}, (), ('node=~"|n\\\\.1"',)),
         (target("Node", "n1"), {"node": "n2", "instance": "10.0.0.1:9100"}, (), ()),
+        (target("Node", "n1"), {"instance": "[fd00::1]:9100"}, (), ('instance=~"|\\\\[fd00::1\\\\](:[0-9]+)?"',)),
         (target("Node", "n1"), {"instance": "10.0.0.1:9100"}, (), ('instance=~"|10\\\\.0\\\\.0\\\\.1(:[0-9]+)?"',)),
     ],
 )  # fmt: skip
