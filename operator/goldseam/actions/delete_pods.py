@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from goldseam.actions.replies import GONE, effect, listed
+from goldseam.actions.replies import GONE, bounded, effect, listed, pods
 from goldseam.actions.rollout import course
 from goldseam.actions.writes import EVICTING
 from goldseam.api.base import Model, format_duration
@@ -67,7 +67,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
 def _proposed(ref: ObjectRef, workload: Workload, leaving: list[Json], parameters: DeletePods) -> Proposal:
     most = min(max(share(parameters.at_most, workload.replicas, up=False), 1), MOST_PODS)
     chosen = sorted(leaving, key=_order)[:most]
-    of = f"{len(chosen)} of {len(leaving)} pods" if len(chosen) < len(leaving) else _pods(len(chosen))
+    of = f"{len(chosen)} of {len(leaving)} pods" if len(chosen) < len(leaving) else pods(len(chosen))
     are = "is" if len(leaving) == 1 else "are"
     return Proposal(
         writes=tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in chosen),
@@ -187,12 +187,8 @@ def _words(parameters: DeletePods) -> str:
     return " or ".join(f"{state}{lasting if state in timed else ''}" for state in parameters.states)
 
 
-def _names(pods: list[Json]) -> str:
-    return listed([cut(str(metadata(pod).get("name")), 100) for pod in pods])
-
-
-def _pods(count: int) -> str:
-    return "1 pod" if count == 1 else f"{count} pods"
+def _names(found: list[Json]) -> str:
+    return bounded([str(metadata(pod).get("name")) for pod in found])
 
 
 def observe(step: Step, world: World) -> Effect:

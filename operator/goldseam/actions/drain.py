@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from goldseam.actions.nodes import CORDONING, cordoned, cordoning, endangered, node_ref, others, patching
-from goldseam.actions.replies import GONE, effect, listed, nothing, refusal
+from goldseam.actions.replies import GONE, bounded, effect, nothing, pods, refusal
 from goldseam.actions.writes import EVICTING
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
@@ -62,16 +62,12 @@ def _proposed(node: Json, leaving: list[Json]) -> Proposal:
 def _what(node: Json, leaving: list[Json]) -> str:
     """What the drain does, in numbers, and what it costs."""
     lost = sum(_has_local_storage(pod) for pod in leaving)
-    words = f"evict {_pods(len(leaving))}" if leaving else "there is no pod to evict"
+    words = f"evict {pods(len(leaving))}" if leaving else "there is no pod to evict"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
     if cordoned(node) and not cordoned_by_us(node):
         words += "; somebody else cordoned it: it will not be uncordoned"
     return words
-
-
-def _pods(count: int) -> str:
-    return "1 pod" if count == 1 else f"{count} pods"
 
 
 def _leaves(pod: Json) -> bool:
@@ -120,14 +116,10 @@ def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
     for reason, holds, why in _BLOCKING:
         names = [f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}" for pod in leaving if holds(pod)]
         if names:
-            return refusal(reason, f"{why}: pod {_bounded(names)} on {node_ref(node)}")
+            return refusal(reason, f"{why}: pod {bounded(names)} on {node_ref(node)}")
     if len(leaving) > MOST_PODS:
         return refusal("TooManyPods", f"{len(leaving)} pods would have to go, and one drain evicts at most {MOST_PODS}")
     return None
-
-
-def _bounded(names: list[str]) -> str:
-    return listed([cut(name, 100) for name in names])
 
 
 def _nowhere(world: World) -> Refusal | None:
@@ -157,8 +149,8 @@ def observe(step: Step, world: World) -> Effect:
     left = [write for write in evictions if write.object.uid in here]
     where = node_ref(world.target)
     if not left:
-        return effect(True, f"what was evicted is gone from {where} ({_pods(len(evictions))})")
-    names = _bounded([f"{w.object.namespace}/{w.object.name}{f' ({w.message})' if w.message else ''}" for w in left])
+        return effect(True, f"what was evicted is gone from {where} ({pods(len(evictions))})")
+    names = bounded([f"{w.object.namespace}/{w.object.name}{f' ({w.message})' if w.message else ''}" for w in left])
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
 
 

@@ -23,6 +23,16 @@ def effect(done: bool, message: str) -> Effect:
     return Effect(done, cut(message))
 
 
+def pods(count: int) -> str:
+    """So many pods, for people."""
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def bounded(names: list[str]) -> str:
+    """The first few names, each cut, and how many more there are."""
+    return listed([cut(name, 100) for name in names])
+
+
 def listed(names: list[str], most: int = 3) -> str:
     """The first few names, and how many more there are."""
     rest = len(names) - most

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 from goldseam.actions.ownership import by_controller
-from goldseam.actions.replies import GONE, effect, nothing, refusal
+from goldseam.actions.replies import GONE, effect, nothing, pods, refusal
 from goldseam.actions.rollout import course, on_delete, partition, taken_at_once
 from goldseam.actions.writes import patch
 from goldseam.api.base import Model
@@ -38,7 +38,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return refused
     return Proposal(
         writes=(patch(ref, world.target, FIELD, json.dumps(token)),),
-        summary=f"restart {ref} ({workload.replicas} pod{'' if workload.replicas == 1 else 's'})",
+        summary=f"restart {ref} ({pods(workload.replicas)})",
         rights=(Right("patch", "apps", RESOURCES[ref.kind], "", ref.namespace, ref.name),),
         takes_ready=taken_at_once(workload),
     )
