@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
-from typing import Any
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec
-from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Write
+from goldseam.api.incident import IncidentStatus
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine import approvals, naming, record
 from goldseam.engine.matching import PolicyKey, PolicySpec
-from goldseam.engine.objects import metadata, selector_of
-from goldseam.engine.proposal import Effect, Plan, World, place
+from goldseam.engine.objects import metadata
+from goldseam.engine.proposal import Effect, Plan
 from goldseam.engine.situation import Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
-from goldseam.errors import GoldseamError, NotFound, Unavailable
-from goldseam.ports import LINE, Cluster, Json, Line, Page, Resource
+from goldseam.errors import GoldseamError, Unavailable
+from goldseam.ports import LINE, Cluster, Json, Line
 from goldseam.resources import (
     GUARDRAILS,
-    HPAS,
     NAMESPACES,
-    NODES,
     OURS,
     PAUSES,
-    PODS,
-    REPLICA_SETS,
     RESPONSES,
-    TARGETS,
-    WRITABLE,
 )
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.lately import Lately
@@ -42,16 +34,14 @@ from goldseam.services.ledger import LedgerBook
 from goldseam.services.limits import in_force
 from goldseam.services.pauses import in_force as pauses_in_force
 from goldseam.services.permissions import PEOPLE_POLICY
+from goldseam.services.reads import Reads
 from goldseam.services.words import about
+from goldseam.services.world import read_world, to_plan
 
 ReadAlert = Callable[[IncidentView, PolicySpec], Awaitable[Reading]]
 Others = Callable[[IncidentView], tuple[Other, ...]]
 InForce = Callable[[str], Awaitable[bool]]
 AskSilence = Callable[[IncidentView, Reading], Awaitable[Silence]]
-
-
-SHARED = (PAUSES, RESPONSES, GUARDRAILS, OURS["RemediationPolicy"], OURS["ClusterRemediationPolicy"])
-"""Read by every look, watched, and seldom changed."""
 
 
 @dataclass(frozen=True)
@@ -68,46 +58,6 @@ class Opened:
 async def never_silenced(*_: object) -> Silence:
     """Where no Alertmanager is."""
     return Silence()
-
-
-class Reads:
-    """Live reads for one decision: an object that is not there is None, a read that fails is noted."""
-
-    def __init__(self, cluster: Cluster, lately: Lately | None = None) -> None:
-        """`lately`: what others were answered lately will do."""
-        self._cluster, self._lately = cluster, lately
-        self.unknown: list[str] = []
-
-    async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
-        """One object."""
-        try:
-            ask = partial(self._cluster.get, resource, namespace, name, subresource)
-            found: Json = await self._answer(resource, namespace, name, ask)
-            return found
-        except NotFound:
-            return None
-        except GoldseamError as error:
-            self.unknown.append(f"{resource.plural}/{name}{'/' + subresource if subresource else ''} ({error})")
-            return None
-
-    async def all(
-        self, resource: Resource, namespace: str = "", fields: str = "", labels: str = ""
-    ) -> tuple[Json, ...]:
-        """A list, of those with these fields and labels."""
-        try:
-            ask = partial(self._cluster.list, resource, namespace, fields=fields, labels=labels)
-            page: Page = await self._answer(resource, namespace, f"{fields};{labels}", ask)
-            return page.items
-        except GoldseamError as error:
-            self.unknown.append(f"{resource.plural} ({error})")
-            return ()
-
-    async def _answer(
-        self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]
-    ) -> Any:
-        if self._lately is None or resource not in SHARED:
-            return await ask()
-        return await self._lately.answer((resource.plural, namespace, which), ask)
 
 
 class Gatherer:
@@ -146,7 +96,7 @@ class Gatherer:
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads, opened),
-            self._world(incident, status, reads, opened.target if opened else None),
+            read_world(incident, status, reads, opened.target if opened else None),
             reads.one(GUARDRAILS, "", "cluster"),
             self._pauses(incident.spec.target.namespace, reads),
             self._responses(incident, reads, opened),
@@ -245,91 +195,6 @@ class Gatherer:
         found = await asyncio.gather(*(reads.all(PAUSES, namespace) for namespace in sorted(namespaces)))
         return [pause for page in found for pause in page]
 
-    async def _world(
-        self, incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None
-    ) -> World:
-        """The target, unless it is known already, and what belongs to it."""
-        target = incident.spec.target
-        resource = TARGETS[target.kind]
-        if target.kind == "Node":
-            node, pods, nodes = await asyncio.gather(
-                self._target(resource, "", target.name, reads, known),
-                reads.all(PODS, fields=f"spec.nodeName={target.name}"),
-                reads.all(NODES),
-            )
-            world = World(target=_typed(node, "v1", "Node"), pods=pods, nodes=nodes)
-        else:
-            looked_at = _looked_at(incident.pinned, status)
-            obj, scale, hpas = await asyncio.gather(
-                self._target(resource, target.namespace, target.name, reads, known),
-                self._scale(target.kind, target.namespace, target.name, reads, asked="scale" in looked_at),
-                self._listed(HPAS, target.namespace, reads, asked="autoscalers" in looked_at),
-            )
-            world = World(target=_typed(obj, "apps/v1", target.kind), scale=scale, hpas=hpas)
-            world = await self._with_pods(world, reads) if "pods" in looked_at else world
-        return replace(world, touched=await self._touched(status, world, reads))
-
-    async def _scale(self, kind: str, namespace: str, name: str, reads: Reads, *, asked: bool) -> Json | None:
-        return await reads.one(TARGETS[kind], namespace, name, "scale") if asked and kind != "DaemonSet" else None
-
-    async def _target(
-        self, resource: Resource, namespace: str, name: str, reads: Reads, known: Json | None
-    ) -> Json | None:
-        return known or await reads.one(resource, namespace, name)
-
-    async def _listed(
-        self, resource: Resource, namespace: str, reads: Reads, *, asked: bool, labels: str = ""
-    ) -> tuple[Json, ...]:
-        return await reads.all(resource, namespace, labels=labels) if asked else ()
-
-    async def _with_pods(self, world: World, reads: Reads) -> World:
-        """The world with the pods that the target's selector selects, and what may own them."""
-        if world.target is None or not (selector := selector_of(world.target)):
-            return world
-        namespace, deployed = metadata(world.target)["namespace"], world.target["kind"] == "Deployment"
-        pods, sets = await asyncio.gather(
-            self._listed(PODS, namespace, reads, asked=True, labels=selector),
-            self._listed(REPLICA_SETS, namespace, reads, asked=deployed, labels=selector),
-        )
-        return replace(world, pods=pods, replica_sets=sets)
-
-    async def _touched(self, status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
-        """What open writes and open obligations speak of. Pods of a node are in the world already."""
-        wanted = {key for item in _pending(status) for key in _places(item)}
-        known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
-        known |= _shown(world)
-        rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
-        found = await asyncio.gather(*(reads.one(WRITABLE[k], ns, name, sub) for k, ns, name, sub in rest))
-        touched = {place(*key): obj for key, obj in zip(rest, found, strict=True)}
-        seen = [key for key in wanted if key[0] == "Pod" or place(*key) in known]
-        return touched | {place(*key): known.get(place(*key)) for key in seen}
-
-
-def _shown(world: World) -> dict[str, Any]:
-    """The target, and its scale, as they were read for the world already."""
-    if world.target is None:
-        return {}
-    meta, kind = metadata(world.target), str(world.target["kind"])
-    where = kind, str(meta.get("namespace", "")), str(meta["name"])
-    return {place(*where): world.target} | ({place(*where, "scale"): world.scale} if world.scale else {})
-
-
-def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
-    yield from status.open_obligations()
-    step = status.open_step()
-    yield from step.writes if step is not None else ()
-
-
-def _places(item: Write | Obligation) -> Iterable[tuple[str, str, str, str]]:
-    ref = item.object
-    yield ref.kind, ref.namespace, ref.name, ""
-    if item.subresource:
-        yield ref.kind, ref.namespace, ref.name, item.subresource
-
-
-def _typed(obj: Json | None, api_version: str, kind: str) -> Json | None:
-    return None if obj is None else {"apiVersion": api_version, "kind": kind, **obj}
-
 
 def live_policy(kind: str, obj: Json) -> LivePolicy:
     """A policy as it stands now, valid or not."""
@@ -344,30 +209,12 @@ def live_policy(kind: str, obj: Json) -> LivePolicy:
     return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, spec, problem)
 
 
-def _to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
-    """Whether anything may be written next: not while a step that was carried out is watched, nor after the end."""
-    step = status.open_step()
-    watched = step is not None and step.phase == "Acted"
-    return status.rung < len(pinned.ladder) and status.phase not in ENDED and not watched
-
-
-def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[str]:
-    """What the action looks at that may be planned next, and which pods are watched after they were evicted."""
-    planned = _parts(pinned.ladder[status.rung].action) if _to_plan(pinned, status) else frozenset()
-    step = status.open_step()
-    return planned | (_parts(step.action) & {"pods"} if step is not None else frozenset())
-
-
-def _parts(action: str) -> frozenset[str]:
-    return ACTIONS[action].looks_at if action in ACTIONS else frozenset()
-
-
 def _plan(s: Situation) -> Plan | None:
     """What the rung whose turn it is would write."""
     rung, step = s.rung, s.status.open_step()
     if (
         rung is None
-        or not _to_plan(s.pinned, s.status)
+        or not to_plan(s.pinned, s.status)
         or rung.action not in ACTIONS
         or s.world.target is None
         or s.unknown

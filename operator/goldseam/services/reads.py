@@ -1,0 +1,55 @@
+"""Live reads for one decision: an object that is not there is None; a read that fails is named, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from goldseam.errors import GoldseamError, NotFound
+from goldseam.ports import Cluster, Json, Page, Resource
+from goldseam.resources import GUARDRAILS, OURS, PAUSES, RESPONSES
+from goldseam.services.lately import Lately
+
+SHARED = (PAUSES, RESPONSES, GUARDRAILS, OURS["RemediationPolicy"], OURS["ClusterRemediationPolicy"])
+"""Read by every look, watched, and seldom changed."""
+
+
+class Reads:
+    """Live reads for one decision: an object that is not there is None, a read that fails is noted."""
+
+    def __init__(self, cluster: Cluster, lately: Lately | None = None) -> None:
+        """`lately`: what others were answered lately will do."""
+        self._cluster, self._lately = cluster, lately
+        self.unknown: list[str] = []
+
+    async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
+        """One object."""
+        try:
+            ask = partial(self._cluster.get, resource, namespace, name, subresource)
+            found: Json = await self._answer(resource, namespace, name, ask)
+            return found
+        except NotFound:
+            return None
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural}/{name}{'/' + subresource if subresource else ''} ({error})")
+            return None
+
+    async def all(
+        self, resource: Resource, namespace: str = "", fields: str = "", labels: str = ""
+    ) -> tuple[Json, ...]:
+        """A list, of those with these fields and labels."""
+        try:
+            ask = partial(self._cluster.list, resource, namespace, fields=fields, labels=labels)
+            page: Page = await self._answer(resource, namespace, f"{fields};{labels}", ask)
+            return page.items
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural} ({error})")
+            return ()
+
+    async def _answer(
+        self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> Any:
+        if self._lately is None or resource not in SHARED:
+            return await ask()
+        return await self._lately.answer((resource.plural, namespace, which), ask)
