@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, reached, running, status
+from tests.support.objects_on_cluster import budget, deployment, effects, outcomes, policy, reached, running, status
 from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
 
@@ -39,13 +39,6 @@ def reported(plane: Plane, namespace: str, name: str, said: Json) -> None:
     plane.must("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", body)
 
 
-def budget(namespace: str, **spec: Any) -> Json:
-    """A PodDisruptionBudget for `api`."""
-    selector = {"selector": {"matchLabels": {"app": "api"}}}
-    meta = {"name": "api", "namespace": namespace}
-    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": selector | spec}
-
-
 def test_those_that_crash_loop_go_and_their_siblings_stay(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
@@ -66,7 +59,7 @@ def test_those_that_crash_loop_go_and_their_siblings_stay(
 def test_a_budget_that_allows_no_eviction_is_named_and_the_next_rung_comes(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
-    installed.apply(deployment(namespace, "api"), budget(namespace, minAvailable=3))
+    installed.apply(deployment(namespace, "api"), budget(namespace, "api", minAvailable=3))
     installed.apply(policy(namespace, {**DELETE, "timeout": "10s"}, {"restart": {}, "timeout": "60s"}))
     running(installed, namespace, "api", 3)
     one = min(pods(installed, namespace))
@@ -87,7 +80,7 @@ def message_of_write(plane: Plane, namespace: str) -> str:
 def test_a_budget_that_was_loosened_lets_the_same_pod_go_and_one_that_is_well_again_stays(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
-    installed.apply(deployment(namespace, "api"), budget(namespace, minAvailable=3), policy(namespace, DELETE))
+    installed.apply(deployment(namespace, "api"), budget(namespace, "api", minAvailable=3), policy(namespace, DELETE))
     running(installed, namespace, "api", 3)
     names = sorted(pods(installed, namespace))
     loops(installed, namespace, *names[:2])
@@ -96,7 +89,7 @@ def test_a_budget_that_was_loosened_lets_the_same_pod_go_and_one_that_is_well_ag
     good = pods(installed, namespace)[names[2]]["status"]
     well = {"conditions": good["conditions"], "containerStatuses": good["containerStatuses"]}
     reported(installed, namespace, names[1], well)
-    installed.apply(budget(namespace, minAvailable=1))
+    installed.apply(budget(namespace, "api", minAvailable=1))
     eventually(lambda: names[0] not in pods(installed, namespace), "the pod to be gone", 60)
     eventually(lambda: status(installed, namespace)["steps"][0]["phase"] != "Intended", "the step to be made", 60)
     assert names[1] in pods(installed, namespace)

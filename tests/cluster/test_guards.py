@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.support.objects_on_cluster import (
+    budget,
     cluster_policy,
     deployment,
     effects,
@@ -77,6 +78,21 @@ def test_a_rollout_in_progress_is_waited_for(
     assert effects(installed, namespace) == []
     installed.must("patch", "deployment", "worker", "-n", namespace, "-p", '{"spec": {"minReadySeconds": 0}}')
     eventually(lambda: "patch deployments" in effects(installed, namespace), "the restart")
+
+
+def test_a_restart_that_a_disruption_budget_does_not_allow_is_refused(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    one_by_one = deployment(namespace, "worker", strategy=ONE_BY_ONE)
+    installed.apply(one_by_one, budget(namespace, "worker", minAvailable=3), policy(namespace, RESTART))
+    running(installed, namespace, "worker", 3)
+    counted = lambda: (installed.get("pdb", "worker", namespace).get("status") or {}).get("currentHealthy") == 3  # noqa: E731
+    eventually(counted, "the budget to be counted")
+    trouble(1, deployment="worker")
+    step = eventually(lambda: (status(installed, namespace).get("steps") or [None])[0], "the restart to be refused")
+    assert (step["action"], step["outcome"]) == ("restart", "Refused")
+    assert "it would take 1 ready pod at once, and PodDisruptionBudget worker lets 0 go" in step["message"]
+    assert effects(installed, namespace) == []
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from goldseam.adapters.clock import SystemClock
 from tests.support.objects_on_cluster import (
+    budget,
     cluster_policy,
     deployment,
     effects,
@@ -156,13 +157,7 @@ def test_a_pause_holds_however_often_gitops_applies_policy_namespace_and_guardra
 def test_a_drain_stops_between_two_evictions_and_goes_on_afterwards(
     installed: Plane, worker: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
-    budget = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": "api", "namespace": worker},
-        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "api"}}},
-    }
-    installed.apply(deployment(worker, "api", 6), budget)
+    installed.apply(deployment(worker, "api", 6), budget(worker, "api", maxUnavailable=0))
     running(installed, worker, "api", 6)
     node = next(p for p in installed.all("pods", worker) if p["metadata"]["labels"]["app"] == "api")["spec"]["nodeName"]
     installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "120s"}, alert={"name": "NodeTrouble"}))

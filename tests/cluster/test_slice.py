@@ -9,6 +9,7 @@ import yaml
 
 from receiver import Receiver
 from tests.support.objects_on_cluster import (
+    budget,
     cluster_policy,
     deployment,
     effects,
@@ -129,13 +130,7 @@ def test_an_hpa_is_helped_by_its_floor_and_a_restart_follows(
 def test_a_node_is_drained_under_its_budget_and_comes_back(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
-    budget = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": "api", "namespace": namespace},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "api"}}},
-    }
-    installed.apply(deployment(namespace, "api", 6), budget)
+    installed.apply(deployment(namespace, "api", 6), budget(namespace, "api", maxUnavailable=1))
     running(installed, namespace, "api", 6)
     node = installed.all("pods", namespace)[0]["spec"]["nodeName"]
     installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "90s"}, alert={"name": "NodeTrouble"}))

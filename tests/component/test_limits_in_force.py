@@ -169,3 +169,15 @@ async def acted() -> Harness:
 def guardrails_status(h: Harness) -> dict[str, Any]:
     found: dict[str, Any] = h.cluster.objects["guardrails", "", "cluster"]["status"]
     return found
+
+
+@pytest.mark.parametrize(("allowed", "outcomes"), [(0, ["Refused"]), (3, [])])
+async def test_a_restart_reads_the_disruption_budgets_of_its_namespace(allowed: int, outcomes: list[str]) -> None:
+    target = deployment(3)
+    target["spec"]["strategy"] = {"type": "Recreate"}
+    h = Harness(policy({"restart": {}}, limits={"minAvailable": 0}), target, "deployments")
+    pdb = {"spec": {"selector": {}}, "status": {"disruptionsAllowed": allowed, "observedGeneration": 1}}
+    h.cluster.add("poddisruptionbudgets", {"metadata": {"namespace": "shop", "name": "all", "generation": 1}, **pdb})
+    await h.start()
+    await lived(h)
+    assert [step.outcome for step in h.status.steps if step.outcome == "Refused"] == outcomes

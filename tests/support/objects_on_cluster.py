@@ -73,6 +73,16 @@ def pause(namespace: str, **spec: Any) -> Json:
     }
 
 
+def budget(namespace: str, name: str, **spec: Any) -> Json:
+    """A PodDisruptionBudget for the Deployment of this name."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"matchLabels": {"app": name}}, **spec},
+    }
+
+
 def guardrails(**spec: Any) -> Json:
     """The one Guardrails object."""
     return {"apiVersion": "goldseam.dev/v1alpha1", "kind": "Guardrails", "metadata": {"name": "cluster"}, "spec": spec}

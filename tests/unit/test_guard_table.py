@@ -21,7 +21,7 @@ from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import Fleet, Ledger, LivePolicy, PauseInForce, Permission, Silence, Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import workload
-from tests.unit.test_guards import NOW, guardrails, node, other, situation, spec, spent
+from tests.unit.test_guards import NOW, TEMPLATE, guardrails, node, other, pdb, situation, spec, spent
 
 GUARDS = {guard.__name__: guard for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)}
 PLAN = Proposal((), "restart Deployment shop/api", ())
@@ -64,6 +64,12 @@ def cluster_policy() -> Situation:
 def draining(zone: str, **fields: Any) -> Situation:
     plan = Proposal((), "drain", (), takes_nodes=1)
     return situation(plan=plan, world=World(target=MINE, nodes=(node("x", zone),)), **fields)
+
+
+def covered(by: Any) -> Situation:
+    """A restart that takes one ready pod, which a PodDisruptionBudget covers."""
+    plan = Proposal((), "restart", (), takes_ready=1)
+    return situation(plan=plan, world=World(target=workload(spec=TEMPLATE), pdbs=(by,)))
 
 
 def asking(state: Any = None, **fields: Any) -> Situation:
@@ -180,6 +186,10 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "ScaledObject shop/api owns it"),
     ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
      "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
+    ("disruption", covered(pdb(0)), "Refuse", "headroom/BreaksDisruptionBudget",
+     "it would take 1 ready pod at once, and PodDisruptionBudget api lets 0 go (3 healthy, 3 wanted)"),
+    ("disruption", covered(pdb(1, seen=0)), "Wait", "headroom/DisruptionUnknown",
+     "PodDisruptionBudget api covers the pods, and the cluster has not counted yet how many it lets go"),
     ("permission", situation(incidents_protected=False), "Wait", "permission/IncidentsUnprotected",
      "mode Act needs the admission policy goldseam-incidents, so that nobody else writes Incidents:"
      " install deploy/kustomize/base"),

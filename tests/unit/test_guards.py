@@ -23,6 +23,7 @@ from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicyS
 from goldseam.engine.guards import asking, breaker, budget, busy, harm, knowledge, narrow, paused, silenced, window
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.objects import selects
 from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.situation import (
     Fleet,
@@ -213,6 +214,64 @@ def test_headroom_refuses_what_would_leave_too_few_ready_pods(
     assert (hold is not None) is refused
     if hold is not None:
         assert hold.kind == "Refuse"
+
+
+LABELS = {"app": "api"}
+TEMPLATE = {"template": {"metadata": {"labels": LABELS}}}
+
+
+def pdb(allowed: int, selector: Any = {"matchLabels": LABELS}, seen: int = 1) -> dict[str, Any]:  # noqa: B006
+    status = {"disruptionsAllowed": allowed, "currentHealthy": 3, "desiredHealthy": 3 - allowed}
+    return {
+        "metadata": {"name": "api", "generation": 1},
+        "spec": {"selector": selector, "minAvailable": 3 - allowed},
+        "status": {"observedGeneration": seen, **status},
+    }
+
+
+def disrupting(*pdbs: dict[str, Any], takes: int = 1) -> Hold | None:
+    world = World(target=workload(spec=TEMPLATE), pdbs=pdbs)
+    return harm.disruption(replace(situation(plan=Proposal((), "restart", (), takes_ready=takes)), world=world), NOW)
+
+
+def test_a_rollout_never_breaks_a_disruption_budget() -> None:
+    assert disrupting(pdb(1)) is None
+    assert reason(disrupting(pdb(0))) == "BreaksDisruptionBudget"
+    assert reason(disrupting(pdb(1), takes=2)) == "BreaksDisruptionBudget"
+    assert reason(disrupting(pdb(1), pdb(0))) == "BreaksDisruptionBudget", "each budget has its say"
+
+
+def test_a_budget_of_other_pods_is_none_of_the_rollouts() -> None:
+    assert disrupting(pdb(0, {"matchLabels": {"app": "web"}})) is None
+    assert disrupting(pdb(0, None)) is None
+    assert reason(disrupting(pdb(0, {}))) == "BreaksDisruptionBudget", "an empty selector selects every pod"
+
+
+def test_what_takes_no_ready_pod_breaks_no_budget() -> None:
+    assert disrupting(pdb(0), takes=0) is None
+
+
+def test_a_budget_that_is_not_counted_yet_is_waited_for_unless_another_one_refuses() -> None:
+    assert reason(disrupting(pdb(1, seen=0))) == "DisruptionUnknown"
+    assert reason(disrupting(pdb(1, seen=0), pdb(0))) == "BreaksDisruptionBudget"
+
+
+@pytest.mark.parametrize(
+    ("expression", "selected"),
+    [
+        ({"key": "app", "operator": "In", "values": ["web", "api"]}, True),
+        ({"key": "app", "operator": "In", "values": ["web"]}, False),
+        ({"key": "tier", "operator": "In", "values": ["web"]}, False),
+        ({"key": "app", "operator": "NotIn", "values": ["api"]}, False),
+        ({"key": "tier", "operator": "NotIn", "values": ["api"]}, True),
+        ({"key": "app", "operator": "Exists"}, True),
+        ({"key": "tier", "operator": "Exists"}, False),
+        ({"key": "app", "operator": "DoesNotExist"}, False),
+        ({"key": "tier", "operator": "DoesNotExist"}, True),
+    ],
+)
+def test_a_selector_selects_as_the_api_server_does(expression: dict[str, Any], selected: bool) -> None:
+    assert selects({"matchLabels": LABELS, "matchExpressions": [expression]}, LABELS) is selected
 
 
 def test_a_refused_plan_refuses_the_rung() -> None:

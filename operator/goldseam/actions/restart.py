@@ -80,4 +80,12 @@ def observe(step: Step, world: World) -> Effect:
     return course(Workload(world.target))
 
 
-ACTION = Action("restart", frozenset(RESOURCES), plan, observe, "restart", (Right("patch", "apps", ""),))
+ACTION = Action(
+    "restart",
+    frozenset(RESOURCES),
+    plan,
+    observe,
+    "restart",
+    (Right("patch", "apps", ""),),
+    frozenset({"disruption_budgets"}),
+)

@@ -114,6 +114,28 @@ def _requirement(one: Json) -> str:
     return said[str(one["operator"])]
 
 
+def selects(selector: Json | None, labels: Json) -> bool:
+    """Whether a LabelSelector selects what carries these labels: an empty one everything, none nothing (KEP-85).
+
+    Source: `LabelSelectorAsSelector` in kubernetes `staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/helpers.go`.
+    """
+    if selector is None:
+        return False
+    equal = all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
+    return equal and all(_meets(labels, one) for one in selector.get("matchExpressions") or ())
+
+
+def _meets(labels: Json, one: Json) -> bool:
+    value, values = labels.get(one["key"]), one.get("values") or ()
+    met: dict[str, bool] = {
+        "In": value is not None and value in values,
+        "NotIn": value is None or value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }
+    return met[str(one["operator"])]
+
+
 def share(value: int | str, of: int, *, up: bool) -> int:
     """A count, or a percentage of `of`, rounded as asked."""
     if isinstance(value, int):

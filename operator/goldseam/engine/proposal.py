@@ -12,7 +12,7 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["scale", "autoscalers", "pods"]
+Part = Literal["scale", "autoscalers", "pods", "disruption_budgets"]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -27,6 +27,8 @@ class World:
     """The target's `/scale`, where it has one, and an action looks at it."""
     hpas: tuple[Json, ...] = ()
     """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
+    pdbs: tuple[Json, ...] = ()
+    """The PodDisruptionBudgets of the target's namespace, where an action takes pods past the Eviction API."""
     pods: tuple[Json, ...] = ()
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     replica_sets: tuple[Json, ...] = ()

@@ -14,7 +14,7 @@ from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
-from goldseam.resources import HPAS, NODES, PODS, REPLICA_SETS, TARGETS, WRITABLE
+from goldseam.resources import HPAS, NODES, PDBS, PODS, REPLICA_SETS, TARGETS, WRITABLE
 from goldseam.services.reads import Reads
 
 Fields = dict[str, Any]
@@ -74,10 +74,15 @@ async def _pods(asked: Asked) -> Fields:
     return dict(zip(("pods", "replica_sets"), found, strict=False))
 
 
+async def _disruption_budgets(asked: Asked) -> Fields:
+    return {"pdbs": await asked.reads.all(PDBS, asked.ref.namespace)}
+
+
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
     "pods": _pods,
+    "disruption_budgets": _disruption_budgets,
 }
 """How each part is read; all that are looked at are read side by side."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import Workload, share
+from goldseam.engine.objects import Json, Workload, metadata, selects, share
 from goldseam.engine.proposal import Proposal, Refusal
 from goldseam.engine.situation import Situation
 
@@ -27,6 +27,35 @@ def headroom(s: Situation, now: datetime) -> Hold | None:
         f" ({wanted[needed]}) asks for {needed}"
     )
     return Hold("headroom", "Refuse", "TooFewLeft", message)
+
+
+def disruption(s: Situation, now: datetime) -> Hold | None:
+    """The action would take more ready pods than a PodDisruptionBudget allows. A rollout does not ask for one itself.
+
+    Source: Kubernetes documentation, "Specifying a Disruption Budget": only evictions are bound by it.
+    """
+    if not isinstance(s.plan, Proposal) or not s.plan.takes_ready or s.world.target is None:
+        return None
+    holds = [hold for pdb in s.world.pdbs if (hold := _disrupted(pdb, s.world.target, s.plan.takes_ready))]
+    return max(holds, key=lambda hold: hold.kind == "Refuse", default=None)
+
+
+def _disrupted(pdb: Json, target: Json, takes: int) -> Hold | None:
+    """Whether one budget is in the way."""
+    template = (target.get("spec") or {}).get("template") or {}
+    if not selects((pdb.get("spec") or {}).get("selector"), metadata(template).get("labels") or {}):
+        return None
+    name, status = f"PodDisruptionBudget {metadata(pdb).get('name')}", pdb.get("status") or {}
+    if int(status.get("observedGeneration") or 0) < int(metadata(pdb).get("generation") or 0):
+        message = f"{name} covers the pods, and the cluster has not counted yet how many it lets go"
+        return Hold("headroom", "Wait", "DisruptionUnknown", message)
+    allowed = int(status.get("disruptionsAllowed") or 0)
+    if takes <= allowed:
+        return None
+    counted = f"{status.get('currentHealthy', 0)} healthy, {status.get('desiredHealthy', 0)} wanted"
+    pods = "1 ready pod" if takes == 1 else f"{takes} ready pods"
+    message = f"it would take {pods} at once, and {name} lets {allowed} go ({counted})"
+    return Hold("headroom", "Refuse", "BreaksDisruptionBudget", message)
 
 
 def owner(s: Situation, now: datetime) -> Hold | None:

@@ -225,6 +225,20 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "BreaksDisruptionBudget",
+        "The action would take more ready pods at once than a PodDisruptionBudget lets go. A rollout would not ask it.",
+        "Nothing: the next rung is tried. `deletePods` goes through the Eviction API, one pod after the other as the"
+        " budget allows; a Deployment with maxSurge and `maxUnavailable: 0` takes no ready pod away.",
+        "headroom",
+        refuses=True,
+    ),
+    Entry(
+        "DisruptionUnknown",
+        "A PodDisruptionBudget that covers the pods was changed, and is not counted yet.",
+        "Nothing: it takes a second. Where it stays so, kube-controller-manager's disruption controller does not run.",
+        "headroom",
+    ),
+    Entry(
         "IncidentsUnprotected",
         "The admission policy goldseam-incidents is missing or does not deny, so anybody could forge an Incident.",
         "Install deploy/kustomize/base completely.",

@@ -31,6 +31,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "storm": ("storm/AlertStorm",),
     "owner": tuple(f"owner/{entry.name}" for entry in REFUSALS),
     "headroom": ("headroom/TooFewLeft",),
+    "disruption": ("headroom/BreaksDisruptionBudget", "headroom/DisruptionUnknown"),
     "permission": ("permission/IncidentsUnprotected", "permission/PermissionUnknown", "permission/PermissionMissing"),
     "approval": tuple(
         f"approval/{name}" for name in ("ResponsesUnprotected", "ApprovalNeeded", "Denied", "Unanswered")
