@@ -14,6 +14,7 @@ from tests.support.objects_on_cluster import (
     cluster_policy,
     deployment,
     effects,
+    forgotten,
     guardrails,
     holding,
     pause,
@@ -80,19 +81,45 @@ def test_a_rollout_in_progress_is_waited_for(
     eventually(lambda: "patch deployments" in effects(installed, namespace), "the restart")
 
 
+def counted(plane: Plane, namespace: str, healthy: int) -> None:
+    """Wait until the budget of `worker` counts so many healthy pods."""
+    seen = lambda: (plane.get("pdb", "worker", namespace).get("status") or {}).get("currentHealthy")  # noqa: E731
+    eventually(lambda: seen() == healthy, "the budget to be counted")
+
+
 def test_a_restart_that_a_disruption_budget_does_not_allow_is_refused(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
     one_by_one = deployment(namespace, "worker", strategy=ONE_BY_ONE)
     installed.apply(one_by_one, budget(namespace, "worker", minAvailable=3), policy(namespace, RESTART))
     running(installed, namespace, "worker", 3)
-    counted = lambda: (installed.get("pdb", "worker", namespace).get("status") or {}).get("currentHealthy") == 3  # noqa: E731
-    eventually(counted, "the budget to be counted")
+    counted(installed, namespace, 3)
     trouble(1, deployment="worker")
     step = eventually(lambda: (status(installed, namespace).get("steps") or [None])[0], "the restart to be refused")
     assert (step["action"], step["outcome"]) == ("restart", "Refused")
-    assert "it would take 1 ready pod at once, and PodDisruptionBudget worker lets 0 go" in step["message"]
+    assert f"it would take 1 ready pod at once, and PodDisruptionBudget {namespace}/worker lets 0 go" in step["message"]
     assert effects(installed, namespace) == []
+
+
+def test_a_drain_that_a_disruption_budget_never_allows_is_refused_before_the_node_is_cordoned(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    installed.apply(deployment(namespace, "worker", 1), budget(namespace, "worker", minAvailable=1))
+    running(installed, namespace, "worker", 1)
+    counted(installed, namespace, 1)
+    node = installed.all("pods", namespace)[0]["spec"]["nodeName"]
+    installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "60s"}, alert={"name": "NodeTrouble"}))
+    trouble(1, alert="NodeTrouble", node=node)
+
+    def refused() -> str:
+        found = [one for one in installed.all("incidents", NAMESPACE) if one["spec"]["target"]["name"] == node]
+        steps = [step for one in found for step in one.get("status", {}).get("steps", [])]
+        return next((step["message"] for step in steps if step.get("outcome") == "Refused"), "")
+
+    assert f"PodDisruptionBudget {namespace}/worker never lets pod" in eventually(refused, "the drain to be refused")
+    assert not installed.get("node", node)["spec"].get("unschedulable")
+    trouble(0, alert="NodeTrouble", node=node)
+    forgotten(installed)
 
 
 @pytest.fixture

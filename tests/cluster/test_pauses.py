@@ -157,9 +157,15 @@ def test_a_pause_holds_however_often_gitops_applies_policy_namespace_and_guardra
 def test_a_drain_stops_between_two_evictions_and_goes_on_afterwards(
     installed: Plane, worker: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
-    installed.apply(deployment(worker, "api", 6), budget(worker, "api", maxUnavailable=0))
+    installed.apply(deployment(worker, "api", 6), budget(worker, "api", maxUnavailable=1))
     running(installed, worker, "api", 6)
-    node = next(p for p in installed.all("pods", worker) if p["metadata"]["labels"]["app"] == "api")["spec"]["nodeName"]
+    of_api = [pod for pod in installed.all("pods", worker) if pod["metadata"]["labels"]["app"] == "api"]
+    node = of_api[0]["spec"]["nodeName"]
+    elsewhere = next(pod["metadata"]["name"] for pod in of_api if pod["spec"]["nodeName"] != node)
+    installed.must("annotate", "pod", elsewhere, "-n", worker, "sim.kwok/unready=true")
+    eventually(
+        lambda: installed.get("pdb", "api", worker)["status"]["disruptionsAllowed"] == 0, "the budget to be used"
+    )
     installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "120s"}, alert={"name": "NodeTrouble"}))
     trouble(1, alert="NodeTrouble", node=node)
 

@@ -22,11 +22,24 @@ LOCAL = {"volumes": [{"name": "data", "persistentVolumeClaim": {}}, {"name": "tm
 
 
 def plan(
-    *pods: dict[str, Any], target: dict[str, Any] | None = None, nodes: list[dict[str, Any]] | None = None
+    *pods: dict[str, Any],
+    target: dict[str, Any] | None = None,
+    nodes: list[dict[str, Any]] | None = None,
+    pdbs: tuple[dict[str, Any], ...] = (),
 ) -> Plan:
     target = target or node()
     others = [node("worker-2")] if nodes is None else nodes
-    return ACTION.plan(Drain(), World(target=target, pods=pods, nodes=(target, *others)), "token")
+    return ACTION.plan(Drain(), World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs), "token")
+
+
+def pdb(name: str = "api", *, expected: int = 3, wanted: int = 2, healthy: int = 3, **more: Any) -> dict[str, Any]:
+    """A PodDisruptionBudget of every pod in `shop`."""
+    counts = {"expectedPods": expected, "desiredHealthy": wanted, "currentHealthy": healthy}
+    return {
+        "metadata": {"namespace": "shop", "name": name, "generation": 1} | more.get("metadata", {}),
+        "spec": {"selector": {}} | more.get("spec", {}),
+        "status": {"observedGeneration": 1, "disruptionsAllowed": max(healthy - wanted, 0), **counts},
+    }
 
 
 def proposal(*pods: dict[str, Any], target: dict[str, Any] | None = None) -> Proposal:
@@ -80,6 +93,55 @@ def test_a_node_without_pods_to_evict_is_cordoned_all_the_same() -> None:
     assert found.summary == "cordon and drain Node worker-1: there is no pod to evict"
     assert [write.verb for write in found.writes] == ["Patch"]
     assert found.rights == (PATCHING,)
+
+
+def test_a_budget_that_never_lets_a_pod_go_stops_the_drain_before_the_node_is_cordoned() -> None:
+    found = plan(pod("api-1"), pdbs=(pdb(wanted=3),))
+    assert refused(found) == "NeverDisrupted"
+    assert isinstance(found, Refusal)
+    assert found.message.startswith("PodDisruptionBudget shop/api never lets pod shop/api-1 go (3 healthy, 3 wanted)")
+
+
+def test_a_budget_that_is_used_up_for_now_is_waited_for() -> None:
+    assert evicted(plan(pod("api-1"), pdbs=(pdb(healthy=2),))) == ["api-1"]
+
+
+def test_a_budget_that_is_not_counted_yet_is_asked_when_the_pod_is_evicted() -> None:
+    assert evicted(plan(pod("api-1"), pdbs=(pdb(wanted=3, metadata={"generation": 2}),))) == ["api-1"]
+
+
+def test_two_budgets_on_one_pod_stop_the_drain_for_the_eviction_api_refuses_such_a_pod() -> None:
+    found = plan(pod("api-1"), pdbs=(pdb(), pdb("all")))
+    assert refused(found) == "TwoDisruptionBudgets"
+    assert isinstance(found, Refusal)
+    assert "PodDisruptionBudget shop/api, PodDisruptionBudget shop/all" in found.message
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        pdb(wanted=3, metadata={"namespace": "bank"}),
+        pdb(wanted=3, spec={"selector": {"matchLabels": {"app": "web"}}}),
+        pdb(wanted=3, spec={"selector": None}),
+    ],
+)
+def test_a_budget_of_others_is_none_of_the_drains(away: dict[str, Any]) -> None:
+    assert evicted(plan(pod("api-1"), pdbs=(away,))) == ["api-1"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "healthy", "goes"),
+    [({}, 3, True), ({}, 2, False), ({"unhealthyPodEvictionPolicy": "AlwaysAllow"}, 2, True)],
+)
+def test_a_pod_that_is_not_ready_goes_where_the_budget_lets_the_unready_go(
+    spec: dict[str, Any], healthy: int, goes: bool
+) -> None:
+    found = plan(pod("api-1", ready=False), pdbs=(pdb(wanted=3, healthy=healthy, spec=spec),))
+    assert isinstance(found, Proposal if goes else Refusal)
+
+
+def test_a_pod_that_does_not_run_yet_asks_no_budget() -> None:
+    assert evicted(plan(pod("api-1", phase="Pending", ready=False), pdbs=(pdb(wanted=3, healthy=0),))) == ["api-1"]
 
 
 @pytest.mark.parametrize("by", ["goldseam", "kubectl-cordon"])

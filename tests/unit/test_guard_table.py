@@ -187,9 +187,9 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
      "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
     ("disruption", covered(pdb(0)), "Refuse", "headroom/BreaksDisruptionBudget",
-     "it would take 1 ready pod at once, and PodDisruptionBudget api lets 0 go (3 healthy, 3 wanted)"),
+     "it would take 1 ready pod at once, and PodDisruptionBudget shop/api lets 0 go (3 healthy, 3 wanted)"),
     ("disruption", covered(pdb(1, seen=0)), "Wait", "headroom/DisruptionUnknown",
-     "PodDisruptionBudget api covers the pods, and the cluster has not counted yet how many it lets go"),
+     "PodDisruptionBudget shop/api covers the pods, and the cluster has not counted yet how many it lets go"),
     ("permission", situation(incidents_protected=False), "Wait", "permission/IncidentsUnprotected",
      "mode Act needs the admission policy goldseam-incidents, so that nobody else writes Incidents:"
      " install deploy/kustomize/base"),

@@ -223,7 +223,7 @@ TEMPLATE = {"template": {"metadata": {"labels": LABELS}}}
 def pdb(allowed: int, selector: Any = {"matchLabels": LABELS}, seen: int = 1) -> dict[str, Any]:  # noqa: B006
     status = {"disruptionsAllowed": allowed, "currentHealthy": 3, "desiredHealthy": 3 - allowed}
     return {
-        "metadata": {"name": "api", "generation": 1},
+        "metadata": {"namespace": "shop", "name": "api", "generation": 1},
         "spec": {"selector": selector, "minAvailable": 3 - allowed},
         "status": {"observedGeneration": seen, **status},
     }

@@ -4,6 +4,9 @@ What stays is what `kubectl drain` leaves (kubectl `pkg/drain/filters.go`): stat
 what is finished or terminating. Pods with `emptyDir` volumes go, whatever the medium: every rollout of their owner
 loses them just as well, and most pods with a sidecar have one; the summary counts them. To keep such a pod, mark it
 `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`.
+
+A budget that lets nothing go for now is waited for; one that never will, or a second one on the same pod, refuses the
+drain before anything is touched.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ import re
 from collections.abc import Callable, Sequence
 
 from goldseam.actions.nodes import CORDONING, cordoned, cordoning, endangered, node_ref, others, patching
-from goldseam.actions.replies import GONE, bounded, effect, nothing, pods, refusal
+from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
 from goldseam.actions.writes import EVICTING
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
+from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
     Json,
     annotation,
@@ -43,7 +47,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    if refused := endangered(world) or _blocked(node, leaving) or _nowhere(world):
+    if refused := endangered(world) or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
         return refused
     return _proposed(node, leaving)
 
@@ -122,6 +126,22 @@ def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
     return None
 
 
+def _held(world: World, leaving: list[Json]) -> Refusal | None:
+    """Pods that no eviction would ever end as things are: better known before the node is cordoned than after."""
+    budgets = [DisruptionBudget(pdb) for pdb in world.pdbs]
+    for pod in leaving:
+        asked, name = of_pod(pod, budgets), f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}"
+        if len(asked) > 1:
+            message = (
+                f"pod {name} is covered by {listed([str(one) for one in asked])}, and the Eviction API refuses that"
+            )
+            return refusal("TwoDisruptionBudgets", f"{message}: let one budget cover it")
+        if asked and asked[0].never(pod):
+            message = f"{asked[0]} never lets pod {name} go ({asked[0].health})"
+            return refusal("NeverDisrupted", f"{message}: let it allow one pod to be away, or run one more")
+    return None
+
+
 def _nowhere(world: World) -> Refusal | None:
     """No other node would take the pods: Ready, schedulable, no taint but those tolerated here."""
     assert world.target is not None
@@ -154,4 +174,6 @@ def observe(step: Step, world: World) -> Effect:
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
 
 
-ACTION = Action("drain", frozenset({"Node"}), plan, observe, "nodes", (CORDONING, EVICTING))
+ACTION = Action(
+    "drain", frozenset({"Node"}), plan, observe, "nodes", (CORDONING, EVICTING), frozenset({"disruption_budgets"})
+)

@@ -28,7 +28,7 @@ class World:
     hpas: tuple[Json, ...] = ()
     """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
     pdbs: tuple[Json, ...] = ()
-    """The PodDisruptionBudgets of the target's namespace, where an action takes pods past the Eviction API."""
+    """The PodDisruptionBudgets of the target's namespace (for a node: of all), where an action looks at them."""
     pods: tuple[Json, ...] = ()
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     replica_sets: tuple[Json, ...] = ()

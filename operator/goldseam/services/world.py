@@ -36,15 +36,11 @@ async def read_world(incident: IncidentView, status: IncidentStatus, reads: Read
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
     target = asyncio.ensure_future(_target(ref, reads, known))
-    if ref.kind == "Node":
-        pods, nodes = reads.all(PODS, fields=f"spec.nodeName={ref.name}"), reads.all(NODES)
-        node, on_it, all_nodes = await asyncio.gather(target, pods, nodes)
-        world = World(target=node, pods=on_it, nodes=all_nodes)
-    else:
-        asked = Asked(ref, target, reads)
-        parts = sorted(_looked_at(incident.pinned, status))
-        obj, found = await asyncio.gather(target, asyncio.gather(*(PARTS[part](asked) for part in parts)))
-        world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
+    always = (_of_node,) if ref.kind == "Node" else ()
+    readers = [*always, *(PARTS[part] for part in sorted(_looked_at(incident.pinned, status)))]
+    asked = Asked(ref, target, reads)
+    obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
+    world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
     return replace(world, touched=await _touched(status, world, reads))
 
 
@@ -52,6 +48,11 @@ async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | No
     resource = TARGETS[ref.kind]
     obj = known or await reads.one(resource, ref.namespace, ref.name)
     return None if obj is None else {"apiVersion": resource.api_version, "kind": ref.kind, **obj}
+
+
+async def _of_node(asked: Asked) -> Fields:
+    pods, nodes = asked.reads.all(PODS, fields=f"spec.nodeName={asked.ref.name}"), asked.reads.all(NODES)
+    return dict(zip(("pods", "nodes"), await asyncio.gather(pods, nodes), strict=True))
 
 
 async def _scale(asked: Asked) -> Fields:

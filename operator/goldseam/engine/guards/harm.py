@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import Json, Workload, metadata, selects, share
+from goldseam.engine.objects import Workload, metadata, share
 from goldseam.engine.proposal import Proposal, Refusal
 from goldseam.engine.situation import Situation
 
@@ -36,25 +37,21 @@ def disruption(s: Situation, now: datetime) -> Hold | None:
     """
     if not isinstance(s.plan, Proposal) or not s.plan.takes_ready or s.world.target is None:
         return None
-    holds = [hold for pdb in s.world.pdbs if (hold := _disrupted(pdb, s.world.target, s.plan.takes_ready))]
+    labels = metadata((s.world.target.get("spec") or {}).get("template") or {}).get("labels") or {}
+    covering = [budget for budget in map(DisruptionBudget, s.world.pdbs) if budget.covers(labels)]
+    holds = [hold for budget in covering if (hold := _disrupted(budget, s.plan.takes_ready))]
     return max(holds, key=lambda hold: hold.kind == "Refuse", default=None)
 
 
-def _disrupted(pdb: Json, target: Json, takes: int) -> Hold | None:
+def _disrupted(budget: DisruptionBudget, takes: int) -> Hold | None:
     """Whether one budget is in the way."""
-    template = (target.get("spec") or {}).get("template") or {}
-    if not selects((pdb.get("spec") or {}).get("selector"), metadata(template).get("labels") or {}):
-        return None
-    name, status = f"PodDisruptionBudget {metadata(pdb).get('name')}", pdb.get("status") or {}
-    if int(status.get("observedGeneration") or 0) < int(metadata(pdb).get("generation") or 0):
-        message = f"{name} covers the pods, and the cluster has not counted yet how many it lets go"
+    if not budget.counted:
+        message = f"{budget} covers the pods, and the cluster has not counted yet how many it lets go"
         return Hold("headroom", "Wait", "DisruptionUnknown", message)
-    allowed = int(status.get("disruptionsAllowed") or 0)
-    if takes <= allowed:
+    if takes <= budget.allowed:
         return None
-    counted = f"{status.get('currentHealthy', 0)} healthy, {status.get('desiredHealthy', 0)} wanted"
     pods = "1 ready pod" if takes == 1 else f"{takes} ready pods"
-    message = f"it would take {pods} at once, and {name} lets {allowed} go ({counted})"
+    message = f"it would take {pods} at once, and {budget} lets {budget.allowed} go ({budget.health})"
     return Hold("headroom", "Refuse", "BreaksDisruptionBudget", message)
 
 

@@ -76,6 +76,18 @@ REFUSALS: tuple[Entry, ...] = (
         "drain",
     ),
     Entry(
+        "NeverDisrupted",
+        "A PodDisruptionBudget wants as many ready pods as there are, so that no pod of its is ever evicted.",
+        "Let it allow one pod to be away (`maxUnavailable: 1`), or run one replica more.",
+        "drain",
+    ),
+    Entry(
+        "TwoDisruptionBudgets",
+        "Two PodDisruptionBudgets cover a pod, and the Eviction API refuses to evict such a one.",
+        "Change the selectors so that one budget covers it.",
+        "drain",
+    ),
+    Entry(
         "DoNotDisrupt",
         "A pod carries Karpenter's or the Cluster Autoscaler's mark that it must not be evicted.",
         "Wait for the pod to finish, or remove the mark.",

@@ -1,0 +1,69 @@
+"""PodDisruptionBudgets: whom they cover, and what they let go.
+
+Source: kubernetes `pkg/registry/core/pod/storage/eviction.go`, which asks them, and
+`pkg/controller/disruption/disruption.go`, which counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from goldseam.engine.objects import Json, is_ready, metadata, selects
+
+
+class DisruptionBudget:
+    """A PodDisruptionBudget."""
+
+    def __init__(self, obj: Json) -> None:
+        self._meta, self._spec = metadata(obj), obj.get("spec") or {}
+        self._status: Json = obj.get("status") or {}
+
+    def __str__(self) -> str:
+        return f"PodDisruptionBudget {self._meta.get('namespace')}/{self._meta.get('name')}"
+
+    def covers(self, labels: Json) -> bool:
+        """Whether it selects pods with these labels in its namespace."""
+        return selects(self._spec.get("selector"), labels)
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return str(self._meta.get("namespace"))
+
+    @property
+    def counted(self) -> bool:
+        """Whether the cluster has counted its pods since it was last changed."""
+        return self._number("observedGeneration") >= int(self._meta.get("generation") or 0)
+
+    @property
+    def allowed(self) -> int:
+        """How many ready pods it lets go now."""
+        return self._number("disruptionsAllowed")
+
+    @property
+    def health(self) -> str:
+        """How many pods it counts, for people."""
+        return f"{self._number('currentHealthy')} healthy, {self._number('desiredHealthy')} wanted"
+
+    def never(self, pod: Json) -> bool:
+        """Whether it would not let this pod go even if all of its pods were ready.
+
+        A pod that is not ready goes where the policy for unhealthy pods says so (KEP-3017), or the others are enough.
+        """
+        if not self.counted or self._number("desiredHealthy") < self._number("expectedPods"):
+            return False
+        if is_ready(pod):
+            return True
+        enough = self._number("currentHealthy") >= self._number("desiredHealthy") > 0
+        return not (enough or self._spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow")
+
+    def _number(self, field: str) -> int:
+        return int(self._status.get(field) or 0)
+
+
+def of_pod(pod: Json, budgets: Iterable[DisruptionBudget]) -> list[DisruptionBudget]:
+    """The budgets that are asked when this pod is evicted; none where it does not run yet, or not any more."""
+    meta = metadata(pod)
+    if (pod.get("status") or {}).get("phase") in ("Pending", "Succeeded", "Failed"):
+        return []
+    return [one for one in budgets if one.namespace == meta.get("namespace") and one.covers(meta.get("labels") or {})]
