@@ -18,9 +18,13 @@ WORKLOADS = {
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
 }
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
+CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
+REVISIONS = {"ReplicaSet": REPLICA_SETS, "ControllerRevision": CONTROLLER_REVISIONS}
+"""What keeps former templates."""
 PODS = Resource("", "v1", "pods")
 NODES = Resource("", "v1", "nodes", namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+CONFIG_MAPS = Resource("", "v1", "configmaps")
 SECRETS = Resource("", "v1", "secrets")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
@@ -32,5 +36,5 @@ ADMISSION_BINDINGS = Resource(
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 TARGETS = {**WORKLOADS, "Node": NODES}
-WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS}
+WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS, "ConfigMap": CONFIG_MAPS}
 """What a write may speak of, by kind."""

@@ -116,3 +116,34 @@ def replica_set(uid: str = "uid-set", owner: str = "uid-api") -> Json:
     """A ReplicaSet of the workload with the uid `owner`."""
     ref = {"kind": "Deployment", "name": "api", "uid": owner, "controller": True}
     return {"metadata": {"namespace": "shop", "name": uid, "uid": uid, "ownerReferences": [ref]}}
+
+
+def config_map(data: Json | None = None, *, immutable: bool = False, binary: Json | None = None, **meta: Any) -> Json:
+    """ConfigMap `settings`; by default it has a key LEVEL with the value info."""
+    found: Json = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": "shop", "name": "settings", "uid": "uid-settings", "resourceVersion": "500"} | meta,
+        "data": {"LEVEL": "info"} if data is None else data,
+    }
+    return found | ({"immutable": True} if immutable else {}) | ({"binaryData": binary} if binary else {})
+
+
+def kept(number: int, template: Json, created: str, *, kind: str = "ReplicaSet", owner: str = "uid-api") -> Json:
+    """A former template of the workload as its controller keeps it, with a label or a directive of its own."""
+    ref = {"kind": "Deployment", "name": "api", "uid": owner, "controller": True}
+    meta: Json = {"namespace": "shop", "name": f"api-{number}", "uid": f"uid-api-{number}", "labels": {"app": "api"}}
+    meta |= {"ownerReferences": [ref], "creationTimestamp": created}
+    inner = {"creationTimestamp": None} | (template.get("metadata") or {})
+    if kind == "ControllerRevision":
+        data = {"spec": {"template": template | {"metadata": inner, "$patch": "replace"}}}
+        return {"metadata": meta, "revision": number, "data": data}
+    inner |= {"labels": {**(inner.get("labels") or {}), "pod-template-hash": f"hash{number}"}}
+    meta |= {"annotations": {"deployment.kubernetes.io/revision": str(number)}}
+    return {"metadata": meta, "spec": {"template": template | {"metadata": inner}}}
+
+
+def template(image: str, *, annotations: Json | None = None, **spec: Any) -> Json:
+    """A pod template with one container."""
+    meta: Json = {"labels": {"app": "api"}} | ({"annotations": annotations} if annotations else {})
+    return {"metadata": meta, "spec": {"containers": [{"name": "app", "image": image}]} | spec}

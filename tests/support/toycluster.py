@@ -210,8 +210,9 @@ class ToyCluster:
         before = json.dumps(obj.get("spec"), sort_keys=True)
         _merge(obj, body)
         owners = self._owners.setdefault(obj["metadata"]["uid"], {})
-        for path in _leaves(body.get("spec") or {}, "spec"):
-            owners[path] = manager
+        for part in ("spec", "data"):
+            for path in _leaves(body.get(part) or {}, part):
+                owners[path] = manager
         if json.dumps(obj.get("spec"), sort_keys=True) != before:
             obj["metadata"]["generation"] = obj["metadata"].get("generation", 1) + 1
         self._bump(obj)

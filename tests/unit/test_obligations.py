@@ -10,10 +10,11 @@ import pytest
 
 from goldseam.api.incident import ObjectRef, Obligation, Step, Write
 from goldseam.engine import obligations
+from goldseam.engine.objects import RESTART
 from goldseam.engine.proposal import World, place
 from goldseam.engine.situation import Situation
 from goldseam.engine.verdict import Reading
-from tests.support.objects import Json, manages, node, scale_of, workload
+from tests.support.objects import Json, config_map, manages, node, scale_of, workload
 from tests.unit.test_guards import NOW, TARGET, other, situation, spec
 
 HOUR = timedelta(hours=1)
@@ -232,3 +233,91 @@ def test_a_step_that_failed_half_way_makes_its_own_debts_due_and_a_drain_its_cor
     assert due(action="scale") == [True, False]
     assert due(action="drain", writes=[]) == [False, True]
     assert due(action="scale", writes=[]) == [False, False]
+
+
+CONFIG = ObjectRef(api_version="v1", kind="ConfigMap", namespace="shop", name="settings", uid="uid-settings")
+ASKED = {"configMap": "settings", "key": "LEVEL", "value": "warn"}
+SETS = spec(ladder=[{"patchConfig": ASKED}], serviceAccountName="remediator")
+
+
+def value(**fields: Any) -> Obligation:
+    base = {"key": "uid-settings:data[LEVEL]", "kind": "ConfigBack", "object": CONFIG, "subresource": ""}
+    return debt(**(base | {"field": "data[LEVEL]", "original": '"info"', "want": '"warn"'} | fields))
+
+
+def owing_value(owed: Obligation, *, reads: bool = True, **fields: Any) -> Situation:
+    """A situation that owes a value of a ConfigMap, which is ours."""
+    ours = [manages("goldseam") | {"fieldsV1": {"f:data": {"f:LEVEL": {}}}}]
+    target = workload()
+    if reads:
+        target["spec"]["template"] = {"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": "settings"}}]}]}}
+    s = owing(owed, live=target, **({"spec": SETS} | fields))
+    touched = {
+        **s.world.touched,
+        place("ConfigMap", "shop", "settings"): config_map({"LEVEL": "warn"}, managedFields=ours),
+    }
+    return replace(s, world=replace(s.world, target=target, touched=touched))
+
+
+def test_a_value_goes_back_at_once_and_the_target_is_restarted_to_read_it() -> None:
+    s = owing_value(value())
+    assert state(s) == "Open"
+    step = obligations.undo(value(), s, NOW)
+    assert [(w.object.kind, w.field, w.want) for w in step.writes] == [
+        ("ConfigMap", "data[LEVEL]", '"info"'),
+        ("Deployment", RESTART, f'"{step.token}"'),
+    ]
+    assert all(obligations.may_undo(write, s, step) for write in step.writes)
+
+
+def test_a_key_that_was_added_is_taken_out() -> None:
+    owed = value(original="null")
+    step = obligations.undo(owed, owing_value(owed, reads=False), NOW)
+    assert [(w.field, w.want) for w in step.writes] == [("data[LEVEL]", "null")]
+    assert step.message == "take LEVEL out of ConfigMap shop/settings again"
+
+
+def test_a_target_that_is_gone_or_another_by_now_is_not_restarted() -> None:
+    s = owing_value(value())
+    gone = replace(s, world=replace(s.world, target=None))
+    assert s.world.target is not None
+    other_one = {**s.world.target, "metadata": {**s.world.target["metadata"], "uid": "uid-other"}}
+    replaced = replace(s, world=replace(s.world, target=other_one))
+    for each in (gone, replaced):
+        assert len(obligations.undo(value(), each, NOW).writes) == 1
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"field": "data[OTHER]"},
+        {"field": "immutable"},
+        {"object": CONFIG.model_copy(update={"name": "others"})},
+        {"object": CONFIG.model_copy(update={"kind": "Deployment"})},
+        {"object": CONFIG.model_copy(update={"namespace": "bank"})},
+        {"subresource": "status"},
+    ],
+)
+def test_a_value_of_what_the_policy_does_not_set_is_not_owed(forged: dict[str, Any]) -> None:
+    owed = value(**forged)
+    s = owing_value(owed)
+    assert message(s).startswith("not one that Goldseam could owe: ")
+    step = obligations.undo(value(), s, NOW)
+    assert not any(obligations.may_undo(write, s, step) for write in step.writes)
+
+
+def test_the_old_value_waits_until_the_alert_is_surely_gone() -> None:
+    s = owing_value(value())
+    assert obligations.holds(value(), s, NOW) == []
+    (held,) = obligations.holds(value(), replace(s, reading=Reading("Firing", True, "it fires", NOW)), NOW)
+    assert held.message.startswith("the old value is not put back before the alert is surely gone")
+
+
+def test_a_restart_that_met_another_one_does_not_lose_the_value_that_is_back() -> None:
+    s = owing_value(value())
+    step = obligations.undo(value(), s, NOW)
+    for made, found in (("Done", "Paid"), ("Superseded", "Lost"), ("Pending", "Lost")):
+        first, second = step.writes
+        after = step.model_copy(update={"writes": [first.model_copy(update={"state": made}), second]})
+        (owed,) = obligations.lost(s.status, after, "somebody").obligations
+        assert owed.state == found

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
@@ -14,7 +16,7 @@ from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from tests.support.objects import Json, node, scale_of, workload
 from tests.unit.test_guards import NOW, TARGET, guardrails, situation
-from tests.unit.test_obligations import GONE, NODE, debt
+from tests.unit.test_obligations import GONE, NODE, debt, deployed
 
 WRITE = Write(
     verb="Patch", object=TARGET, subresource="scale", resource_version="100", generation=4,
@@ -110,9 +112,16 @@ def test_once_people_have_it_no_further_write_is_made() -> None:
 
 def test_what_is_owed_is_paid_also_after_people_have_it() -> None:
     write = WRITE.model_copy(update={"before": "8", "want": "4"})
-    live = workload(replicas=8)
+    live = deployed(8, "goldseam")
     found = decided(open_step(live, writes=(write,), purpose="Undo", handed_over=True, reading=GONE))
     assert (found.kind, found.reason) == ("act", "GoOn")
+
+
+@pytest.mark.parametrize("managers", [(), ("kubectl",), ("goldseam", "kubectl")])
+def test_an_undo_of_what_is_not_ours_is_not_made_whatever_an_incident_says(managers: tuple[str, ...]) -> None:
+    write = WRITE.model_copy(update={"before": "8", "want": "4"})
+    found = decided(open_step(deployed(8, *managers), writes=(write,), purpose="Undo", reading=GONE))
+    assert (found.kind, found.reason) == ("wait", "Replanned")
 
 
 def test_an_undo_that_is_not_owed_any_more_is_planned_anew_and_voids_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from goldseam.actions.replies import refusal
 from goldseam.api.incident import ObjectRef
+from goldseam.engine.objects import steps_of
 from goldseam.engine.owners import ARGO, HELM_RELEASE, YIELDED, Owner
 from goldseam.engine.proposal import Refusal
 
@@ -28,7 +29,7 @@ def by_gitops(owner: Owner, ref: ObjectRef, field: str) -> Refusal:
     Rules, kustomize-controller 1.9) and `docs/spec/v2/helmreleases.md`. Taking the field out of Git is no advice
     to give without a warning: its last owner gone, the API server puts its default back, which is 1 replica.
     """
-    pointer = "/" + field.replace(".", "/")
+    pointer = "/" + "/".join(steps_of(field))
     message = (
         f"{owner} owns {field} of {ref} ({owner.evidence}) and would undo a change. Add to the {owner.kind}:"
         f' {_lines(owner, ref, pointer)}; then annotate the {ref.kind}: {YIELDED}: "true"'
@@ -37,7 +38,7 @@ def by_gitops(owner: Owner, ref: ObjectRef, field: str) -> Refusal:
 
 
 def _lines(owner: Owner, ref: ObjectRef, pointer: str) -> str:
-    group = ref.api_version.split("/")[0]
+    group = ref.api_version.rpartition("/")[0] or '""'
     if owner.kind == ARGO:
         return (
             f"ignoreDifferences: [{{group: {group}, kind: {ref.kind}, managedFieldsManagers: [goldseam]}}] and"
@@ -46,4 +47,5 @@ def _lines(owner: Owner, ref: ObjectRef, pointer: str) -> str:
     rule = f"[{{paths: [{pointer}], target: {{kind: {ref.kind}, name: {ref.name}}}}}]"
     if owner.kind == HELM_RELEASE:
         return f"driftDetection: {{ignore: {rule}}}"
-    return f"ignore: {rule} (Flux 2.9), or leave the field out of Git (Kubernetes then sets it to 1 once)"
+    once = " (Kubernetes then sets it to 1 once)" if pointer.endswith("eplicas") else ""
+    return f"ignore: {rule} (Flux 2.9), or leave the field out of Git{once}"

@@ -15,13 +15,14 @@ from goldseam.actions.replies import GONE, effect, nothing, pods, refusal
 from goldseam.actions.rollout import course, on_delete, partition, taken_at_once
 from goldseam.actions.writes import patch
 from goldseam.api.base import Model
-from goldseam.api.incident import Step
-from goldseam.engine.objects import TOKEN, Workload, reference, value_at
+from goldseam.api.incident import ObjectRef, Step, Write
+from goldseam.engine.objects import RESTART as FIELD
+from goldseam.engine.objects import Json, Workload, reference, value_at
 from goldseam.engine.owners import controller_owner
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 
-FIELD = f"spec.template.metadata.annotations[{TOKEN}]"
 RESOURCES = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+COMPONENT = "restart"
 _LONGEST_TOKEN = 64
 
 
@@ -30,33 +31,51 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     if world.target is None:
         return GONE
     ref, workload = reference(world.target), Workload(world.target)
-    if owner := controller_owner(world.target):
-        return by_controller(owner, ref, "a restart half-way")
     if workload.replicas == 0:
         return nothing(f"{ref} has no pods that could be restarted")
-    if refused := _held_up(workload) or _partial(workload):
-        return refused
-    return Proposal(
-        writes=(patch(ref, world.target, FIELD, json.dumps(token)),),
+    return refused(world.target) or Proposal(
+        writes=(mark(world.target, token),),
         summary=f"restart {ref} ({pods(workload.replicas)})",
-        rights=(Right("patch", "apps", RESOURCES[ref.kind], "", ref.namespace, ref.name),),
+        rights=(right(ref),),
         takes_ready=taken_at_once(workload),
     )
 
 
-def _held_up(workload: Workload) -> Refusal | None:
-    """A restart would not begin, or would run into a rollout that somebody else has begun. A stuck one is fair game."""
-    ref = reference(workload.obj)
+def mark(target: Json, token: str) -> Write:
+    """The write that begins it."""
+    return patch(reference(target), target, FIELD, json.dumps(token))
+
+
+def right(ref: ObjectRef, piece: str = "") -> Right:
+    """The right that it needs."""
+    return Right("patch", "apps", RESOURCES[ref.kind], "", ref.namespace, ref.name, piece=piece)
+
+
+def refused(target: Json) -> Refusal | None:
+    """Why the target cannot be restarted."""
+    if owner := controller_owner(target):
+        return by_controller(owner, reference(target), "a restart half-way")
+    return settled(target) or _in_progress(Workload(target)) or partial(Workload(target))
+
+
+def settled(target: Json) -> Refusal | None:
+    """A rollout would not begin, or its token could not be told from another's."""
+    ref, workload = reference(target), Workload(target)
     if workload.spec.get("paused"):
-        return refusal("RolloutPaused", f"the rollout of {ref} is paused (spec.paused): a restart would not begin")
-    if workload.updating and not workload.stuck:
-        return refusal("RolloutInProgress", f"a rollout of {ref} is in progress: {workload.progress}")
-    if len(value_at(workload.obj, FIELD)) > _LONGEST_TOKEN + 2:  # an Incident could not hold it
+        return refusal("RolloutPaused", f"the rollout of {ref} is paused (spec.paused): another would not begin")
+    if len(value_at(target, FIELD)) > _LONGEST_TOKEN + 2:  # an Incident could not hold it
         return refusal("ForeignToken", f"{FIELD} of {ref} was not written by Goldseam: remove it")
     return None
 
 
-def _partial(workload: Workload) -> Refusal | None:
+def _in_progress(workload: Workload) -> Refusal | None:
+    """A restart would run into a rollout that somebody else has begun. A stuck one is fair game."""
+    if not workload.updating or workload.stuck:
+        return None
+    return refusal("RolloutInProgress", f"a rollout of {reference(workload.obj)} is in progress: {workload.progress}")
+
+
+def partial(workload: Workload) -> Refusal | None:
     """The workload's strategy would not replace all of its pods."""
     ref = reference(workload.obj)
     if on_delete(workload):
@@ -75,7 +94,7 @@ def observe(step: Step, world: World) -> Effect:
     """Done when the template carries the token and every pod is of that template and ready: no clocks are compared."""
     if world.target is None:
         return effect(False, GONE.message)
-    if value_at(world.target, FIELD) != step.writes[0].want:
+    if value_at(world.target, FIELD) not in [write.want for write in step.writes if write.field == FIELD]:
         return effect(False, f"the template of {reference(world.target)} does not carry the restart's token")
     return course(Workload(world.target))
 
@@ -85,7 +104,7 @@ ACTION = Action(
     frozenset(RESOURCES),
     plan,
     observe,
-    "restart",
+    COMPONENT,
     (Right("patch", "apps", ""),),
     frozenset({"disruption_budgets"}),
 )

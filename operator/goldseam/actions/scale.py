@@ -91,7 +91,7 @@ def _raised(hpa: Json, ref: ObjectRef, target: ObjectRef, floor: int, want: int)
     return Proposal(
         writes=(write,),
         summary=f"raise the floor of {ref} from {floor} to {want} (it owns the replicas of {target})",
-        rights=(Right("patch", "autoscaling", "horizontalpodautoscalers", "", ref.namespace, ref.name),),
+        rights=(Right("patch", "autoscaling", "horizontalpodautoscalers", "", ref.namespace, ref.name, piece="hpa"),),
         obligations=(owed("FloorBack", write, json.dumps(floor)),),
     )
 

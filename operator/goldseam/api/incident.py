@@ -27,6 +27,7 @@ Outcome = Literal[
     "Denied",
     "Unanswered",
 ]
+ObligationKind = Literal["ScaleBack", "FloorBack", "ConfigBack", "Uncordon"]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
@@ -105,6 +106,15 @@ class PolicySnapshot(Record):
     """The policy's spec."""
 
 
+class TemplateSource(Record):
+    """Where a former template is kept, and which it is."""
+
+    object: ObjectRef
+    """The ReplicaSet or ControllerRevision."""
+    digest: Annotated[str, Field(max_length=64)]
+    """Stands for the template that was seen there."""
+
+
 class Write(Record):
     """One write to one object: what was seen before, and what is wanted."""
 
@@ -124,6 +134,8 @@ class Write(Record):
     """The field's value before, as JSON."""
     want: Annotated[str, Field(max_length=512)] = ""
     """The value that is wanted, as JSON."""
+    template: TemplateSource | None = None
+    """For a rollback: the template that replaces the object's together with the field, which marks it."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
     """`Pending`: not known to have taken effect. `Done`. `Superseded`: somebody else moved the field or replaced the
     object, and it was left alone. `Refused`: the API server refused it."""
@@ -169,7 +181,7 @@ class Obligation(Record):
 
     key: Annotated[str, Field(max_length=400)]
     """The target's uid and the field."""
-    kind: Literal["ScaleBack", "FloorBack", "Uncordon"]
+    kind: ObligationKind
     """What is owed."""
     object: ObjectRef
     """The object that was changed."""

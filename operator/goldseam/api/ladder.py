@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
-from goldseam.api.base import Duration, IntOrPercent, Model, Number, Rule, ShortName, Text
+from goldseam.api.base import AnyDuration, Duration, IntOrPercent, Model, Name, Number, Rule, ShortName, Text
+from goldseam.api.constraints import Between, Pattern
 from goldseam.api.expressions import Expression
 
 Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
@@ -20,6 +21,11 @@ class Parameters(Model):
     def covers(self, other: Any) -> bool:
         """Whether they allow all that `other`, of the same action, asks for: a policy is narrowed at any time."""
         return True
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names, by resource, of what they speak of beside the target."""
+        return {}
 
 
 class Scale(Parameters):
@@ -83,6 +89,63 @@ class DeletePods(Parameters):
 
 def _number(value: int | str) -> int:
     return value if isinstance(value, int) else int(value.removesuffix("%"))
+
+
+ConfigKey = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    Pattern(r"^[-._a-zA-Z0-9]+$", "must be a key of letters, digits, -, _ and ."),
+]
+"""A key of a ConfigMap's `data`; it stands in the path of a field, which has at most 253 characters."""
+
+ConfigValue = Annotated[
+    str,
+    Field(max_length=255),
+    Pattern(r"^[\n\t -~]*$", "must be plain ASCII: an Incident keeps the value as JSON of at most 512 characters"),
+]
+"""A value of a ConfigMap: as JSON at most 512 characters, each of 255 escaped."""
+
+
+class PatchConfig(Parameters):
+    """Set one key of one ConfigMap in the target's namespace, then restart the target, so that it takes effect. Only in
+    a RemediationPolicy that names a `serviceAccountName`.
+
+    The old value is written down, and put back when the incident is over, by the same two writes.
+    """
+
+    config_map: Name
+    """The ConfigMap's name; the target's pods must refer to it."""
+    key: ConfigKey
+    """The key of its `data`."""
+    value: ConfigValue
+    """The value that is set: plain ASCII, for an Incident keeps it, and whoever reads the Incident reads it."""
+    add_key: bool = False
+    """Whether a key that is not there is added, and removed later. Default: false, and the rung is passed over."""
+
+    def covers(self, other: Any) -> bool:
+        """The very same value."""
+        same = (self.config_map, self.key, self.value) == (other.config_map, other.key, other.value)
+        return same and self.add_key >= other.add_key
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The ConfigMap."""
+        return {"configmaps": self.config_map}
+
+
+class Rollback(Parameters):
+    """Go back to the revision before the one that was rolled out shortly before the alert began. Only in a
+    RemediationPolicy that names a `serviceAccountName`.
+
+    Nothing is owed for it: people roll forward again, by whatever they deploy with.
+    """
+
+    window: Annotated[AnyDuration, Between("1m", "24h")] = timedelta(minutes=30)
+    """How long before the alert became active the revision was rolled out at the most, from 1m to 24h. Default: 30m."""
+
+    def covers(self, other: Any) -> bool:
+        """As short a time, or a shorter one."""
+        return bool(self.window >= other.window)
 
 
 class Cordon(Parameters):
@@ -179,7 +242,19 @@ class Verify(Model):
     """PromQL expressions that must hold, all of them."""
 
 
-ActionName = Literal["scale", "restart", "deletePods", "cordon", "drain", "uncordon", "wait", "notify", "escalate"]
+ActionName = Literal[
+    "scale",
+    "restart",
+    "deletePods",
+    "patchConfig",
+    "rollback",
+    "cordon",
+    "drain",
+    "uncordon",
+    "wait",
+    "notify",
+    "escalate",
+]
 ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 """The names of all actions: exactly one of them on each rung."""
 _ATTRIBUTES = {action: to_snake(action) for action in ACTIONS}
@@ -212,6 +287,8 @@ class Rung(Model):
     scale: Scale | None = None
     restart: Restart | None = None
     delete_pods: DeletePods | None = None
+    patch_config: PatchConfig | None = None
+    rollback: Rollback | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
@@ -238,4 +315,6 @@ class Rung(Model):
 
 
 NODE_ACTIONS = ("cordon", "drain", "uncordon")
-WORKLOAD_ACTIONS = ("scale", "restart", "deletePods")
+ACCOUNT_ACTIONS = ("patchConfig", "rollback")
+"""What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
+WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS)

@@ -22,7 +22,7 @@ from goldseam.api.base import (
     unique,
 )
 from goldseam.api.constraints import Between
-from goldseam.api.ladder import ACTIONS, NODE_ACTIONS, WORKLOAD_ACTIONS, Rung
+from goldseam.api.ladder import ACCOUNT_ACTIONS, ACTIONS, NODE_ACTIONS, WORKLOAD_ACTIONS, Rung
 
 
 class NameRef(Model):
@@ -208,8 +208,16 @@ def _workload_ladder(spec: Any) -> bool:
     return all(r.action not in NODE_ACTIONS for r in spec.ladder)
 
 
-_NODE_RUNGS = "self.ladder.exists(r, " + " || ".join(f"has(r.{a})" for a in NODE_ACTIONS) + ")"
-_WORKLOAD_RUNGS = "self.ladder.exists(r, " + " || ".join(f"has(r.{a})" for a in WORKLOAD_ACTIONS) + ")"
+def _has_rung_of(actions: tuple[str, ...]) -> str:
+    return "self.ladder.exists(r, " + " || ".join(f"has(r.{a})" for a in actions) + ")"
+
+
+_NODE_RUNGS, _WORKLOAD_RUNGS = _has_rung_of(NODE_ACTIONS), _has_rung_of(WORKLOAD_ACTIONS)
+_ACCOUNT_RUNGS = _has_rung_of(ACCOUNT_ACTIONS)
+
+
+def _account_ladder(spec: Any) -> bool:
+    return any(r.action in ACCOUNT_ACTIONS for r in spec.ladder)
 
 
 class RemediationPolicySpec(_PolicySpec):
@@ -239,6 +247,11 @@ class RemediationPolicySpec(_PolicySpec):
             "serviceAccountName: must not be default, which every pod of the namespace uses; name one of its own",
             lambda s: s.service_account_name != "default",
         ),
+        Rule(
+            f"has(self.serviceAccountName) || !{_ACCOUNT_RUNGS}",
+            "serviceAccountName: needed for patchConfig and rollback; name a ServiceAccount that has their rights",
+            lambda s: s.service_account_name is not None or not _account_ladder(s),
+        ),
     )
 
     alert: NamespacedAlertSelector
@@ -263,6 +276,12 @@ class ClusterRemediationPolicySpec(_PolicySpec):
             lambda s: all(
                 r.action not in (WORKLOAD_ACTIONS if s.target.kind == "Node" else NODE_ACTIONS) for r in s.ladder
             ),
+        ),
+        Rule(
+            f"!{_ACCOUNT_RUNGS}",
+            "ladder: patchConfig and rollback need a ServiceAccount of the target's namespace: write a"
+            " RemediationPolicy there",
+            lambda s: not _account_ladder(s),
         ),
         Rule(
             "self.target.kind != 'DaemonSet' || !self.ladder.exists(r, has(r.scale))",

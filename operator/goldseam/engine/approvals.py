@@ -33,6 +33,7 @@ def plan_hash(s: Situation, plan: Proposal) -> str:
     assert s.rung is not None
     told = [w for w in plan.writes if w.verb == "Patch" or plan.evictable is not None]
     wants = [f"{w.object}|{w.object.uid}|{w.field}|{w.want}" for w in told]
+    wants += [f"{w.template.object.uid}|{w.template.digest}" for w in told if w.template is not None]
     return naming.digest("plan", s.rung.action, s.spec.target.uid, *wants)
 
 

@@ -15,6 +15,8 @@ Json = Mapping[str, Any]
 FIELD_MANAGER = "goldseam"
 TOKEN = "goldseam.dev/token"  # noqa: S105 - an annotation's name
 INCIDENT = "goldseam.dev/incident"
+RESTART = f"spec.template.metadata.annotations[{TOKEN}]"
+"""The field whose change begins a rolling restart: no clocks are compared, and a repeated one begins no second."""
 IGNORE = "goldseam.dev/ignore"
 ZONE = "topology.kubernetes.io/zone"
 
@@ -186,13 +188,14 @@ class Workload:
         return int(self.status.get(field) or 0)
 
     @property
-    def _observed(self) -> bool:
+    def observed(self) -> bool:
+        """Whether its controller has seen the newest change."""
         return int(self.status.get("observedGeneration") or 0) >= int(metadata(self.obj).get("generation") or 0)
 
     @property
     def rolled_out(self) -> bool:
         """Whether every wanted pod is updated and ready, and no other is left (kubectl's `rollout status`)."""
-        return self._observed and self._updated >= self.replicas and self.ready >= self.replicas and not self._surplus
+        return self.observed and self._updated >= self.replicas and self.ready >= self.replicas and not self._surplus
 
     @property
     def _surplus(self) -> bool:
@@ -201,7 +204,7 @@ class Workload:
     @property
     def updating(self) -> bool:
         """Whether a new template is being rolled out. Pods that are merely not ready are no rollout."""
-        if not self._observed:
+        if not self.observed:
             return True
         if self.kind == "StatefulSet":
             new = self.status.get("updateRevision") != self.status.get("currentRevision")

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step, Write
 from goldseam.engine import naming, record
+from goldseam.engine.config import reads, value_of
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, holding
 from goldseam.engine.lineage import last_writer, live, still_ours
-from goldseam.engine.objects import metadata, value_at
+from goldseam.engine.objects import RESTART, metadata, reference, value_at
 from goldseam.engine.proposal import World, place
 from goldseam.engine.situation import Other, Situation
 
@@ -45,28 +46,42 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
     return o
 
 
+_LONGEST = 512
+"""Characters of a value that an Incident keeps."""
 WORKED_ON = ("Investigating", "AwaitingApproval", "Fixing", "Monitoring")
 """Phases in which a value that somebody else has changed means that people take over."""
 
 FIELDS = {
     "ScaleBack": (("Deployment", "StatefulSet"), "scale", "spec.replicas"),
     "FloorBack": (("HorizontalPodAutoscaler",), "", "spec.minReplicas"),
+    "ConfigBack": (("ConfigMap",), "", ""),
     "Uncordon": (("Node",), "", "spec.unschedulable"),
 }
-"""What an obligation of each kind may touch: kinds, subresource, field."""
+"""What an obligation of each kind may touch: kinds, subresource, field. The field of a ConfigMap is the policy's."""
 
 
 def _not_ours_to_owe(o: Obligation, s: Situation) -> str:
     """Incidents are not trusted: why this obligation is not one that our own actions bring; empty when it is."""
     kinds, subresource, field = FIELDS[o.kind]
+    if o.kind == "ConfigBack":
+        field = o.field if _asked_for(o, s) else "a key that the policy does not name,"
     if o.object.kind not in kinds or (o.subresource, o.field) != (subresource, field):
         return f"{o.kind} does not touch {o.field} of a {o.object.kind}"
     if (o.object.namespace or s.operator_namespace) != s.namespace:
         return f"{o.object} is not in the Incident's namespace"
     if o.kind == "Uncordon":
         return "" if (o.original, o.want) in (("null", "true"), ("false", "true")) else "that is no cordon"
+    if o.kind == "ConfigBack":
+        return ""
     original, want = _number(o.original), _number(o.want)
     return "" if 1 <= original <= want else f"{o.original} is not between 1 and {o.want}"
+
+
+def _asked_for(o: Obligation, s: Situation) -> bool:
+    """Whether the policy, as it was pinned, sets this key of this ConfigMap. Which value is no matter here: it may be
+    that of an older incident, whose debt this one has taken over."""
+    asked = [rung.patch_config for rung in s.pinned.ladder if rung.patch_config is not None]
+    return (o.object.name, o.field) in [(a.config_map, value_of(a.key)) for a in asked]
 
 
 def _number(text: str) -> int:
@@ -130,12 +145,14 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
     if rival is not None:
         found.append(Hold("busy", "Wait", "OtherIncident", f"Incident {rival.name} is acting on the target"))
     if o.kind != "Uncordon" and not (s.reading.state == "Cleared" and s.reading.fresh):
-        found.append(unsure(s.reading, "capacity is not taken away before the alert is surely gone: "))
+        what = "the old value is not put back" if o.kind == "ConfigBack" else "capacity is not taken away"
+        found.append(unsure(s.reading, f"{what} before the alert is surely gone: "))
     return found
 
 
 def undo(o: Obligation, s: Situation, now: datetime) -> Step:
-    """The step that pays it, or half of it: replicas go down by at most half in one write."""
+    """The step that pays it, or half of it: replicas go down by at most half in one write. An old value of a ConfigMap
+    takes effect by a restart, as the new one did."""
     obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
     assert obj is not None, "examined() lets only live objects through"
     assert main is not None, "a live subresource has an object"
@@ -151,22 +168,55 @@ def undo(o: Obligation, s: Situation, now: datetime) -> Step:
         want=want,
     )
     name = record.next_step(s.status, "undo")
-    message = _undoing(o, want)
+    token = naming.token(s.uid, name)
+    again = _restart(o, s, token)
+    message = _undoing(o, want) + (f", and restart {s.spec.target}" if again else "")
     return Step(
         id=name,
         purpose="Undo",
         rung=s.status.rung,
         action="undo",
-        token=naming.token(s.uid, name),
+        token=token,
         intent_at=now,
-        writes=[write],
-        message=message,
+        writes=[write, *again],
+        message=record.cut(message),
     )
+
+
+def _restart(o: Obligation, s: Situation, token: str) -> list[Write]:
+    """The write after an old value that makes the target read it, where it does. Whoever else writes the object in
+    between, it is made: a rollout that hangs is no reason to keep a value that may be its cause."""
+    target, key = s.world.target, o.field.removeprefix("data[").removesuffix("]")
+    if o.kind != "ConfigBack" or target is None or metadata(target).get("uid") != s.spec.target.uid:
+        return []
+    before = value_at(target, RESTART)
+    if not reads(target, o.object.name, key) or len(before) > _LONGEST:
+        return []
+    pin = str(metadata(target).get("resourceVersion") or "")
+    want = json.dumps(token)
+    return [
+        Write(verb="Patch", object=reference(target), resource_version=pin, field=RESTART, before=before, want=want)
+    ]
+
+
+def may_undo(write: Write, s: Situation, step: Step) -> bool:
+    """Incidents are not trusted: whether an undo of what is owed, and is still ours, writes this; or the restart that
+    follows a value of a ConfigMap."""
+    owed = [o for o in s.status.open_obligations() if not _not_ours_to_owe(o, s)]
+    values = {(o.object.uid, o.subresource, o.field, next_value(o)) for o in owed if still_ours(o, s.world)}
+    restarts = [w for o in owed for w in _restart(o, s, naming.token(s.uid, step.id))]
+    allowed = values | {(w.object.uid, w.subresource, w.field, w.want) for w in restarts}
+    return write.template is None and (write.object.uid, write.subresource, write.field, write.want) in allowed
 
 
 def _undoing(o: Obligation, want: str) -> str:
     if o.kind == "Uncordon":
         return f"uncordon {o.object}"
+    if o.kind == "ConfigBack":
+        key, object_ = o.field.removeprefix("data[").removesuffix("]"), o.object
+        if want == "null":
+            return f"take {key} out of {object_} again"
+        return f"put {key} of {object_} back to {record.cut(want, 100)}"
     what = "scale" if o.kind == "ScaleBack" else "lower the floor of"
     return f"{what} {o.object} back from {o.want} to {want}" + (
         "" if want == o.original else f", on the way to {o.original}"
@@ -175,7 +225,7 @@ def _undoing(o: Obligation, want: str) -> str:
 
 def next_value(o: Obligation) -> str:
     """What the next undoing write sets: half-way back at most."""
-    if o.kind == "Uncordon":
+    if o.kind in ("Uncordon", "ConfigBack"):
         return o.original
     original, current = json.loads(o.original), json.loads(o.want)
     if not isinstance(original, int) or not isinstance(current, int):
@@ -205,8 +255,10 @@ def not_yet_due(status: IncidentStatus) -> IncidentStatus:
 
 
 def lost(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
-    """The undo met somebody else's value."""
+    """The undo met somebody else's value. Where only its restart did, the value itself is back."""
     write = step.writes[0]
+    if write.state == "Done":
+        return paid(status, step)
     return record.each_obligation(
         status,
         lambda o: record.settled(o, "Lost", message) if (o.object, o.field) == (write.object, write.field) else o,

@@ -12,7 +12,7 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["scale", "autoscalers", "pods", "disruption_budgets"]
+Part = Literal["scale", "autoscalers", "pods", "disruption_budgets", "configMap", "revisions"]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -31,14 +31,21 @@ class World:
     """The PodDisruptionBudgets of the target's namespace (for a node: of all), where an action looks at them."""
     pods: tuple[Json, ...] = ()
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
+    config_map: Json | None = None
+    """The ConfigMap that the rung names, where an action looks at it."""
     replica_sets: tuple[Json, ...] = ()
     """With the pods of a Deployment: the ReplicaSets that its selector selects."""
+    revisions: tuple[Json, ...] = ()
+    """The ReplicaSets of a Deployment, or the ControllerRevisions of another workload, where an action looks at them:
+    those that its selector selects."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)
     """What the open step's writes and the open obligations speak of, by `place`."""
     now: datetime = EARLIEST
     """When it was read."""
+    active_at: datetime = EARLIEST
+    """Since when the alert is active, as the incident says."""
 
 
 def place(kind: str, namespace: str, name: str, subresource: str = "") -> str:
@@ -56,6 +63,8 @@ class Right:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    piece: str = field(default="", compare=False)
+    """The component of `deploy/kustomize` that brings it; empty: the action's."""
 
     def __str__(self) -> str:
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource

@@ -131,12 +131,17 @@ def _is_derived(s: Situation, step: Step) -> bool:
     """
     if any(w.verb == "Evict" and w.state == "Pending" for w in step.writes) and not _evicts(s, step):
         return False
-    pending = {(w.object.uid, w.subresource, w.field, w.want) for w in step.writes if _is_patch_to_make(w)}
+    pending = [w for w in step.writes if _is_patch_to_make(w)]
     if step.purpose == "Undo":
-        owed = {(o.object.uid, o.subresource, o.field, obligations.next_value(o)) for o in s.status.open_obligations()}
-        return pending <= owed
+        return all(obligations.may_undo(w, s, step) for w in pending)
     planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
-    return pending <= {(w.object.uid, w.subresource, w.field, w.want) for w in planned}
+    return {_does(w) for w in pending} <= {_does(w) for w in planned}
+
+
+def _does(write: Write) -> tuple[object, ...]:
+    """What a write changes, and to what."""
+    source = write.template and (write.template.object.uid, write.template.digest)
+    return write.object.uid, write.subresource, write.field, write.want, source
 
 
 def _evicts(s: Situation, step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from typing import Literal
 import structlog
 
 from goldseam import metrics
-from goldseam.api.incident import IncidentStatus, Step, Write
+from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
 from goldseam.engine import record
 from goldseam.engine.objects import INCIDENT, TOKEN, metadata, patch_of
+from goldseam.engine.revisions import replaced
 from goldseam.errors import BudgetExhausted, Conflict, GoldseamError, NotFound, Terminal
 from goldseam.ports import Cluster, Json
-from goldseam.resources import PODS, WRITABLE
+from goldseam.resources import PODS, REVISIONS, WRITABLE
 
 log = structlog.get_logger("goldseam.act")
 
@@ -87,15 +89,28 @@ class Actor:
         return Result(index, "Done")
 
     async def _patch(self, write: Write, token: str, incident: str, *, dry_run: bool = False) -> None:
-        ref = write.object
+        ref, patch = write.object, body(write, token, incident)
+        if write.template is not None:
+            patch |= await self._former(write, write.template)
         await self._cluster.patch(
-            WRITABLE[ref.kind],
-            ref.namespace,
-            ref.name,
-            body(write, token, incident),
-            write.subresource,
-            dry_run=dry_run,
+            WRITABLE[ref.kind], ref.namespace, ref.name, patch, write.subresource, dry_run=dry_run
         )
+
+    async def _former(self, write: Write, pin: TemplateSource) -> Json:
+        """The whole template from where it is kept: an Incident has room for its pin only.
+
+        Raises:
+            Conflict: the object, or what is kept, is not what was seen.
+        """
+        ref, kept = write.object, pin.object
+        target, source = await asyncio.gather(
+            self._cluster.get(WRITABLE[ref.kind], ref.namespace, ref.name),
+            self._cluster.get(REVISIONS[kept.kind], ref.namespace, kept.name),
+        )
+        patch = replaced(target, source, write)
+        if patch is None or metadata(target).get("resourceVersion") != write.resource_version:
+            raise Conflict(f"{ref} or {kept} is not what was seen")
+        return patch
 
     async def _evict(self, write: Write, *, dry_run: bool = False) -> None:
         """A live GET first: an eviction with a wrong uid is refused, but burns the budget's slot for two minutes."""

@@ -115,7 +115,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=replace(world, now=now),
+            world=replace(world, now=now, active_at=incident.spec.alert.active_at),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),

@@ -106,7 +106,7 @@ def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:
 
 
 def _advice(right: Right, policy: PolicyKey, component: str) -> str:
-    piece = "hpa" if right.resource == "horizontalpodautoscalers" else component
+    piece = right.piece or component
     return (
         f"{policy} may not {right}: install the component {piece} of deploy/kustomize, or bind the right to the"
         " policy's identity"

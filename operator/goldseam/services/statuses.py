@@ -281,12 +281,19 @@ def _needed(spec: PolicySpec, namespace: str) -> list[tuple[Right, str]]:
     of `deploy/kustomize` that brings it."""
     where = namespace if isinstance(spec, RemediationPolicySpec) else ""
     plural = WORKLOADS[spec.target.kind].plural if spec.target.kind in WORKLOADS else "nodes"
-    used = {rung.action for rung in spec.ladder}
+    own = isinstance(spec, RemediationPolicySpec) and spec.service_account_name  # its rights may be for a name only
     found = {
-        replace(right, resource=right.resource or plural, namespace=where): action.component
-        for action in ACTIONS.values()
-        if action.name in used
-        for right in action.needs
+        replace(
+            right,
+            resource=right.resource or plural,
+            namespace=where,
+            name=rung.parameters.names.get(right.resource, "")
+            or (own and not right.resource and spec.target.name)
+            or "",
+        ): right.piece or ACTIONS[rung.action].component
+        for rung in spec.ladder
+        if rung.action in ACTIONS
+        for right in ACTIONS[rung.action].needs
     }
     return list(found.items())
 

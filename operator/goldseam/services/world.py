@@ -9,12 +9,23 @@ from typing import Any
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.incident import ENDED, IncidentStatus, ObjectRef, Obligation, Write
+from goldseam.api.ladder import Parameters, PatchConfig
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
-from goldseam.resources import HPAS, NODES, PDBS, PODS, REPLICA_SETS, TARGETS, WRITABLE
+from goldseam.resources import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    HPAS,
+    NODES,
+    PDBS,
+    PODS,
+    REPLICA_SETS,
+    TARGETS,
+    WRITABLE,
+)
 from goldseam.services.reads import Reads
 
 Fields = dict[str, Any]
@@ -30,6 +41,8 @@ class Asked:
     target: Awaitable[Json | None]
     """The same as it is now; who waits for it reads one after the other."""
     reads: Reads
+    parameters: Parameters
+    """What the rung whose turn it is asks for."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
@@ -38,7 +51,8 @@ async def read_world(incident: IncidentView, status: IncidentStatus, reads: Read
     target = asyncio.ensure_future(_target(ref, reads, known))
     always = (_of_node,) if ref.kind == "Node" else ()
     readers = [*always, *(PARTS[part] for part in sorted(_looked_at(incident.pinned, status)))]
-    asked = Asked(ref, target, reads)
+    ladder = incident.pinned.ladder
+    asked = Asked(ref, target, reads, ladder[min(status.rung, len(ladder) - 1)].parameters)
     obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
     world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
     return replace(world, touched=await _touched(status, world, reads))
@@ -79,11 +93,27 @@ async def _disruption_budgets(asked: Asked) -> Fields:
     return {"pdbs": await asked.reads.all(PDBS, asked.ref.namespace)}
 
 
+async def _config_map(asked: Asked) -> Fields:
+    if not isinstance(asked.parameters, PatchConfig):
+        return {}
+    return {"config_map": await asked.reads.one(CONFIG_MAPS, asked.ref.namespace, asked.parameters.config_map)}
+
+
+async def _revisions(asked: Asked) -> Fields:
+    target = await asked.target
+    if target is None or not (selector := selector_of(target)):
+        return {}
+    kind = REPLICA_SETS if asked.ref.kind == "Deployment" else CONTROLLER_REVISIONS
+    return {"revisions": await asked.reads.all(kind, asked.ref.namespace, labels=selector)}
+
+
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
     "pods": _pods,
     "disruption_budgets": _disruption_budgets,
+    "configMap": _config_map,
+    "revisions": _revisions,
 }
 """How each part is read; all that are looked at are read side by side."""
 

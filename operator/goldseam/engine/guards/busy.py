@@ -10,7 +10,8 @@ from goldseam.engine.situation import Other, Situation
 
 
 def busy(s: Situation, now: datetime) -> Hold | None:
-    """Another incident acts on the target, another policy comes first, or a rollout is in progress."""
+    """Another incident acts on the target, another policy comes first, or a rollout is in progress. Not for a rollback
+    of it."""
     for other in s.others:
         if other.target_uid == s.spec.target.uid and other.uid != s.uid:
             if other.busy:
@@ -20,7 +21,8 @@ def busy(s: Situation, now: datetime) -> Hold | None:
                 return Hold("busy", "Wait", "OtherPolicy", message)
     if s.spec.target.kind != "Node" and s.world.target is not None:
         workload = Workload(s.world.target)
-        if workload.updating and not workload.stuck:
+        to_be_undone = s.rung is not None and s.rung.rollback is not None and workload.observed
+        if workload.updating and not workload.stuck and not to_be_undone:
             return Hold("busy", "Wait", "RolloutInProgress", "a rollout of the target is in progress")
     return None
 
