@@ -24,6 +24,8 @@ NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 SECRETS = Resource("", "v1", "secrets")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
+CRON_JOBS = Resource("batch", "v1", "cronjobs")
+JOBS = Resource("batch", "v1", "jobs")
 ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False)
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
@@ -31,5 +33,5 @@ ADMISSION_BINDINGS = Resource(
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 TARGETS = {**WORKLOADS, "Node": NODES}
-WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS}
+WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS, "CronJob": CRON_JOBS, "Job": JOBS}
 """What a write may speak of, by kind."""

@@ -255,6 +255,6 @@ def test_a_target_that_vanished_is_not_done() -> None:
 
 def test_the_registry_knows_every_action_by_its_name() -> None:
     assert {name: action.name for name, action in ACTIONS.items()} == {
-        name: name for name in ("scale", "restart", "deletePods", "cordon", "drain", "uncordon")
+        name: name for name in ("scale", "restart", "deletePods", "job", "cordon", "drain", "uncordon")
     }
-    assert {action.component for action in ACTIONS.values()} == {"scale", "restart", "pods", "nodes"}
+    assert {action.component for action in ACTIONS.values()} == {"scale", "restart", "pods", "jobs", "nodes"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from goldseam.actions import cordon, delete_pods, drain, restart, scale, uncordon
+from goldseam.actions import cordon, delete_pods, drain, job, restart, scale, uncordon
 from goldseam.engine.proposal import Action
 
 ACTIONS: Mapping[str, Action] = {
     "scale": scale.ACTION,
     "restart": restart.ACTION,
     "deletePods": delete_pods.ACTION,
+    "job": job.ACTION,
     "cordon": cordon.ACTION,
     "drain": drain.ACTION,
     "uncordon": uncordon.ACTION,

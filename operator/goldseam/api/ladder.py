@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
-from goldseam.api.base import Duration, IntOrPercent, Model, Number, Rule, ShortName, Text
+from goldseam.api.base import Duration, IntOrPercent, Model, Name, Number, Rule, ShortName, Text
 from goldseam.api.expressions import Expression
 
 Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
@@ -83,6 +83,25 @@ class DeletePods(Parameters):
 
 def _number(value: int | str) -> int:
     return value if isinstance(value, int) else int(value.removesuffix("%"))
+
+
+class Job(Parameters):
+    """Run a CronJob of the target's namespace once, now, as `kubectl create job --from=cronjob/NAME` does, and wait for
+    it to end. A RemediationPolicy needs a `serviceAccountName` for it, for what the Job's pods may do is not bound.
+
+    The Job is named by the step, so that it runs once whatever happens to the operator. The end of its log is kept.
+    """
+
+    cron_job: Name
+    """The CronJob's name. It must not be suspended."""
+    destructive: bool = False
+    """Whether running it at the wrong time loses data, as a restore does: then a person approves every single run,
+    `approval.onTimeout: Skip` does not count, and it is never run once a threshold of the runbook that has `dataLoss:
+    true` was crossed. Default: false."""
+
+    def covers(self, other: Any) -> bool:
+        """The same CronJob, and destructive if this one is."""
+        return bool(self.cron_job == other.cron_job and other.destructive >= self.destructive)
 
 
 class Cordon(Parameters):
@@ -179,7 +198,9 @@ class Verify(Model):
     """PromQL expressions that must hold, all of them."""
 
 
-ActionName = Literal["scale", "restart", "deletePods", "cordon", "drain", "uncordon", "wait", "notify", "escalate"]
+ActionName = Literal[
+    "scale", "restart", "deletePods", "job", "cordon", "drain", "uncordon", "wait", "notify", "escalate"
+]
 ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 """The names of all actions: exactly one of them on each rung."""
 _ATTRIBUTES = {action: to_snake(action) for action in ACTIONS}
@@ -212,6 +233,7 @@ class Rung(Model):
     scale: Scale | None = None
     restart: Restart | None = None
     delete_pods: DeletePods | None = None
+    job: Job | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
@@ -232,10 +254,15 @@ class Rung(Model):
         return parameters
 
     @property
+    def destructive(self) -> bool:
+        """Whether a person must approve it, each time, whatever else the policy says."""
+        return self.job is not None and self.job.destructive
+
+    @property
     def title(self) -> str:
         """What the rung is called in messages."""
         return self.name or self.action
 
 
 NODE_ACTIONS = ("cordon", "drain", "uncordon")
-WORKLOAD_ACTIONS = ("scale", "restart", "deletePods")
+WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", "job")
