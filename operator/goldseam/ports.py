@@ -91,8 +91,11 @@ class Cluster(Protocol):
     async def count(self, resource: Resource, namespace: str = "") -> int:
         """How many objects there are, without reading them. An empty namespace means all."""
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    async def create(self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
         """Create one object. 409 is `AlreadyExists`."""
+
+    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """The last lines of what a container has written, 64 KiB at most."""
 
     async def patch(
         self,

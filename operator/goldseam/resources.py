@@ -29,6 +29,8 @@ SECRETS = Resource("", "v1", "secrets")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
 PDBS = Resource("policy", "v1", "poddisruptionbudgets")
+CRON_JOBS = Resource("batch", "v1", "cronjobs")
+JOBS = Resource("batch", "v1", "jobs")
 ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False)
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
@@ -36,5 +38,12 @@ ADMISSION_BINDINGS = Resource(
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 TARGETS = {**WORKLOADS, "Node": NODES}
-WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS, "ConfigMap": CONFIG_MAPS}
+WRITABLE = {
+    **TARGETS,
+    "HorizontalPodAutoscaler": HPAS,
+    "Pod": PODS,
+    "ConfigMap": CONFIG_MAPS,
+    "CronJob": CRON_JOBS,
+    "Job": JOBS,
+}
 """What a write may speak of, by kind."""

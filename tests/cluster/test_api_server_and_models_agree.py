@@ -25,7 +25,15 @@ DRY_RUN = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
 GUARDRAILS_DRY_RUN = "/apis/goldseam.dev/v1alpha1/guardrails?dryRun=All&fieldValidation=Strict"
 FULLEST = {
     *("policy-full", "node-uncordon", "cluster-workloads", "alertsource-shared", "runbook", "guardrails"),
-    *("pause-policy", "pause-target", "pause-cluster", "response-approve"),
+    *(
+        "policy-patch-config",
+        "policy-rollback",
+        "postgres-restore",
+        "pause-policy",
+        "pause-target",
+        "pause-cluster",
+        "response-approve",
+    ),
 }
 
 

@@ -84,6 +84,17 @@ async def test_show_has_the_ladder_what_is_owed_and_what_happened() -> None:
     assert "Intent: scale Deployment shop/api from 3 to 8 replicas" in t.text
 
 
+async def test_show_has_what_a_job_has_said_below_its_step() -> None:
+    h = await begun()
+    (incident,) = h.cluster.all("incidents")
+    steps = [incident["status"]["steps"][0] | {"evidence": "restoring\n\x1b[31mdone"}]
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": steps}})
+    t = Terminal(h)
+    await looking.show(t.session, name_of(h))
+    shown = [line for line in t.lines if "| " in line]
+    assert shown == ["           | restoring", "           | [31mdone"]
+
+
 async def test_an_incident_is_found_by_its_target_too() -> None:
     h = await begun()
     for title in ("deployment/api", "deployments/api", "deploy/api", "Deployment/api"):

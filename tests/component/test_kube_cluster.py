@@ -406,3 +406,24 @@ async def test_an_event_that_cannot_be_written_stops_nothing(
 ) -> None:
     server.will(answer)
     assert await KubeEvents(cluster).record(REGARDING, "Normal", "Cordoned", "Cordon", "n", "n.1") is told
+
+
+async def test_a_log_is_text_bounded_by_the_server(cluster: KubeCluster, server: FakeServer) -> None:
+    server.will(says("restoring\ndone \u00e9\n"))
+    assert await cluster.log("shop", "restore-x", "main", 20) == "restoring\ndone \u00e9\n"
+    ((method, path, query, _, _),) = server.asked
+    assert (method, path) == ("GET", "/api/v1/namespaces/shop/pods/restore-x/log")
+    assert query == {"container": "main", "tailLines": "20", "limitBytes": "65536"}
+
+
+async def test_a_log_that_cannot_be_read_is_asked_for_once(cluster: KubeCluster, server: FakeServer) -> None:
+    server.will(refuses(500, "InternalError", "dial tcp 10.0.0.1:10250: connect: connection refused"))
+    with pytest.raises(Unavailable):
+        await cluster.log("shop", "restore-x", "main", 20)
+    assert len(server.asked) == 1
+
+
+async def test_a_create_can_be_tried_without_effect(cluster: KubeCluster, server: FakeServer) -> None:
+    server.will(says({"metadata": {"uid": "u"}}))
+    await cluster.create(Resource("batch", "v1", "jobs"), "shop", {"metadata": {"name": "x"}}, dry_run=True)
+    assert server.asked[0][2]["dryRun"] == "All"

@@ -49,6 +49,8 @@ class ToyCluster:
     """Paths whose next write meets a 409."""
     budget: int = 1_000
     """How many evictions a PodDisruptionBudget lets through."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """What the container of each pod has written, by the pod's name; of others nothing can be read."""
     user: str = "jane"
     """Who asks, as a SelfSubjectReview says."""
     _version: int = 0
@@ -108,12 +110,19 @@ class ToyCluster:
     async def count(self, resource: Resource, namespace: str = "") -> int:
         return len((await self.list(resource, namespace)).items)
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        if pod not in self.logs:
+            raise Unavailable(f"GET {namespace}/{pod}/log: the kubelet does not answer")
+        return "".join(self.logs[pod].splitlines(keepends=True)[-lines:])
+
+    async def create(self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
         if resource.plural == "selfsubjectreviews":
             return {"status": {"userInfo": {"username": self.user}}}
         key = (resource.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise AlreadyExists(key[2])
+        if dry_run:
+            return {**body, "metadata": {**body["metadata"], "uid": "dry-run"}}
         with_uid = copy.deepcopy(body)
         return self._write("create", key, body, lambda: self._shown(self.add(resource.plural, with_uid)))
 

@@ -66,12 +66,20 @@ ADDED = {
     "restart": {("patch", "apps", kind) for kind in ("deployments", "statefulsets", "daemonsets")},
     "hpa": {("patch", "autoscaling", "horizontalpodautoscalers")},
     "pods": {("create", "", "pods/eviction")},
+    "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
     "config": {("patch", "", "configmaps")},
     "rollback": {(v, "apps", k) for v in ("patch", "rollback") for k in ("deployments", "statefulsets", "daemonsets")},
 }
 BY_HAND = {"config", "rollback"}
 """Not in the overlay, and bound to nobody: admission cannot say what of their right is harmless."""
+
+
+READ = {"jobs": {("get", "", "pods/log")}}
+UNTIED = ("jobs",)
+"""What no admission policy can tie is installed only by those who ask for it."""
+FOR_CLUSTER_POLICIES = ("nodes", "jobs")
+"""Nodes are no business of a namespace; a RemediationPolicy that runs Jobs names an account with rights of its own."""
 
 
 def test_the_default_install_writes_only_its_own_kinds_events_its_lease_and_questions_about_rights() -> None:
@@ -113,10 +121,10 @@ def test_nothing_is_granted_by_a_wildcard_or_a_right_that_leads_to_others() -> N
             assert "*" not in group + resource
 
 
-def test_there_is_a_piece_for_each_action_and_all_of_them_are_in_the_overlay() -> None:
+def test_there_is_a_piece_for_each_action_and_all_that_can_be_tied_are_in_the_overlay() -> None:
     assert set(COMPONENTS) == set(ADDED) == {action.component for action in ACTIONS.values()} | {"hpa"}
     overlay = yaml.safe_load((KUSTOMIZE / "overlays" / "all" / "kustomization.yaml").read_text())
-    assert {Path(path).name for path in overlay["components"]} == set(COMPONENTS) - BY_HAND
+    assert {Path(path).name for path in overlay["components"]} == set(COMPONENTS) - BY_HAND - {*UNTIED}
 
 
 @pytest.mark.parametrize("piece", sorted(BY_HAND))
@@ -132,9 +140,9 @@ def test_a_piece_that_is_bound_by_hand_is_bound_to_nobody(piece: str) -> None:
 def test_a_piece_grants_exactly_its_writes_to_the_operator_and_to_policies(piece: str) -> None:
     objects = rendered(KUSTOMIZE / "components" / piece)
     everywhere = {(*right, (), "") for right in ADDED[piece]}
-    assert granted(objects, OPERATOR) == everywhere
+    assert granted(objects, OPERATOR) == everywhere | {(*right, (), "") for right in READ.get(piece, ())}
     assert granted(objects, CLUSTER_POLICIES) == everywhere
-    assert granted(objects, POLICIES) == (set() if piece == "nodes" else everywhere)
+    assert granted(objects, POLICIES) == (set() if piece in FOR_CLUSTER_POLICIES else everywhere)
 
 
 @pytest.mark.parametrize("piece", COMPONENTS)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Step
+from goldseam.api.incident import ApprovalRecord, Escalation, Step
 from goldseam.api.policy import ClusterRemediationPolicySpec
+from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import approvals
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.inputs import believed
@@ -18,7 +19,16 @@ from goldseam.engine.matching import PolicyKey
 from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.places import SAYS
-from goldseam.engine.situation import Fleet, Ledger, LivePolicy, PauseInForce, Permission, Silence, Situation
+from goldseam.engine.situation import (
+    Fleet,
+    Ledger,
+    LivePolicy,
+    PauseInForce,
+    Permission,
+    QueryAnswer,
+    Silence,
+    Situation,
+)
 from goldseam.engine.verdict import Reading
 from tests.support.objects import workload
 from tests.unit.test_guards import NOW, TEMPLATE, guardrails, node, other, pdb, situation, spec, spent
@@ -81,6 +91,21 @@ def asking(state: Any = None, **fields: Any) -> Situation:
     )  # fmt: skip
     asked = [question] if state else []
     return replace(base, status=base.status.model_copy(update={"approvals": asked}))
+
+
+def restoring(answer: QueryAnswer | None = None, *, crossed: bool = False, state: Any = None) -> Situation:
+    """The rung is destructive, and the runbook asks by a query whether data is lost."""
+    loss = {"name": "loss", "level": "P", "dataLoss": True, "when": {"query": {"expr": "lost", "above": "0"}}}
+    levels = {"contacts": [{"name": "lead"}], "levels": [{"name": "P", "contact": "lead"}]}
+    pinned = spec(ladder=[{"job": {"cronJob": "restore", "destructive": True}}], serviceAccountName="remediator")
+    book = RunbookSpec.model_validate({**levels, "thresholds": [loss]})
+    base = situation(plan=PLAN, spec=pinned, runbook=book, bounds={"loss": answer} if answer else {})
+    question = ApprovalRecord(
+        step="1-job", rung=0, plan_hash=approvals.plan_hash(base, PLAN), state=state or "Waiting",
+        requested_at=NOW, expires_at=NOW + timedelta(minutes=30), by="jane",
+    )  # fmt: skip
+    told = [Escalation(threshold="loss", level="P", at=NOW)] if crossed else []
+    return replace(base, status=base.status.model_copy(update={"approvals": [question], "escalations": told}))
 
 
 def tripped(message: str) -> Trip:
@@ -199,6 +224,19 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("permission", situation(permission=Permission(denied=("heal may not patch apps/deployments",))), "Refuse",
      "permission/PermissionMissing",
      "heal may not patch apps/deployments"),
+    ("owner", situation(plan=Refusal("JobRunning", "Job shop/x is at work", waits=True)), "Wait", "owner/JobRunning",
+     "Job shop/x is at work"),
+    ("destructive", restoring(crossed=True), "Refuse", "destructive/DataLoss",
+     "the threshold loss of the runbook was crossed: what is destructive is left to people"),
+    ("destructive", restoring(QueryAnswer("Holds", "1 is above 0")), "Refuse", "destructive/DataLoss",
+     "the threshold loss of the runbook was crossed: what is destructive is left to people"),
+    ("destructive", restoring(), "Wait", "destructive/DataLossUnknown",
+     "whether data is lost cannot be told by the runbook's threshold loss (it was not asked)"),
+    ("destructive", restoring(QueryAnswer("Unknown", "no data")), "Wait", "destructive/DataLossUnknown",
+     "whether data is lost cannot be told by the runbook's threshold loss (no data)"),
+    ("destructive", restoring(QueryAnswer("Broken", "0 is not above 0"), state="Approved"), "Refuse",
+     "destructive/Unconfirmed",
+     "no Response of a person approves it as it is: it was withdrawn, or never given"),
     ("approval", replace(asking(), words_protected=False), "Wait", "approval/ResponsesUnprotected",
      "approvals need the admission policy goldseam-people, so that nobody speaks in another's name:"
      " install deploy/kustomize/base"),
@@ -237,4 +275,7 @@ def test_the_table_has_every_reason_of_every_guard() -> None:
     said = {(guard, reason) for guard, _, _, reason, _ in TABLE}
     known = {(guard, reason) for guard in GUARDS for reason in SAYS[guard] if guard != "owner"}
     assert known <= said
-    assert {reason for _, reason in said} >= {f"{e.source}/{e.name}" for e in HOLDS} - {"source/Inconclusive"}
+    assert {reason for _, reason in said} >= {f"{e.source}/{e.name}" for e in HOLDS} - {
+        "source/Inconclusive",
+        "busy/StillRunning",
+    }

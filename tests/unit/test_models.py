@@ -152,6 +152,7 @@ def test_a_rung_knows_its_action(action: str) -> None:
         "deletePods": pods,
         "patchConfig": config,
         "rollback": {"window": "30m"},
+        "job": {"cronJob": "restore", "destructive": False},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)

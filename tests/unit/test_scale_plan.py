@@ -256,13 +256,7 @@ def test_a_target_that_vanished_is_not_done() -> None:
 def test_the_registry_knows_every_action_by_its_name() -> None:
     assert {name: action.name for name, action in ACTIONS.items()} == {
         name: name
-        for name in ("scale", "restart", "deletePods", "patchConfig", "rollback", "cordon", "drain", "uncordon")
+        for name in ("scale", "restart", "deletePods", "patchConfig", "rollback", "job", "cordon", "drain", "uncordon")
     }
-    assert {action.component for action in ACTIONS.values()} == {
-        "scale",
-        "restart",
-        "pods",
-        "config",
-        "rollback",
-        "nodes",
-    }
+    components = {"scale", "restart", "pods", "config", "rollback", "jobs", "nodes"}
+    assert {action.component for action in ACTIONS.values()} == components

@@ -42,8 +42,9 @@ def size(value: object) -> int:
 def step(number: int, phase: str, writes: int) -> Step:
     made = [Write(verb="Evict", object=REF, message="ü" * 512, state="Pending") for _ in range(writes)]
     return Step(
-        id=f"{number}-drain", rung=0, action="drain", phase=phase, intent_at=NOW, writes=made, message="ü" * 512
-    )  # type: ignore[arg-type]
+        id=f"{number}-drain", rung=0, action="drain", phase=phase, intent_at=NOW, writes=made, message="ü" * 512,
+        evidence="ü" * 2048,
+    )  # type: ignore[arg-type]  # fmt: skip
 
 
 def question(number: int, state: str) -> ApprovalRecord:
@@ -126,3 +127,11 @@ def test_the_labels_of_an_alert_are_bounded_and_its_name_is_kept() -> None:
     assert size(spec({f"a{n}": "\x01" * 1_024 for n in range(60)}).alert.labels) <= 17 * 1024, "as it is written"
     assert labels["alertname"] == "Trouble"
     assert labels["namespace"] == "shop"
+
+
+def test_of_what_jobs_have_said_the_last_stays_longest() -> None:
+    status = IncidentStatus(steps=[step(number, "Done", 0) for number in range(60)])
+    kept = [step.evidence for step in fitted(spec({}), status).steps]
+    assert len(kept) == 60
+    assert kept[-1] == "ü" * 2048
+    assert set(kept[:-1]) == {None}

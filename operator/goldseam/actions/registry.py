@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from goldseam.actions import cordon, delete_pods, drain, patch_config, restart, rollback, scale, uncordon
+from goldseam.actions import cordon, delete_pods, drain, job, patch_config, restart, rollback, scale, uncordon
 from goldseam.engine.proposal import Action
 
 ACTIONS: Mapping[str, Action] = {
@@ -13,6 +13,7 @@ ACTIONS: Mapping[str, Action] = {
     "deletePods": delete_pods.ACTION,
     "patchConfig": patch_config.ACTION,
     "rollback": rollback.ACTION,
+    "job": job.ACTION,
     "cordon": cordon.ACTION,
     "drain": drain.ACTION,
     "uncordon": uncordon.ACTION,

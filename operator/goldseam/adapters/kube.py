@@ -32,6 +32,7 @@ PER_SECOND = 100.0
 READS_AT_ONCE = 24
 """Reads that are not urgent, at the same time: each has a connection to itself, of which asyncio's TLS alone takes a
 buffer of 128 KiB, and a look at an incident asks for nine things at once."""
+LOG_BYTES = 64 * 1024
 MERGE_PATCH = "application/merge-patch+json"
 _SEGMENT = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.:]*")
 """What a part of a path may be: names of objects and kinds, and nothing that would need to be percent-encoded."""
@@ -120,10 +121,16 @@ class KubeCluster:
             raise Unavailable(f"GET {_path(resource, namespace)}: the answer is not a list")
         return len(found) + int(metadata.get("remainingItemCount") or 0)
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    async def create(self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
         """Create one object."""
         path = _path(resource, _needed(resource, namespace))
-        return await self._call("POST", path, self._writing(), body, creating=True)
+        return await self._call("POST", path, self._writing(dry_run=dry_run), body, creating=True)
+
+    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """The end of a container's log: text, and asked for once, for the node may be the one that is in trouble."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(LOG_BYTES)}
+        path = _path(Resource("", "v1", "pods"), namespace, pod, "log")
+        return (await self._content("GET", path, query)).decode(errors="replace")
 
     async def patch(
         self,
@@ -197,6 +204,19 @@ class KubeCluster:
         content_type: str = "application/json",
         creating: bool = False,
     ) -> Json:
+        content = await self._content(method, path, query, body, content_type=content_type, creating=creating)
+        return _object(content, f"{method} {path}")
+
+    async def _content(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Json | None = None,
+        *,
+        content_type: str = "application/json",
+        creating: bool = False,
+    ) -> bytes:
         what = f"{method} {path}"
         if method == "GET":
             await self._throttle.turn(LINE.get())
@@ -217,7 +237,7 @@ class KubeCluster:
         self._answered = time.monotonic()
         if status >= 300:
             raise self._error(translated(status, headers, content, what, creating=creating))
-        return _object(content, what)
+        return content
 
     def _slot(self, method: str) -> AbstractAsyncContextManager[object]:
         """What keeps the connections few. Writes are few by themselves, and what is urgent waits for nothing."""

@@ -118,10 +118,11 @@ class TemplateSource(Record):
 class Write(Record):
     """One write to one object: what was seen before, and what is wanted."""
 
-    verb: Literal["Patch", "Evict"]
-    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod."""
+    verb: Literal["Patch", "Evict", "Create"]
+    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Create` makes a Job from a CronJob, which
+    does not run yet, and once that is recorded lets it run."""
     object: ObjectRef
-    """What is written to."""
+    """What is written to; for `Create`: the CronJob."""
     subresource: Annotated[str, Field(max_length=32)] = ""
     """The subresource, such as `scale`."""
     resource_version: Annotated[str, Field(max_length=64)] = ""
@@ -131,9 +132,9 @@ class Write(Record):
     field: Annotated[str, Field(max_length=253)] = ""
     """The field, such as `spec.replicas`."""
     before: Annotated[str, Field(max_length=512)] = ""
-    """The field's value before, as JSON."""
+    """The field's value before, as JSON; for `Create`: the Job's uid, once it is there."""
     want: Annotated[str, Field(max_length=512)] = ""
-    """The value that is wanted, as JSON."""
+    """The value that is wanted, as JSON; for `Create`: the Job's name."""
     template: TemplateSource | None = None
     """For a rollback: the template that replaces the object's together with the field, which marks it."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
@@ -163,7 +164,7 @@ class Step(Record):
     intent_at: Time
     """When it was written down."""
     acted_at: Time | None = None
-    """When its last write was made."""
+    """When its last write was made, or the Job that it started was seen to have ended."""
     ended_at: Time | None = None
     """When its outcome was known."""
     writes: Annotated[list[Write], Field(max_length=512)] = []
@@ -174,6 +175,10 @@ class Step(Record):
     """What was done, or why not."""
     holding_since: Time | None = None
     """Since when every query of the rung holds without a break."""
+    ran_until: Time | None = None
+    """When the Job that it started was seen to have ended well. From then on its effect is awaited."""
+    evidence: Annotated[str, Field(max_length=2048)] | None = None
+    """The end of that Job's log, as far as it could be read, without what looks like a secret."""
 
 
 class Obligation(Record):

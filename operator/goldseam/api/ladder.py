@@ -148,6 +148,25 @@ class Rollback(Parameters):
         return bool(self.window >= other.window)
 
 
+class Job(Parameters):
+    """Run a CronJob of the target's namespace once, now, as `kubectl create job --from=cronjob/NAME` does, and wait for
+    it to end. A RemediationPolicy needs a `serviceAccountName` for it, for what the Job's pods may do is not bound.
+
+    The Job is named by the step, so that it runs once whatever happens to the operator. The end of its log is kept.
+    """
+
+    cron_job: Name
+    """The CronJob's name. It must not be suspended."""
+    destructive: bool = False
+    """Whether running it at the wrong time loses data, as a restore does: then a person approves every single run,
+    `approval.onTimeout: Skip` does not count, and it is never run once a threshold of the runbook that has `dataLoss:
+    true` was crossed. Default: false."""
+
+    def covers(self, other: Any) -> bool:
+        """The same CronJob, and destructive if this one is."""
+        return bool(self.cron_job == other.cron_job and other.destructive >= self.destructive)
+
+
 class Cordon(Parameters):
     """Mark the node as unschedulable. Only in a ClusterRemediationPolicy.
 
@@ -248,6 +267,7 @@ ActionName = Literal[
     "deletePods",
     "patchConfig",
     "rollback",
+    "job",
     "cordon",
     "drain",
     "uncordon",
@@ -289,6 +309,7 @@ class Rung(Model):
     delete_pods: DeletePods | None = None
     patch_config: PatchConfig | None = None
     rollback: Rollback | None = None
+    job: Job | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
@@ -309,6 +330,11 @@ class Rung(Model):
         return parameters
 
     @property
+    def destructive(self) -> bool:
+        """Whether a person must approve it, each time, whatever else the policy says."""
+        return self.job is not None and self.job.destructive
+
+    @property
     def title(self) -> str:
         """What the rung is called in messages."""
         return self.name or self.action
@@ -317,4 +343,4 @@ class Rung(Model):
 NODE_ACTIONS = ("cordon", "drain", "uncordon")
 ACCOUNT_ACTIONS = ("patchConfig", "rollback")
 """What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
-WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS)
+WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")

@@ -252,6 +252,12 @@ class RemediationPolicySpec(_PolicySpec):
             "serviceAccountName: needed for patchConfig and rollback; name a ServiceAccount that has their rights",
             lambda s: s.service_account_name is not None or not _account_ladder(s),
         ),
+        Rule(
+            "has(self.serviceAccountName) || !self.ladder.exists(r, has(r.job))",
+            "serviceAccountName: needed for job, whose pods may do whatever the CronJob says: name a ServiceAccount of"
+            " this namespace that may create jobs.batch",
+            lambda s: s.service_account_name is not None or all(r.job is None for r in s.ladder),
+        ),
     )
 
     alert: NamespacedAlertSelector
@@ -272,7 +278,7 @@ class ClusterRemediationPolicySpec(_PolicySpec):
         _APPROVED_RUNGS,
         Rule(
             f"self.target.kind == 'Node' ? !{_WORKLOAD_RUNGS} : !{_NODE_RUNGS}",
-            "ladder: cordon, drain and uncordon are for kind Node; scale, restart and deletePods for workloads",
+            "ladder: cordon, drain and uncordon are for kind Node; scale, restart, deletePods and job for workloads",
             lambda s: all(
                 r.action not in (WORKLOAD_ACTIONS if s.target.kind == "Node" else NODE_ACTIONS) for r in s.ladder
             ),

@@ -105,7 +105,10 @@ class Threshold(Model):
     level: ShortName
     """The level that is told."""
     acting: Literal["Continue", "Stop"] | None = None
-    """Whether acting goes on after it. Default: Continue; Stop for ladderExhausted."""
+    """Whether acting goes on after it. Default: Continue; Stop for ladderExhausted, and where dataLoss is true."""
+    data_loss: bool = False
+    """Whether it means that data is lost or corrupt: nothing destructive is run from then on, whatever `acting` says.
+    Default: false."""
     source: Source | None = None
     """Where in the team's runbook it is written; the line is quoted in the message."""
 
@@ -121,7 +124,7 @@ class Threshold(Model):
     def stops(self) -> bool:
         """Whether acting ends when it is crossed."""
         exhausted = self.when is not None and self.when.ladder_exhausted is not None
-        return (self.acting or ("Stop" if exhausted else "Continue")) == "Stop"
+        return (self.acting or ("Stop" if exhausted or self.data_loss else "Continue")) == "Stop"
 
 
 def _contacts_exist(spec: Any) -> bool:

@@ -111,6 +111,7 @@ def _ladder(status: IncidentStatus, now: datetime) -> Iterator[str]:
         for step in status.steps:
             if step.rung == number and step.purpose == "Rung":
                 yield f"       {_step(step, now)}"
+                yield from (f"         | {line}" for line in (step.evidence or "").splitlines())
     for step in status.steps:
         if step.purpose == "Undo":
             yield f"  undo: {_step(step, now)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from goldseam.api.incident import ApprovalRecord, IncidentStatus, ResponseRecord
+from goldseam.api.incident import ApprovalRecord, IncidentStatus, ResponseRecord, Write
 from goldseam.api.ladder import Rung
 from goldseam.api.policy import Approval
 from goldseam.engine import naming, record
@@ -13,6 +14,8 @@ from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Situation, Word
 
 KEPT = 16
+SYSTEM = "system:"
+"""How the names of accounts begin that are no people."""
 
 
 def terms(s: Situation) -> Approval:
@@ -24,17 +27,39 @@ def needed(s: Situation, rung: Rung) -> bool:
     """Whether a person must say yes: in mode Propose always, else where the policy, then or now, lists the rung."""
     live = s.policy.spec.approval if s.policy and s.policy.spec else None
     listed = {name for approval in (s.pinned.approval, live) if approval for name in approval.rungs}
-    return s.mode == "Propose" or rung.title in listed
+    return s.mode == "Propose" or rung.title in listed or rung.destructive
 
 
 def plan_hash(s: Situation, plan: Proposal) -> str:
     """Stands for what would be done: action, target and values, and of a workload the pods that would go. Which pods a
     drain evicts changes all the time."""
     assert s.rung is not None
-    told = [w for w in plan.writes if w.verb == "Patch" or plan.evictable is not None]
-    wants = [f"{w.object}|{w.object.uid}|{w.field}|{w.want}" for w in told]
-    wants += [f"{w.template.object.uid}|{w.template.digest}" for w in told if w.template is not None]
-    return naming.digest("plan", s.rung.action, s.spec.target.uid, *wants)
+    return _hash(s, s.rung.action, (w for w in plan.writes if w.verb != "Evict" or plan.evictable is not None))
+
+
+def _hash(s: Situation, action: str, told: Iterable[Write]) -> str:
+    wants = [f"{w.object}|{w.object.uid}|{w.field}|{w.want}{_version(w)}" for w in told]
+    return naming.digest("plan", action, s.spec.target.uid, *wants)
+
+
+def _version(write: Write) -> str:
+    """What a Job does, its CronJob says; what a rollback brings, the former template: another one is another plan."""
+    if write.template is not None:
+        return f"|{write.template.object.uid}|{write.template.digest}"
+    return f"|{write.generation}" if write.verb == "Create" else ""
+
+
+def confirmed(s: Situation) -> bool:
+    """Whether a person's own word is there for the step that is open, or next, as it is written down, or planned. What
+    the incident says of it is not enough."""
+    step = s.status.open_step()
+    if step is not None:
+        wanted = step.id, _hash(s, step.action, step.writes)
+    else:
+        question = current(s)
+        wanted = (question.step, question.plan_hash) if question else ("", "")
+    said = (w for w in s.words if w.decision == "Approve" and (w.step, w.plan_hash) == wanted)
+    return s.words_protected and any(not w.by.startswith(SYSTEM) for w in said)
 
 
 def current(s: Situation) -> ApprovalRecord | None:
@@ -147,7 +172,17 @@ def ignored(s: Situation, status: IncidentStatus, word: Word) -> str:
         return f"{word.by} is a system account, and not one of the Guardrails' approvalDelegates"
     if word.decision in ("Acknowledge", "Undo"):
         return "the incident is over" if status.closed_at else ""
-    return _unanswerable(status, word)
+    return _not_a_person(s, status, word) or _unanswerable(status, word)
+
+
+def _not_a_person(s: Situation, status: IncidentStatus, word: Word) -> str:
+    """A system account, even one of the `approvalDelegates`, does not approve what is destructive."""
+    if word.decision != "Approve" or not word.by.startswith(SYSTEM):
+        return ""
+    asked = {a.rung for a in status.approvals if a.step == word.step and a.rung < len(s.pinned.ladder)}
+    if any(s.pinned.ladder[rung].destructive for rung in asked):
+        return f"{word.by} is a system account, and what is destructive is approved by a person"
+    return ""
 
 
 def _unanswerable(status: IncidentStatus, word: Word) -> str:

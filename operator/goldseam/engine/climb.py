@@ -87,7 +87,7 @@ def _asking(s: Situation, rung: Rung, holds: list[Hold], now: datetime) -> Decis
 
 
 def _unanswered(s: Situation, rung: Rung, why: str, now: datetime) -> Decision:
-    if approvals.terms(s).on_timeout == "Skip":
+    if approvals.terms(s).on_timeout == "Skip" and not rung.destructive:
         return _passed_over(s, rung, "Unanswered", why, now)
     status = record.ended(s.status, _step(s, rung, now), "Unanswered", why, now)
     return verify.hand_over(s, status, escalation.UNANSWERED, why, now)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from goldseam.api.durations import parse_duration
 from goldseam.api.incident import ENDED, IncidentStatus, Step
 from goldseam.engine import answers, obligations, record
+from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged
 from goldseam.engine.objects import metadata
 from goldseam.engine.situation import Decision, Situation
@@ -47,7 +48,7 @@ def _why_orphaned(s: Situation) -> str:
 
 def _dropped(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> IncidentStatus:
     step = judged(step, s.world) if step.phase == "Intended" else step
-    status = record.ended(status, step, "Superseded", why, now)
+    status = record.ended(status, step, "Superseded", why + waiting(step), now)
     return obligations.voided(status, step, why) if step.purpose == "Rung" else status
 
 

@@ -98,6 +98,31 @@ def stops(s: Situation, status: IncidentStatus) -> bool:
     return any(e.threshold in stopping for e in status.escalations)
 
 
+def about_data(s: Situation) -> list[str]:
+    """The thresholds that tell by a query whether data is lost or corrupt, by name."""
+    return [t.name for t in _bound(s.runbook) if t.data_loss and t.when is not None and t.when.query is not None]
+
+
+def data_lost(s: Situation, now: datetime) -> str:
+    """The threshold that says that data is lost or corrupt, and was crossed or is met now; empty where there is none.
+
+    An incident keeps a number of crossings at most: what is met now counts, whether it is kept or not.
+    """
+    crossed = {e.threshold for e in s.status.escalations}
+    age = unpaused_age(s.status, s.spec.alert.active_at, now)
+    met = (t.name for t in _bound(s.runbook) if t.data_loss and (t.name in crossed or _reason(s, t, age)))
+    return next(met, "")
+
+
+def data_untold(s: Situation) -> str:
+    """Why it cannot be told whether data is lost; empty where it can."""
+    for name in about_data(s):
+        answer = s.bounds.get(name)
+        if answer is None or answer.state == "Unknown":
+            return f"{name} ({answer.message if answer else 'it was not asked'})"
+    return ""
+
+
 def _due(s: Situation, now: datetime) -> Iterator[Escalation]:
     verdict = s.status.verdict
     if verdict is None or verdict.state == "Cleared":

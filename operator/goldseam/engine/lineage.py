@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from goldseam.api.incident import Obligation, Step, Write
+from goldseam.engine.jobs import is_ours, made_by, suspended, title
 from goldseam.engine.objects import FIELD_MANAGER, TOKEN, annotation, managers_of, metadata, value_at
 from goldseam.engine.proposal import Json, Plan, Proposal, World, place
 
@@ -25,6 +26,8 @@ def judged(step: Step, world: World) -> Step:
 def _judge(write: Write, token: str, world: World) -> Write:
     if write.verb == "Evict":
         return _evicted(write, world)
+    if write.verb == "Create":
+        return _created(write, token, world)
     obj = live(world, write)
     if obj is None:
         return _superseded(write, f"{write.object} is gone or was replaced")
@@ -46,6 +49,19 @@ def _evicted(write: Write, world: World) -> Write:
     if pod is None or metadata(pod).get("deletionTimestamp"):
         return write.model_copy(update={"state": "Done", "message": ""})
     return write
+
+
+def _created(write: Write, token: str, world: World) -> Write:
+    """Its uid is in `before` once it was seen; from then on it is never made again. Done when it was released."""
+    job = made_by(write, world)
+    if job is None and not write.before:
+        return write
+    if job is not None and not is_ours(job, write, token):
+        return _superseded(write, f"{title(write)} was made by somebody else")
+    if job is None or write.before not in ("", json.dumps(metadata(job).get("uid"))):
+        return _superseded(write, f"{title(write)} is gone, and whether it ran is not known: it is not made again")
+    seen = {"before": json.dumps(metadata(job)["uid"]), "resource_version": metadata(job).get("resourceVersion", "")}
+    return write.model_copy(update=seen if suspended(job) else {**seen, "state": "Done", "message": ""})
 
 
 SPARED = "it stays: "

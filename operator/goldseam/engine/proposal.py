@@ -12,7 +12,7 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["scale", "autoscalers", "pods", "disruption_budgets", "configMap", "revisions"]
+Part = Literal["scale", "autoscalers", "pods", "disruption_budgets", "configMap", "revisions", "jobs"]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -40,6 +40,12 @@ class World:
     those that its selector selects."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
+    cron_job: Json | None = None
+    """The CronJob that the rung names, where an action looks at it."""
+    jobs: tuple[Json, ...] = ()
+    """With it: the Jobs of the namespace that the CronJob controls."""
+    log: str = ""
+    """The end of the log of the Job that the open step has started, once that has ended; or why it was not read."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)
     """What the open step's writes and the open obligations speak of, by `place`."""
     now: datetime = EARLIEST
@@ -99,6 +105,8 @@ class Refusal:
     reason: str
     message: str
     guard: str = "owner"
+    waits: bool = False
+    """Whether that will pass by itself: then it is waited for, and the next rung is not tried."""
     evictable: frozenset[str] | None = None
     """As in a Proposal."""
 
@@ -121,6 +129,9 @@ class Effect:
 
     done: bool
     message: str
+    course: Literal["", "Runs", "Ended", "Failed"] = ""
+    """Of what was started and takes its time: `Runs`, and nothing else is tried beside it; has just `Ended` well; has
+    `Failed`."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ def _without_old_entries(status: IncidentStatus) -> IncidentStatus:
     return record.changed(status, timeline=status.timeline[dropped:], timeline_folded=status.timeline_folded + dropped)
 
 
+def _without_old_evidence(status: IncidentStatus) -> IncidentStatus:
+    """What the Jobs of steps that are over have said, but for the last one."""
+    over = [step.id for step in status.steps if step.evidence][:-1]
+    return _with_steps(status, lambda step: step.model_copy(update={"evidence": None}) if step.id in over else step)
+
+
 def _without_old_steps(status: IncidentStatus) -> IncidentStatus:
     """All but the newest steps; one that is open stays."""
     over = [step for step in status.steps if step.phase == "Done"]
@@ -85,9 +91,12 @@ def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:
 
 
 def _without_history(status: IncidentStatus) -> IncidentStatus:
-    """The words of the past, and all but the newest questions: those before are about steps that are over."""
+    """The words of the past and of Jobs, and all but the newest questions: those before are about what is over."""
     status = _with_steps(
-        status, lambda step: step.model_copy(update={"message": _brief(step.message)}) if step.phase == "Done" else step
+        status,
+        lambda step: step.model_copy(
+            update={"evidence": None, "message": _brief(step.message) if step.phase == "Done" else step.message}
+        ),
     )
     entries = [entry.model_copy(update={"message": _brief(entry.message)}) for entry in status.timeline]
     return record.changed(status, timeline=entries, approvals=status.approvals[-KEPT_QUESTIONS:])
@@ -105,6 +114,7 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_old_writes,
     _without_old_entries,
     _without_replies,
+    _without_old_evidence,
     _without_old_steps,
     _without_old_letters,
     _without_old_words,

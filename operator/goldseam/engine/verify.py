@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Outcome, Step, Write
 from goldseam.api.ladder import Rung, Wait
-from goldseam.engine import answers, escalation, obligations, record
+from goldseam.engine import answers, escalation, naming, obligations, record
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
+from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import live, spared, was_spared, without_the_rest
 from goldseam.engine.objects import value_at
-from goldseam.engine.proposal import Proposal
+from goldseam.engine.proposal import Effect, Proposal
 from goldseam.engine.situation import Decision, Situation
 
 LEAST_TIMEOUT = timedelta(minutes=10)
@@ -60,7 +61,7 @@ def _superseded(s: Situation, status: IncidentStatus, step: Step, now: datetime)
 
 
 def _refused(status: IncidentStatus, step: Step, now: datetime) -> Decision:
-    why = next(w.message for w in step.writes if w.state == "Refused")
+    why = next(w.message for w in step.writes if w.state == "Refused") + waiting(step)
     status = obligations.voided(
         record.ended(status, step, "Refused", why, now), step, "the API server refused the write"
     )
@@ -88,6 +89,7 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
 
 def _untaken(status: IncidentStatus, step: Step, why: str, now: datetime) -> IncidentStatus:
     """Nothing of the step was done, so nothing is owed for it."""
+    why += waiting(step)
     return obligations.voided(record.ended(status, step, "NotTaken", why, now), step, "not taken")
 
 
@@ -131,17 +133,20 @@ def _is_derived(s: Situation, step: Step) -> bool:
     """
     if any(w.verb == "Evict" and w.state == "Pending" for w in step.writes) and not _evicts(s, step):
         return False
-    pending = [w for w in step.writes if _is_patch_to_make(w)]
+    pending = [w for w in step.writes if w.verb != "Evict" and w.state == "Pending"]
     if step.purpose == "Undo":
-        return all(obligations.may_undo(w, s, step) for w in pending)
+        return all(w.verb == "Patch" and obligations.may_undo(w, s, step) for w in pending)
+    if any(w.verb == "Create" for w in step.writes) and step.token != naming.token(s.uid, step.id):
+        return False
     planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
     return {_does(w) for w in pending} <= {_does(w) for w in planned}
 
 
-def _does(write: Write) -> tuple[object, ...]:
-    """What a write changes, and to what."""
-    source = write.template and (write.template.object.uid, write.template.digest)
-    return write.object.uid, write.subresource, write.field, write.want, source
+def _does(w: Write) -> tuple[object, ...]:
+    """What a write changes, and to what. What a Job does, its CronJob says: the generation of that."""
+    source = w.template and (w.template.object.uid, w.template.digest)
+    generation = w.generation if w.verb == "Create" else None
+    return w.verb, w.object.uid, w.subresource, w.field, w.want, source, generation
 
 
 def _evicts(s: Situation, step: Step) -> bool:
@@ -152,12 +157,8 @@ def _evicts(s: Situation, step: Step) -> bool:
     return isinstance(s.plan, Proposal) and s.plan.evictable is not None  # others are spared
 
 
-def _is_patch_to_make(write: Write) -> bool:
-    return write.verb == "Patch" and write.state == "Pending"
-
-
 def _replanned(status: IncidentStatus, step: Step, now: datetime) -> Decision:
-    why = "what is written down differs from what would be done now: it is planned anew"
+    why = f"what is written down differs from what would be done now: it is planned anew{waiting(step)}"
     status = record.ended(status, step, "NotTaken", why, now)
     status = obligations.voided(status, step, why) if step.purpose == "Rung" else status
     return answers.answer("wait", "Replanned", record.say(status, why), answers.SOON)
@@ -165,7 +166,7 @@ def _replanned(status: IncidentStatus, step: Step, now: datetime) -> Decision:
 
 def _dropped(status: IncidentStatus, step: Step, outcome: Outcome, now: datetime) -> Decision:
     """People have it: no further write of the step is made."""
-    why = "people have taken over"
+    why = f"people have taken over{waiting(step)}"
     status = obligations.voided(record.ended(status, step, outcome, why, now), step, why)
     return answers.answer("wait", "HandedOver", record.say(status, why), answers.SOON)
 
@@ -210,7 +211,9 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     rung = s.pinned.ladder[step.rung]
     if rung.wait is not None and not _gone(s, step, rung):
         return _waited(s, step, rung.wait, now)
-    step = _with_queries(s, step, now)
+    if s.effect is not None and s.effect.course in ("Runs", "Failed"):
+        return _at_work(s, step, s.effect, now)
+    step = _with_queries(s, _ran(s, step, now), now)
     status = record.with_step(s.status, step)
     missing = _missing(s, step, rung, now)
     if not missing:
@@ -221,11 +224,36 @@ def judged(s: Situation, now: datetime) -> Decision | None:
         status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
         status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
         return answers.answer("wait", "Passed", status, answers.SOON)
-    left = step.intent_at + timeout(s, rung) - now
+    left = (step.ran_until or step.intent_at) + timeout(s, rung) - now
     if left > timedelta(0):
         status = record.say(status, f"{rung.title} was done; waiting for: {missing[0]}")
         return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
     return _timed_out(s, status, step, missing, now)
+
+
+def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decision:
+    """What was started runs still, and nothing else is tried beside it, however long it takes; or it has failed."""
+    rung = s.pinned.ladder[step.rung]
+    if effect.course == "Failed":
+        step = step.model_copy(update={"evidence": s.world.log or None})
+        return _tried_in_vain(s, s.status, step, effect.message, now)
+    left = step.intent_at + timeout(s, rung) - now
+    if left > timedelta(0):
+        status = record.say(s.status, f"{rung.title} was done; waiting for {effect.message}")
+        return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
+    message = (
+        f"{rung.title} takes longer than its timeout; nothing else is tried beside it; waiting for {effect.message}"
+    )
+    return answers.held(s, s.status, [Hold("busy", "Wait", "StillRunning", message)], now)
+
+
+def _ran(s: Situation, step: Step, now: datetime) -> Step:
+    """The step, whose effect begins now if what it started has just ended well."""
+    if s.effect is None or s.effect.course != "Ended" or step.ran_until is not None:
+        return step
+    return step.model_copy(
+        update={"ran_until": now, "acted_at": now, "holding_since": None, "evidence": s.world.log or None}
+    )
 
 
 def _waited(s: Situation, step: Step, wait: Wait, now: datetime) -> Decision:
@@ -288,7 +316,11 @@ def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[s
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
-    status = record.ended(status, step, "Failed", f"did not help in time: still waiting for {why}", now)
+    return _tried_in_vain(s, status, step, f"did not help in time: still waiting for {why}", now)
+
+
+def _tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
+    status = record.ended(status, step, "Failed", why + waiting(step), now)
     incomplete = step.phase == "Intended" or (s.effect is not None and not s.effect.done)
     if incomplete and step.action in ("cordon", "drain"):
         status = obligations.due_now(status, step, now)

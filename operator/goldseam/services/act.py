@@ -14,9 +14,10 @@ import structlog
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
 from goldseam.engine import record
+from goldseam.engine.jobs import job_from, named
 from goldseam.engine.objects import INCIDENT, TOKEN, metadata, patch_of
 from goldseam.engine.revisions import replaced
-from goldseam.errors import BudgetExhausted, Conflict, GoldseamError, NotFound, Terminal
+from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, Terminal
 from goldseam.ports import Cluster, Json
 from goldseam.resources import PODS, REVISIONS, WRITABLE
 
@@ -24,13 +25,14 @@ log = structlog.get_logger("goldseam.act")
 
 AT_ONCE = 10
 
-State = Literal["Done", "Waiting", "Stale", "Unsure", "Refused"]
+State = Literal["Done", "Begun", "Waiting", "Stale", "Unsure", "Refused"]
 
 
 @dataclass(frozen=True)
 class Result:
     """What came of one write.
 
+    `Begun`: a Job is there, and does not run before that is recorded.
     `Waiting`: not now (a disruption budget). `Stale`: surely not made, the object has changed. `Unsure`: no answer, so
     it may have taken effect. `Refused`: surely not made, and it never will be.
     """
@@ -38,6 +40,8 @@ class Result:
     index: int
     state: State
     message: str = ""
+    made: str = ""
+    """The uid of what is there now, where it is `Begun`."""
 
 
 class Actor:
@@ -70,10 +74,11 @@ class Actor:
 
     async def _make(self, index: int, write: Write, token: str, incident: str) -> Result:
         try:
-            if write.verb == "Evict":
-                await self._evict(write)
-            else:
-                await self._patch(write, token, incident)
+            if write.verb == "Create" and not write.before:
+                return Result(index, "Begun", made=await self._create(write, incident))
+            await self._change(write, token, incident)
+        except AlreadyExists as error:  # whose it is, the next look tells
+            return Result(index, "Unsure", str(error))
         except NotFound as error:
             return Result(
                 index, "Done" if write.verb == "Evict" else "Stale", "" if write.verb == "Evict" else str(error)
@@ -87,6 +92,33 @@ class Actor:
         except GoldseamError as error:
             return Result(index, "Unsure", str(error))
         return Result(index, "Done")
+
+    async def _change(self, write: Write, token: str, incident: str, *, dry_run: bool = False) -> None:
+        if write.verb == "Evict":
+            await self._evict(write, dry_run=dry_run)
+        elif write.verb == "Create" and not write.before:
+            await self._create(write, incident, dry_run=dry_run)
+        elif write.verb == "Create":
+            await self._release(write)
+        else:
+            await self._patch(write, token, incident, dry_run=dry_run)
+
+    async def _create(self, write: Write, incident: str, *, dry_run: bool = False) -> str:
+        """Make a Job from the CronJob, which must be the one that was planned with; it does not run yet. Its uid."""
+        ref = write.object
+        cron_job = await self._cluster.get(WRITABLE["CronJob"], ref.namespace, ref.name)
+        meta = metadata(cron_job)
+        if (meta.get("uid"), meta.get("generation")) != (ref.uid, write.generation):
+            raise Conflict(f"{ref} has changed since")
+        job = job_from(cron_job, write, incident)
+        made = await self._cluster.create(WRITABLE["Job"], ref.namespace, job, dry_run=dry_run)
+        return str(metadata(made)["uid"])
+
+    async def _release(self, write: Write) -> None:
+        """Let the Job run that was seen to be there."""
+        pins = {"uid": json.loads(write.before), "resourceVersion": write.resource_version}
+        body = {"metadata": pins, "spec": {"suspend": False}}
+        await self._cluster.patch(WRITABLE["Job"], write.object.namespace, named(write), body)
 
     async def _patch(self, write: Write, token: str, incident: str, *, dry_run: bool = False) -> None:
         ref, patch = write.object, body(write, token, incident)
@@ -124,10 +156,7 @@ class Actor:
         """What the API server says to the writes as dry runs, as a sentence."""
         for write in writes:
             try:
-                if write.verb == "Evict":
-                    await self._evict(write, dry_run=True)
-                else:
-                    await self._patch(write, "dry-run", incident, dry_run=True)
+                await self._change(write, "dry-run", incident, dry_run=True)
             except GoldseamError as error:
                 return f"the server-side dry run was refused: {error}"
         return "the server-side dry run was accepted"
@@ -160,8 +189,10 @@ def _after(write: Write, result: Result, *, final: bool) -> Write:
     message = record.cut(result.message)
     if result.state == "Done":
         return write.model_copy(update={"state": "Done", "message": ""})
+    if result.state == "Begun":
+        return write.model_copy(update={"before": json.dumps(result.made), "message": ""})
     if result.state == "Stale":  # surely not made: the pin has served, and the next look takes a new one
         return write.model_copy(update={"resource_version": "", "message": message})
-    if result.state == "Refused" and final and write.verb == "Patch":
+    if result.state == "Refused" and final and write.verb != "Evict":
         return write.model_copy(update={"state": "Refused", "message": message})
     return write.model_copy(update={"message": message})

@@ -356,7 +356,7 @@ def _line(incident: IncidentView) -> Line:
 def _after(results: list[Result], decision: Decision) -> timedelta:
     if not results or any(result.state in ("Unsure", "Refused") for result in results):
         return UNSURE  # none: this process may not write now, for it is being stopped or its lease runs out
-    if all(result.state == "Done" for result in results):
+    if all(result.state in ("Done", "Begun") for result in results):
         return timedelta(0)
     return decision.look_again
 

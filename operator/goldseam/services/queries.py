@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from goldseam.api.ladder import Bounded
-from goldseam.engine.escalation import asking
+from goldseam.engine.escalation import about_data, asking
 from goldseam.engine.queries import Undefined, filled, judged, variables
 from goldseam.engine.record import shown
 from goldseam.engine.situation import QueryAnswer, Situation
@@ -53,7 +53,8 @@ class Queries:
         return replace(await self.verified(s), bounds=dict(zip(names, found, strict=True)))
 
     async def before_acting(self, s: Situation) -> Situation:
-        """As `answered`; of the thresholds nothing is asked any more, and what was answered lately counts."""
+        """As `answered`; of the thresholds nothing is asked any more, and what was answered lately counts; but whether
+        data is lost, before something destructive."""
         now = self._clock.monotonic()
         known = {name: self._asked.get(self._key(s, query)) for name, query in asking(s)}
         bounds = {
@@ -61,7 +62,14 @@ class Queries:
             for name, asked in known.items()
             if asked is not None and asked.at is not None and now - asked.at < LATEST
         }
-        return replace(await self.verified(s), bounds=bounds)
+        return replace(await self.verified(s), bounds=bounds | await self._data_loss(s))
+
+    async def _data_loss(self, s: Situation) -> dict[str, QueryAnswer]:
+        if s.rung is None or not s.rung.destructive:
+            return {}
+        bounds = [(name, query) for name, query in asking(s) if name in about_data(s)]
+        found = await asyncio.gather(*(self._lately(s, query) for _, query in bounds))
+        return {name: answer for (name, _), answer in zip(bounds, found, strict=True)}
 
     async def verified(self, s: Situation) -> Situation:
         """The situation with the answers to the queries of the step, once it has settled."""

@@ -47,6 +47,13 @@ class Reads:
             self.unknown.append(f"{resource.plural} ({error})")
             return ()
 
+    async def log(self, namespace: str, pod: str, container: str, lines: int) -> tuple[str, str]:
+        """The end of a container's log, or why it could not be read: no decision waits for that."""
+        try:
+            return await self._cluster.log(namespace, pod, container, lines), ""
+        except GoldseamError as error:
+            return "", str(error)
+
     async def _answer(
         self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]
     ) -> Any:

@@ -20,8 +20,6 @@ from goldseam.resources import INCIDENTS, RESPONSES
 
 log = structlog.get_logger("goldseam.words")
 
-SYSTEM = "system:"
-
 
 def about(objects: Iterable[Json], uid: str, guardrails: GuardrailsSpec) -> tuple[Word, ...]:
     """The Responses about the incident of that uid, oldest first. What cannot be read says nothing."""
@@ -46,7 +44,7 @@ def _word(obj: Json, uid: str, guardrails: GuardrailsSpec) -> Word | None:
         by=spec.by,
         at=datetime.fromisoformat(meta["creationTimestamp"]),
         reason=spec.reason,
-        trusted=not spec.by.startswith(SYSTEM) or spec.by in guardrails.approval_delegates,
+        trusted=not spec.by.startswith(approvals.SYSTEM) or spec.by in guardrails.approval_delegates,
         counted=bool((obj.get("status") or {}).get("state")),
     )
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.incident import ENDED, IncidentStatus, ObjectRef, Obligation, Write
-from goldseam.api.ladder import Parameters, PatchConfig
+from goldseam.api.ladder import Job, Parameters, PatchConfig
+from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
@@ -18,7 +19,9 @@ from goldseam.ports import Json
 from goldseam.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    CRON_JOBS,
     HPAS,
+    JOBS,
     NODES,
     PDBS,
     PODS,
@@ -26,6 +29,7 @@ from goldseam.resources import (
     TARGETS,
     WRITABLE,
 )
+from goldseam.services.evidence import last_words
 from goldseam.services.reads import Reads
 
 Fields = dict[str, Any]
@@ -41,8 +45,8 @@ class Asked:
     target: Awaitable[Json | None]
     """The same as it is now; who waits for it reads one after the other."""
     reads: Reads
-    parameters: Parameters
-    """What the rung whose turn it is asks for."""
+    parameters: Parameters | None
+    """What the rung whose turn it is says."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
@@ -51,11 +55,11 @@ async def read_world(incident: IncidentView, status: IncidentStatus, reads: Read
     target = asyncio.ensure_future(_target(ref, reads, known))
     always = (_of_node,) if ref.kind == "Node" else ()
     readers = [*always, *(PARTS[part] for part in sorted(_looked_at(incident.pinned, status)))]
-    ladder = incident.pinned.ladder
-    asked = Asked(ref, target, reads, ladder[min(status.rung, len(ladder) - 1)].parameters)
+    asked = Asked(ref, target, reads, _parameters(incident.pinned, status))
     obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
     world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
-    return replace(world, touched=await _touched(status, world, reads))
+    world = replace(world, touched=await _touched(status, world, reads))
+    return replace(world, log=await last_words(status, world, reads))
 
 
 async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | None:
@@ -107,6 +111,18 @@ async def _revisions(asked: Asked) -> Fields:
     return {"revisions": await asked.reads.all(kind, asked.ref.namespace, labels=selector)}
 
 
+async def _jobs(asked: Asked) -> Fields:
+    """The CronJob that the rung names, and its Jobs."""
+    if not isinstance(asked.parameters, Job):
+        return {}
+    namespace, reads = asked.ref.namespace, asked.reads
+    cron_job, jobs = await asyncio.gather(
+        reads.one(CRON_JOBS, namespace, asked.parameters.cron_job), reads.all(JOBS, namespace)
+    )
+    uid = str(metadata(cron_job or {}).get("uid") or "")
+    return {"cron_job": cron_job, "jobs": tuple(job for job in jobs if is_of(job, uid))}
+
+
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
@@ -114,6 +130,7 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "disruption_budgets": _disruption_budgets,
     "configMap": _config_map,
     "revisions": _revisions,
+    "jobs": _jobs,
 }
 """How each part is read; all that are looked at are read side by side."""
 
@@ -147,6 +164,9 @@ def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
 
 def _places(item: Write | Obligation) -> Iterable[tuple[str, str, str, str]]:
     ref = item.object
+    if isinstance(item, Write) and item.verb == "Create":
+        yield "Job", ref.namespace, named(item), ""
+        return
     yield ref.kind, ref.namespace, ref.name, ""
     if item.subresource:
         yield ref.kind, ref.namespace, ref.name, item.subresource
@@ -157,6 +177,10 @@ def to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
     step = status.open_step()
     watched = step is not None and step.phase == "Acted"
     return status.rung < len(pinned.ladder) and status.phase not in ENDED and not watched
+
+
+def _parameters(pinned: PolicySpec, status: IncidentStatus) -> Parameters | None:
+    return pinned.ladder[status.rung].parameters if to_plan(pinned, status) else None
 
 
 def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:

@@ -58,7 +58,7 @@ def _disrupted(budget: DisruptionBudget, takes: int) -> Hold | None:
 def owner(s: Situation, now: datetime) -> Hold | None:
     """Something else owns the knob and would undo it, or the action does not fit the target."""
     if isinstance(s.plan, Refusal):
-        return Hold(s.plan.guard, "Refuse", s.plan.reason, s.plan.message)
+        return Hold(s.plan.guard, "Wait" if s.plan.waits else "Refuse", s.plan.reason, s.plan.message)
     return None
 
 

@@ -9,6 +9,7 @@ from goldseam.engine.guards.asking import approval, ceiling, lowered
 from goldseam.engine.guards.breaker import breaker, storm
 from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_caps
 from goldseam.engine.guards.busy import busy
+from goldseam.engine.guards.destructive import destructive
 from goldseam.engine.guards.harm import disruption, headroom, owner, permission, protection
 from goldseam.engine.guards.hold import Guard, Hold
 from goldseam.engine.guards.knowledge import invalid, source, unread
@@ -40,6 +41,7 @@ BEFORE_ACTING: Sequence[Guard] = (
     owner,  # somebody else owns the knob
     headroom,  # too few ready pods would be left
     disruption,  # a PodDisruptionBudget would be broken
+    destructive,  # data is lost, or nobody stands for it
     permission,  # the policy's identity may not do it
     approval,  # a person has to say yes
 )

@@ -156,6 +156,13 @@ HOLDS: tuple[Entry, ...] = (
         "busy",
     ),
     Entry(
+        "StillRunning",
+        "The Job that a rung has started takes longer than the rung's timeout. Nothing else is tried beside it.",
+        "Wait, or delete the Job: then the next rung is tried. Raise the rung's `timeout`, or set"
+        " `activeDeadlineSeconds` in the CronJob.",
+        "busy",
+    ),
+    Entry(
         "Cooldown",
         "The policy acted on this target in an earlier incident a short while ago.",
         "Wait, or shorten `limits.cooldown`. An alert that comes back so soon wants a person.",
@@ -255,6 +262,26 @@ HOLDS: tuple[Entry, ...] = (
         "The policy's identity may not do it.",
         "Install the component of deploy/kustomize that the policy's condition Permitted names, or bind the right.",
         "permission",
+        refuses=True,
+    ),
+    Entry(
+        "DataLoss",
+        "The rung is destructive, and a threshold of the runbook that has `dataLoss: true` was crossed.",
+        "Decide by hand. Nothing destructive is run once data may be lost.",
+        "destructive",
+        refuses=True,
+    ),
+    Entry(
+        "DataLossUnknown",
+        "The rung is destructive, and whether data is lost cannot be told: the threshold's query has no answer.",
+        "The message names the threshold and why. Nothing is asked or done until it can be told.",
+        "destructive",
+    ),
+    Entry(
+        "Unconfirmed",
+        "The rung is destructive, and there is no Response of a person that approves it as it is written down.",
+        "Nothing, if the approval was taken back. Else find out who wrote the Incident so.",
+        "destructive",
         refuses=True,
     ),
     Entry(

@@ -36,11 +36,12 @@ SAYS: dict[str, tuple[str, ...]] = {
     "approval": tuple(
         f"approval/{name}" for name in ("ResponsesUnprotected", "ApprovalNeeded", "Denied", "Unanswered")
     ),
+    "destructive": tuple(f"destructive/{name}" for name in ("DataLoss", "DataLossUnknown", "Unconfirmed")),
     "everything_paused": ("paused/EverythingPaused",),
-    "judged": ("source/Inconclusive",),
+    "judged": ("source/Inconclusive", "busy/StillRunning"),
 }
 """By the guard's name: what it may write to `status.holds`, as guard/reason. `judged` is no guard: it is verification,
-where it cannot be told whether a step helped."""
+where it cannot be told whether a step helped, or what it has started has not ended."""
 
 GUARD_OF = {tuple(one.split("/")): guard for guard, said in SAYS.items() for one in said}
 

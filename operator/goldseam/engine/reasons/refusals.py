@@ -30,6 +30,25 @@ REFUSALS: tuple[Entry, ...] = (
         "Scale it up by hand if it should run.",
         "scale",
     ),
+    Entry(
+        "CronJobMissing",
+        "There is no CronJob of that name in the target's namespace, or it is being deleted.",
+        "Create it, or name another in the policy's `job.cronJob`.",
+        "job",
+    ),
+    Entry(
+        "CronJobSuspended",
+        "The CronJob, or what it says of its Jobs, has `suspend: true`: somebody switched it off.",
+        "Let it run again. One that is for Goldseam and people only has a schedule that never comes: `0 0 31 2 *`.",
+        "job",
+    ),
+    Entry(
+        "JobRunning",
+        "A Job of the CronJob is at work, and its `concurrencyPolicy` is not Allow, or the rung is destructive, or it"
+        " is one of Goldseam's. This one waits: the next rung is not tried.",
+        "Nothing: it goes on when that Job has ended. Delete the Job if it hangs.",
+        "job",
+    ),
     Entry("TwoAutoscalers", "Two HPAs scale the same object and fight.", "Delete one of them.", "scale"),
     Entry(
         "AboveHpaMaximum",

@@ -82,7 +82,7 @@ def _code(names: Iterable[str]) -> str:
 
 def _said(guard: str) -> tuple[str, str]:
     if guard == "owner":
-        return "", "what the action says: [refusals](reasons.md#refusals-of-actions)"
+        return "`JobRunning`", "what the action says: [refusals](reasons.md#refusals-of-actions)"
     said = [BY_NAME[one] for one in SAYS[guard]]
     return _code(e.name for e in said if not e.refuses), _code(e.name for e in said if e.refuses)
 
@@ -119,7 +119,10 @@ def reasons() -> str:
         "Holds that refuse", "In `status.holds` and the steps: the rung is passed over.", refuses, "guard"
     )
     lines += _section(
-        "Refusals of actions", "By guard `owner`: the action does not fit the target.", REFUSALS, "action"
+        "Refusals of actions",
+        "By guard `owner`: the action does not fit the target. Only `JobRunning` is waited for.",
+        REFUSALS,
+        "action",
     )
     about = "Of policies, AlertSources, Runbooks, Guardrails and Pauses: `kubectl describe` shows them."
     lines += _section("Conditions", about, CONDITIONS, "condition")

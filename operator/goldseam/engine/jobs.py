@@ -1,0 +1,106 @@
+"""Jobs that are made from a CronJob, as `kubectl create job --from` makes them (kubectl, `create_job.go`).
+
+A Job begins suspended, and is released only once it is written down that it is there. So one that is not there any more
+is never made a second time, however soon it ended and was tidied away: it was recorded before it could run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+from goldseam.api.incident import Step, Write
+from goldseam.engine.objects import INCIDENT, TOKEN, Json, annotation, controller, metadata
+from goldseam.engine.proposal import World, place
+
+GENERATION = "goldseam.dev/generation"
+"""Of which generation of its CronJob a Job is: what was approved is what runs."""
+MANUAL = "cronjob.kubernetes.io/instantiate"
+_LONGEST = 63 - 17
+"""Characters of the CronJob's name in the Job's: its pods carry that as a label, and a token follows it."""
+
+
+def job_name(cron_job: str, token: str) -> str:
+    """The Job's name: whoever makes it again, makes the same."""
+    return f"{cron_job[:_LONGEST].rstrip('-.')}-{token}"
+
+
+def job_from(cron_job: Json, write: Write, incident: str) -> dict[str, Any]:
+    """The Job as kubectl makes it, with our marks, and suspended.
+
+    No `blockOwnerDeletion`, as kubectl: it would ask for a right on the CronJob's finalizers.
+    """
+    template: Json = cron_job["spec"]["jobTemplate"]
+    marks = {TOKEN: named(write).rpartition("-")[2], INCIDENT: incident, GENERATION: str(write.generation)}
+    ref = write.object
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": ref.name, "uid": ref.uid, "controller": True}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": named(write),
+            "namespace": ref.namespace,
+            "labels": dict(metadata(template).get("labels") or {}),
+            "annotations": {MANUAL: "manual", **(metadata(template).get("annotations") or {}), **marks},
+            "ownerReferences": [owner],
+        },
+        "spec": {**(template.get("spec") or {}), "suspend": True},
+    }
+
+
+def named(write: Write) -> str:
+    """The name of the Job that the write makes; empty where it is none of ours."""
+    try:
+        name = json.loads(write.want)
+    except ValueError:
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def title(write: Write) -> str:
+    """The Job, for messages."""
+    return f"Job {write.object.namespace}/{named(write)}"
+
+
+def made_by(write: Write, world: World) -> Json | None:
+    """The Job of that name, whoever made it."""
+    return world.touched.get(place("Job", write.object.namespace, named(write)))
+
+
+def is_of(job: Json, cron_job: str) -> bool:
+    """Whether the CronJob of that uid controls the Job."""
+    return (controller(job) or {}).get("uid") == cron_job
+
+
+def is_ours(job: Json, write: Write, token: str) -> bool:
+    """Whether the write made it: its token, of that CronJob, as that was when it was planned."""
+    marks = annotation(job, TOKEN), annotation(job, GENERATION)
+    return marks == (token, str(write.generation)) and bool(token) and is_of(job, write.object.uid)
+
+
+def suspended(job: Json) -> bool:
+    """Whether it has not been released yet."""
+    return bool((job.get("spec") or {}).get("suspend"))
+
+
+def ended(job: Json) -> Literal["", "Complete", "Failed"]:
+    """How it has ended; empty while it has not (kubernetes `pkg/controller/job`, IsJobFinished)."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    held = {one.get("type") for one in conditions if one.get("status") == "True"}
+    return "Complete" if "Complete" in held else "Failed" if "Failed" in held else ""
+
+
+def why_failed(job: Json) -> str:
+    """The reason that its controller gives, such as `BackoffLimitExceeded`."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    reasons = [
+        str(one.get("reason")) for one in conditions if (one.get("type"), one.get("status")) == ("Failed", "True")
+    ]
+    return next((reason for reason in reasons if re.fullmatch(r"[A-Za-z]{1,64}", reason)), "no reason given")
+
+
+def waiting(step: Step) -> str:
+    """A Job of the step that was made and never released, for people, who may delete it; empty where there is none."""
+    left = [title(w) for w in step.writes if w.verb == "Create" and w.before and w.state in ("Pending", "Refused")]
+    return f"; {left[0]} was made, but never let run: delete it" if left else ""
