@@ -16,6 +16,7 @@ WORKLOADS = {
     "Deployment": Resource("apps", "v1", "deployments"),
     "StatefulSet": Resource("apps", "v1", "statefulsets"),
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
+    "Rollout": Resource("argoproj.io", "v1alpha1", "rollouts"),
 }
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
 PODS = Resource("", "v1", "pods")
@@ -24,6 +25,8 @@ NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 SECRETS = Resource("", "v1", "secrets")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
+SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects")
+VPAS = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False)
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
@@ -31,5 +34,5 @@ ADMISSION_BINDINGS = Resource(
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 TARGETS = {**WORKLOADS, "Node": NODES}
-WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "Pod": PODS}
+WRITABLE = {**TARGETS, "HorizontalPodAutoscaler": HPAS, "ScaledObject": SCALED_OBJECTS, "Pod": PODS}
 """What a write may speak of, by kind."""

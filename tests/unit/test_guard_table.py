@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Step
+from goldseam.api.incident import ApprovalRecord, Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import approvals
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
@@ -21,7 +21,7 @@ from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import Fleet, Ledger, LivePolicy, PauseInForce, Permission, Silence, Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import workload
-from tests.unit.test_guards import NOW, guardrails, node, other, situation, spec, spent
+from tests.unit.test_guards import NOW, TARGET, guardrails, node, other, situation, spec, spent
 
 GUARDS = {guard.__name__: guard for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)}
 PLAN = Proposal((), "restart Deployment shop/api", ())
@@ -42,6 +42,13 @@ def live(**fields: Any) -> LivePolicy:
 
 def read(state: Any, message: str, *, fresh: bool = False) -> Situation:
     return situation(reading=Reading(state, fresh, message))
+
+
+def held_in_git() -> Situation:
+    """Flux held the replicas in Git until somebody scaled by hand; now it is our turn."""
+    write = Write(verb="Patch", object=TARGET, subresource="scale", field="spec.replicas", before="5", want="8")
+    base = situation(plan=Proposal((write,), "scale", ()))
+    return replace(base, status=base.status.model_copy(update={"git_owner": "Flux Kustomization apps"}))
 
 
 def acted() -> Situation:
@@ -178,6 +185,10 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("owner", situation(plan=Refusal("OwnedByKeda", "ScaledObject shop/api owns it")), "Refuse",
      "owner/OwnedByKeda",
      "ScaledObject shop/api owns it"),
+    ("owner", held_in_git(), "Refuse", "owner/HeldInGit",
+     "Flux Kustomization apps held spec.replicas of Deployment shop/api in Git, before somebody else scaled it: it"
+     " would undo a change. Tell it to leave the field alone, then annotate the target:"
+     ' goldseam.dev/gitops-ignores: "true"'),
     ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
      "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
     ("permission", situation(incidents_protected=False), "Wait", "permission/IncidentsUnprotected",

@@ -142,7 +142,8 @@ def test_acting_ends_when_the_ladder_is_used_up_unless_said_otherwise(when: Any,
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_rung_knows_its_action(action: str) -> None:
     pods = {"states": ["Failed"], "for": "5m", "atMost": 1}
-    parameters = {"scale": {"replicas": 3}, "wait": {"duration": "5m"}, "deletePods": pods}.get(action, {})
+    scale = {"replicas": 3, "raiseMax": True}
+    parameters = {"scale": scale, "wait": {"duration": "5m"}, "deletePods": pods}.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)
     assert rung.parameters.dump() == ({"message": ""} if action == "notify" else parameters)

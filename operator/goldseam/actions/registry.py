@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from goldseam.actions import cordon, delete_pods, drain, restart, scale, uncordon
-from goldseam.engine.proposal import Action
+from goldseam.engine.proposal import Action, Right
 
 ACTIONS: Mapping[str, Action] = {
     "scale": scale.ACTION,
@@ -15,3 +15,10 @@ ACTIONS: Mapping[str, Action] = {
     "drain": drain.ACTION,
     "uncordon": uncordon.ACTION,
 }
+
+_PIECES = {"horizontalpodautoscalers": "hpa", "scaledobjects": "keda", "rollouts": "rollouts"}
+
+
+def piece(right: Right, action: str) -> str:
+    """The component of `deploy/kustomize` that brings this right of an action."""
+    return _PIECES.get(right.resource) or (ACTIONS[action].component if action in ACTIONS else "")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from goldseam.api.incident import ObjectRef, Obligation, Write
+from goldseam.api.incident import Debt, ObjectRef, Obligation, Write
 from goldseam.engine.objects import Json, metadata, value_at
 from goldseam.engine.proposal import Right
 
@@ -31,7 +29,7 @@ def patch(ref: ObjectRef, obj: Json, field: str, want: str, scale: Json | None =
     )
 
 
-def owed(kind: Literal["ScaleBack", "FloorBack", "Uncordon"], write: Write, original: str) -> Obligation:
+def owed(kind: Debt, write: Write, original: str) -> Obligation:
     """What the write makes us owe: the field as it was."""
     return Obligation(
         key=f"{write.object.uid}:{write.field}",

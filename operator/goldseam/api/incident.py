@@ -164,12 +164,15 @@ class Step(Record):
     """Since when every query of the rung holds without a break."""
 
 
+Debt = Literal["ScaleBack", "FloorBack", "CeilingBack", "Uncordon"]
+
+
 class Obligation(Record):
     """What must be undone later."""
 
     key: Annotated[str, Field(max_length=400)]
     """The target's uid and the field."""
-    kind: Literal["ScaleBack", "FloorBack", "Uncordon"]
+    kind: Debt
     """What is owed."""
     object: ObjectRef
     """The object that was changed."""
@@ -346,6 +349,8 @@ class IncidentStatus(Record):
     """The incident's times."""
     handed_over: bool = False
     """People have it: nothing more is done, whatever the alert does."""
+    git_owner: Annotated[str, Field(max_length=253)] | None = None
+    """Who was seen to hold the target's replicas in Git in this incident: any write by `/scale` hides it."""
     paused_since: Time | None = None
     """Since when it is paused."""
     paused_for: Duration = timedelta(0)

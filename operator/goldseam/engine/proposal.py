@@ -12,7 +12,7 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["scale", "autoscalers", "pods"]
+Part = Literal["scale", "autoscalers", "owners", "pods", "pending"]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -27,6 +27,14 @@ class World:
     """The target's `/scale`, where it has one, and an action looks at it."""
     hpas: tuple[Json, ...] = ()
     """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
+    scaled_objects: tuple[Json, ...] = ()
+    """The KEDA ScaledObjects of the target's namespace, where an action looks at them and KEDA is installed."""
+    rollouts: tuple[Json, ...] = ()
+    """The same of Argo Rollouts, for a Deployment, whose pods a Rollout may run."""
+    vpas: tuple[Json, ...] = ()
+    """The same of VerticalPodAutoscalers."""
+    pending: tuple[Json, ...] = ()
+    """The pods of the target that do not run yet, where an action waits for pods."""
     pods: tuple[Json, ...] = ()
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     replica_sets: tuple[Json, ...] = ()
@@ -110,6 +118,8 @@ class Effect:
 
     done: bool
     message: str
+    trouble: bool = False
+    """Whether it will hardly do so by itself: said before anything else that is waited for."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +139,7 @@ class Action:
     """The rights that it needs in any case, wherever the target is. Without a resource: for the target's kind."""
     looks_at: frozenset[Part] = frozenset()
     """What it looks at beside the target. A node's pods and all nodes are read for every action on it."""
+    watches: frozenset[Part] = frozenset()
+    """What it looks at, once it was carried out, to see how far it is."""
+    contested: Callable[[Model, World], Refusal | None] | None = None
+    """Why it would be refused whenever its turn came, as far as that is known before there is an incident. Pure."""

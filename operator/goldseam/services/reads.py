@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from goldseam.errors import GoldseamError, NotFound
+from goldseam.errors import Forbidden, GoldseamError, NotFound
 from goldseam.ports import Cluster, Json, Page, Resource
 from goldseam.resources import GUARDRAILS, OURS, PAUSES, RESPONSES
 from goldseam.services.lately import Lately
@@ -43,6 +43,17 @@ class Reads:
             ask = partial(self._cluster.list, resource, namespace, fields=fields, labels=labels)
             page: Page = await self._answer(resource, namespace, f"{fields};{labels}", ask)
             return page.items
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural} ({error})")
+            return ()
+
+    async def optional(self, resource: Resource, namespace: str) -> tuple[Json, ...]:
+        """All of a kind that a cluster need not have, nor let us read: none, where it is so."""
+        try:
+            page: Page = await self._answer(resource, namespace, "", partial(self._cluster.list, resource, namespace))
+            return page.items
+        except (NotFound, Forbidden):
+            return ()
         except GoldseamError as error:
             self.unknown.append(f"{resource.plural} ({error})")
             return ()

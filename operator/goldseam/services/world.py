@@ -14,7 +14,7 @@ from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
-from goldseam.resources import HPAS, NODES, PODS, REPLICA_SETS, TARGETS, WRITABLE
+from goldseam.resources import HPAS, NODES, PODS, REPLICA_SETS, SCALED_OBJECTS, TARGETS, VPAS, WORKLOADS, WRITABLE
 from goldseam.services.reads import Reads
 
 Fields = dict[str, Any]
@@ -35,17 +35,21 @@ class Asked:
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
-    target = asyncio.ensure_future(_target(ref, reads, known))
     if ref.kind == "Node":
         pods, nodes = reads.all(PODS, fields=f"spec.nodeName={ref.name}"), reads.all(NODES)
-        node, on_it, all_nodes = await asyncio.gather(target, pods, nodes)
+        node, on_it, all_nodes = await asyncio.gather(_target(ref, reads, known), pods, nodes)
         world = World(target=node, pods=on_it, nodes=all_nodes)
     else:
-        asked = Asked(ref, target, reads)
-        parts = sorted(_looked_at(incident.pinned, status))
-        obj, found = await asyncio.gather(target, asyncio.gather(*(PARTS[part](asked) for part in parts)))
-        world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
+        world = await read_parts(ref, _looked_at(incident.pinned, status), reads, known)
     return replace(world, touched=await _touched(status, world, reads))
+
+
+async def read_parts(ref: ObjectRef, parts: frozenset[Part], reads: Reads, known: Json | None = None) -> World:
+    """A workload, unless it is known already, and these parts of its world."""
+    target = asyncio.ensure_future(_target(ref, reads, known))
+    asked = Asked(ref, target, reads)
+    obj, found = await asyncio.gather(target, asyncio.gather(*(PARTS[part](asked) for part in sorted(parts))))
+    return replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
 
 
 async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | None:
@@ -61,7 +65,24 @@ async def _scale(asked: Asked) -> Fields:
 
 
 async def _autoscalers(asked: Asked) -> Fields:
-    return {"hpas": await asked.reads.all(HPAS, asked.ref.namespace)}
+    where = asked.ref.namespace
+    hpas, scaled = await asyncio.gather(asked.reads.all(HPAS, where), asked.reads.optional(SCALED_OBJECTS, where))
+    return {"hpas": hpas, "scaled_objects": scaled}
+
+
+async def _owners(asked: Asked) -> Fields:
+    """Who else may have a say in the target, and need not be installed."""
+    kinds = {"vpas": VPAS} | ({"rollouts": WORKLOADS["Rollout"]} if asked.ref.kind == "Deployment" else {})
+    found = await asyncio.gather(*(asked.reads.optional(kind, asked.ref.namespace) for kind in kinds.values()))
+    return dict(zip(kinds, found, strict=True))
+
+
+async def _pending(asked: Asked) -> Fields:
+    """The target's pods that do not run yet."""
+    target = await asked.target
+    if target is None or not (selector := selector_of(target)):
+        return {}
+    return {"pending": await asked.reads.all(PODS, asked.ref.namespace, "status.phase=Pending", selector)}
 
 
 async def _pods(asked: Asked) -> Fields:
@@ -77,14 +98,16 @@ async def _pods(asked: Asked) -> Fields:
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
+    "owners": _owners,
     "pods": _pods,
+    "pending": _pending,
 }
 """How each part is read; all that are looked at are read side by side."""
 
 
 async def _touched(status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
     """What open writes and open obligations speak of. Pods of a node are in the world already."""
-    wanted = {key for item in _pending(status) for key in _places(item)}
+    wanted = {key for item in _open(status) for key in _places(item)}
     known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
     known |= _shown(world)
     rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
@@ -103,7 +126,7 @@ def _shown(world: World) -> dict[str, Any]:
     return {place(*where): world.target} | ({place(*where, "scale"): world.scale} if world.scale else {})
 
 
-def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
+def _open(status: IncidentStatus) -> Iterable[Write | Obligation]:
     yield from status.open_obligations()
     step = status.open_step()
     yield from step.writes if step is not None else ()
@@ -124,11 +147,11 @@ def to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
 
 
 def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, and which pods are watched after they were evicted."""
-    planned = _parts(pinned.ladder[status.rung].action) if to_plan(pinned, status) else frozenset()
+    """What the action looks at that may be planned next, and what the one watches that was carried out."""
+    parts: frozenset[Part] = frozenset()
+    if to_plan(pinned, status) and (planned := ACTIONS.get(pinned.ladder[status.rung].action)):
+        parts |= planned.looks_at
     step = status.open_step()
-    return planned | (_parts(step.action) & {"pods"} if step is not None else frozenset())
-
-
-def _parts(action: str) -> frozenset[Part]:
-    return ACTIONS[action].looks_at if action in ACTIONS else frozenset()
+    if step is not None and (watched := ACTIONS.get(step.action)):
+        parts |= watched.watches
+    return parts
