@@ -16,6 +16,7 @@ WORKLOADS = {
     "Deployment": Resource("apps", "v1", "deployments"),
     "StatefulSet": Resource("apps", "v1", "statefulsets"),
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
+    "Rollout": Resource("argoproj.io", "v1alpha1", "rollouts"),
 }
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
@@ -31,6 +32,8 @@ HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
 PDBS = Resource("policy", "v1", "poddisruptionbudgets")
 CRON_JOBS = Resource("batch", "v1", "cronjobs")
 JOBS = Resource("batch", "v1", "jobs")
+SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects")
+VPAS = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False)
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
@@ -41,6 +44,7 @@ TARGETS = {**WORKLOADS, "Node": NODES}
 WRITABLE = {
     **TARGETS,
     "HorizontalPodAutoscaler": HPAS,
+    "ScaledObject": SCALED_OBJECTS,
     "Pod": PODS,
     "ConfigMap": CONFIG_MAPS,
     "CronJob": CRON_JOBS,

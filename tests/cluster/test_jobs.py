@@ -202,7 +202,7 @@ def test_without_the_right_the_policy_says_so_before_any_incident(
 
 def test_a_policy_without_an_account_is_refused_by_the_api_server(with_jobs: Plane, allowed: str) -> None:
     answer = with_jobs.kubectl("create", "-f", "-", input=json.dumps(policy(allowed, JOB)))
-    assert "serviceAccountName: needed for job" in answer.stderr
+    assert "spec.serviceAccountName: Invalid value: needed for job" in answer.stderr
 
 
 def job(namespace: str = "default", **more: Any) -> Json:

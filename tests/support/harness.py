@@ -266,7 +266,8 @@ class Harness:
 
     def controllers(self) -> None:
         """Deployments have their pods ready at once; replaced templates are rolled out at once."""
-        for obj in (*self.cluster.all("deployments"), *self.cluster.all("statefulsets")):
+        workloads = ("deployments", "statefulsets", "rollouts")
+        for obj in [obj for plural in workloads for obj in self.cluster.all(plural)]:
             wanted = obj["spec"].get("replicas", 1)
             obj["status"] = {
                 **(obj.get("status") or {}),

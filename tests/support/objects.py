@@ -29,6 +29,9 @@ def owned_by(kind: str, name: str, *, controller: bool = True) -> list[Json]:
 
 def workload(kind: str = "Deployment", replicas: int = 3, *, ready: int | None = None, **more: Any) -> Json:
     """A workload whose rollout is complete. `spec`, `status` and `metadata` in `more` are laid over it."""
+    if kind == "Rollout":
+        settled = {"observedGeneration": "4", "currentPodHash": "a", "stableRS": "a", "phase": "Healthy"}
+        more = more | {"status": settled | more.get("status", {})}
     ready = replicas if ready is None else ready
     status: Json = {"observedGeneration": 4}
     if kind == "DaemonSet":
@@ -39,7 +42,7 @@ def workload(kind: str = "Deployment", replicas: int = 3, *, ready: int | None =
         status |= {"currentRevision": "api-1", "updateRevision": "api-1"}
     meta: Json = {"namespace": "shop", "name": "api", "uid": "uid-api", "resourceVersion": "100", "generation": 4}
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": "argoproj.io/v1alpha1" if kind == "Rollout" else "apps/v1",
         "kind": kind,
         "metadata": meta | more.get("metadata", {}),
         "spec": ({} if kind == "DaemonSet" else {"replicas": replicas}) | {"template": {}} | more.get("spec", {}),
@@ -63,6 +66,18 @@ def hpa(floor: int | None = 2, most: int = 8, *, name: str = "api", target: Json
         "metadata": {"namespace": "shop", "name": name, "uid": f"uid-hpa-{name}", "resourceVersion": "200"} | meta,
         "spec": spec,
     }
+
+
+def scaled_object(floor: int | None = 2, most: int | None = 8, *, target: Json | None = None, **meta: Any) -> Json:
+    """A KEDA ScaledObject of Deployment `api`, as an item of a list."""
+    bounds = {"minReplicaCount": floor, "maxReplicaCount": most}
+    spec = {"scaleTargetRef": {"name": "api"} | (target or {}), "triggers": [{"type": "cron"}]}
+    return {
+        "metadata": {
+            "namespace": "shop", "name": "queue", "uid": "uid-queue", "resourceVersion": "250", "generation": 1
+        } | meta,
+        "spec": spec | {key: value for key, value in bounds.items() if value is not None},
+    }  # fmt: skip
 
 
 def node(name: str = "worker-1", *, ready: bool = True, cordoned: str = "", labels: Json | None = None) -> Json:

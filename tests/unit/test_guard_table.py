@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Escalation, Step
+from goldseam.api.incident import ApprovalRecord, Escalation, Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import approvals
@@ -31,7 +31,7 @@ from goldseam.engine.situation import (
 )
 from goldseam.engine.verdict import Reading
 from tests.support.objects import workload
-from tests.unit.test_guards import NOW, TEMPLATE, guardrails, node, other, pdb, situation, spec, spent
+from tests.unit.test_guards import NOW, TARGET, TEMPLATE, guardrails, node, other, pdb, situation, spec, spent
 
 GUARDS = {guard.__name__: guard for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)}
 PLAN = Proposal((), "restart Deployment shop/api", ())
@@ -52,6 +52,13 @@ def live(**fields: Any) -> LivePolicy:
 
 def read(state: Any, message: str, *, fresh: bool = False) -> Situation:
     return situation(reading=Reading(state, fresh, message))
+
+
+def held_in_git() -> Situation:
+    """Flux held the replicas in Git until somebody scaled by hand; now it is our turn."""
+    write = Write(verb="Patch", object=TARGET, subresource="scale", field="spec.replicas", before="5", want="8")
+    base = situation(plan=Proposal((write,), "scale", ()))
+    return replace(base, status=base.status.model_copy(update={"git_owner": "Flux Kustomization apps"}))
 
 
 def acted() -> Situation:
@@ -209,6 +216,10 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("owner", situation(plan=Refusal("OwnedByKeda", "ScaledObject shop/api owns it")), "Refuse",
      "owner/OwnedByKeda",
      "ScaledObject shop/api owns it"),
+    ("owner", held_in_git(), "Refuse", "owner/HeldInGit",
+     "Flux Kustomization apps held spec.replicas of Deployment shop/api in Git, before somebody else scaled it: it"
+     " would undo a change. Tell it to leave the field alone, then annotate the target:"
+     ' goldseam.dev/gitops-ignores: "true"'),
     ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
      "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
     ("disruption", covered(pdb(0)), "Refuse", "headroom/BreaksDisruptionBudget",

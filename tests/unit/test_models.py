@@ -147,7 +147,7 @@ def test_a_rung_knows_its_action(action: str) -> None:
     pods = {"states": ["Failed"], "for": "5m", "atMost": 1}
     config = {"configMap": "settings", "key": "LEVEL", "value": "warn", "addKey": False}
     parameters = {
-        "scale": {"replicas": 3},
+        "scale": {"replicas": 3, "raiseMax": True},
         "wait": {"duration": "5m"},
         "deletePods": pods,
         "patchConfig": config,

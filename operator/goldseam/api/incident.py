@@ -27,7 +27,7 @@ Outcome = Literal[
     "Denied",
     "Unanswered",
 ]
-ObligationKind = Literal["ScaleBack", "FloorBack", "ConfigBack", "Uncordon"]
+ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "Uncordon"]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
@@ -363,6 +363,8 @@ class IncidentStatus(Record):
     """The incident's times."""
     handed_over: bool = False
     """People have it: nothing more is done, whatever the alert does."""
+    git_owner: Annotated[str, Field(max_length=253)] | None = None
+    """Who was seen to hold the target's replicas in Git in this incident: any write by `/scale` hides it."""
     paused_since: Time | None = None
     """Since when it is paused."""
     paused_for: Duration = timedelta(0)

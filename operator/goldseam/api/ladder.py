@@ -31,15 +31,19 @@ class Parameters(Model):
 class Scale(Parameters):
     """Bring the target to AT LEAST this many replicas. At or above it there is nothing to do, and the ladder goes on.
 
-    Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`.
+    Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`;
+    where a KEDA ScaledObject does, its `minReplicaCount`.
     """
 
     replicas: Replicas
     """How many replicas there must be at least. Never lowers: what runs already above this number stays."""
+    raise_max: bool = False
+    """Whether the `maxReplicas` of a HorizontalPodAutoscaler is raised to `replicas` as well where it is lower, and put
+    back later. Default: false, and the rung is passed over."""
 
     def covers(self, other: Any) -> bool:
-        """Up to as many replicas."""
-        return self.replicas >= int(other.replicas)
+        """Up to as many replicas, and above a maximum only where that is allowed."""
+        return self.replicas >= int(other.replicas) and (self.raise_max or not other.raise_max)
 
 
 class Restart(Parameters):
@@ -344,3 +348,4 @@ NODE_ACTIONS = ("cordon", "drain", "uncordon")
 ACCOUNT_ACTIONS = ("patchConfig", "rollback")
 """What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
 WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")
+ROLLOUT_ACTIONS = ("scale",)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from goldseam.errors import GoldseamError, NotFound
+from goldseam.errors import Forbidden, GoldseamError, NotFound
 from goldseam.ports import Cluster, Json, Page, Resource
 from goldseam.resources import GUARDRAILS, OURS, PAUSES, RESPONSES
 from goldseam.services.lately import Lately
@@ -53,6 +53,17 @@ class Reads:
             return await self._cluster.log(namespace, pod, container, lines), ""
         except GoldseamError as error:
             return "", str(error)
+
+    async def optional(self, resource: Resource, namespace: str) -> tuple[Json, ...]:
+        """All of a kind that a cluster need not have, nor let us read: none, where it is so."""
+        try:
+            page: Page = await self._answer(resource, namespace, "", partial(self._cluster.list, resource, namespace))
+            return page.items
+        except (NotFound, Forbidden):
+            return ()
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural} ({error})")
+            return ()
 
     async def _answer(
         self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]

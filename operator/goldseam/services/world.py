@@ -26,7 +26,10 @@ from goldseam.resources import (
     PDBS,
     PODS,
     REPLICA_SETS,
+    SCALED_OBJECTS,
     TARGETS,
+    VPAS,
+    WORKLOADS,
     WRITABLE,
 )
 from goldseam.services.evidence import last_words
@@ -52,14 +55,25 @@ class Asked:
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
-    target = asyncio.ensure_future(_target(ref, reads, known))
-    always = (_of_node,) if ref.kind == "Node" else ()
-    readers = [*always, *(PARTS[part] for part in sorted(_looked_at(incident.pinned, status)))]
-    asked = Asked(ref, target, reads, _parameters(incident.pinned, status))
-    obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
-    world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
+    parts, parameters = _looked_at(incident.pinned, status), _parameters(incident.pinned, status)
+    world = await read_parts(ref, parts, reads, known, parameters)
     world = replace(world, touched=await _touched(status, world, reads))
     return replace(world, log=await last_words(status, world, reads))
+
+
+async def read_parts(
+    ref: ObjectRef,
+    parts: frozenset[Part],
+    reads: Reads,
+    known: Json | None = None,
+    parameters: Parameters | None = None,
+) -> World:
+    """A target, unless it is known already, and these parts of its world; of a node its pods and all nodes always."""
+    target = asyncio.ensure_future(_target(ref, reads, known))
+    asked = Asked(ref, target, reads, parameters)
+    readers = [*((_of_node,) if ref.kind == "Node" else ()), *(PARTS[part] for part in sorted(parts))]
+    obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
+    return replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
 
 
 async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | None:
@@ -80,7 +94,24 @@ async def _scale(asked: Asked) -> Fields:
 
 
 async def _autoscalers(asked: Asked) -> Fields:
-    return {"hpas": await asked.reads.all(HPAS, asked.ref.namespace)}
+    where = asked.ref.namespace
+    hpas, scaled = await asyncio.gather(asked.reads.all(HPAS, where), asked.reads.optional(SCALED_OBJECTS, where))
+    return {"hpas": hpas, "scaled_objects": scaled}
+
+
+async def _owners(asked: Asked) -> Fields:
+    """Who else may have a say in the target, and need not be installed."""
+    kinds = {"vpas": VPAS} | ({"rollouts": WORKLOADS["Rollout"]} if asked.ref.kind == "Deployment" else {})
+    found = await asyncio.gather(*(asked.reads.optional(kind, asked.ref.namespace) for kind in kinds.values()))
+    return dict(zip(kinds, found, strict=True))
+
+
+async def _pending(asked: Asked) -> Fields:
+    """The target's pods that do not run yet."""
+    target = await asked.target
+    if target is None or not (selector := selector_of(target)):
+        return {}
+    return {"pending": await asked.reads.all(PODS, asked.ref.namespace, "status.phase=Pending", selector)}
 
 
 async def _pods(asked: Asked) -> Fields:
@@ -126,18 +157,20 @@ async def _jobs(asked: Asked) -> Fields:
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
+    "owners": _owners,
     "pods": _pods,
     "disruption_budgets": _disruption_budgets,
     "configMap": _config_map,
     "revisions": _revisions,
     "jobs": _jobs,
+    "pending": _pending,
 }
 """How each part is read; all that are looked at are read side by side."""
 
 
 async def _touched(status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
     """What open writes and open obligations speak of. Pods of a node are in the world already."""
-    wanted = {key for item in _pending(status) for key in _places(item)}
+    wanted = {key for item in _open(status) for key in _places(item)}
     known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
     known |= _shown(world)
     rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
@@ -156,7 +189,7 @@ def _shown(world: World) -> dict[str, Any]:
     return {place(*where): world.target} | ({place(*where, "scale"): world.scale} if world.scale else {})
 
 
-def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
+def _open(status: IncidentStatus) -> Iterable[Write | Obligation]:
     yield from status.open_obligations()
     step = status.open_step()
     yield from step.writes if step is not None else ()
@@ -184,11 +217,11 @@ def _parameters(pinned: PolicySpec, status: IncidentStatus) -> Parameters | None
 
 
 def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, and which pods are watched after they were evicted."""
-    planned = _parts(pinned.ladder[status.rung].action) if to_plan(pinned, status) else frozenset()
+    """What the action looks at that may be planned next, and what the one watches that was carried out."""
+    parts: frozenset[Part] = frozenset()
+    if to_plan(pinned, status) and (planned := ACTIONS.get(pinned.ladder[status.rung].action)):
+        parts |= planned.looks_at
     step = status.open_step()
-    return planned | (_parts(step.action) & {"pods"} if step is not None else frozenset())
-
-
-def _parts(action: str) -> frozenset[Part]:
-    return ACTIONS[action].looks_at if action in ACTIONS else frozenset()
+    if step is not None and (watched := ACTIONS.get(step.action)):
+        parts |= watched.watches
+    return parts

@@ -224,6 +224,14 @@ HOLDS: tuple[Entry, ...] = (
         "storm",
     ),
     Entry(
+        "HeldInGit",
+        "Argo CD or Flux held the replicas in Git earlier in the incident; a write by `/scale`, by whomever, hides it.",
+        "Add the lines of the policy's condition Uncontested, which tell it to leave the field alone, then the"
+        " annotation that the message names.",
+        "owner",
+        refuses=True,
+    ),
+    Entry(
         "TooFewLeft",
         "The action would leave fewer ready pods than `limits.minAvailable`.",
         "Nothing: the next rung is tried. A single pod that is not surged cannot be restarted under the default of"

@@ -29,7 +29,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "node_caps": ("nodes/NodesAtOnce", "nodes/NodesPerZone"),
     "breaker": ("breaker/BreakerTripped", "breaker/BreakerUnknown"),
     "storm": ("storm/AlertStorm",),
-    "owner": tuple(f"owner/{entry.name}" for entry in REFUSALS),
+    "owner": ("owner/HeldInGit", *(f"owner/{entry.name}" for entry in REFUSALS)),
     "headroom": ("headroom/TooFewLeft",),
     "disruption": ("headroom/BreaksDisruptionBudget", "headroom/DisruptionUnknown"),
     "permission": ("permission/IncidentsUnprotected", "permission/PermissionUnknown", "permission/PermissionMissing"),
