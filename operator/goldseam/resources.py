@@ -18,6 +18,7 @@ WORKLOADS = {
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
 }
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
+CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
 PODS = Resource("", "v1", "pods")
 NODES = Resource("", "v1", "nodes", namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)

@@ -10,6 +10,7 @@ import pytest
 from goldseam.api.incident import (
     AlertRecord,
     ApprovalRecord,
+    Change,
     Escalation,
     HoldRecord,
     IncidentSpec,
@@ -68,6 +69,7 @@ def hostile() -> IncidentStatus:
             ResponseRecord(uid=f"{n:064}", decision="Acknowledge", by=LONG, at=NOW, reason="\x01" * 512)
             for n in range(16)
         ],
+        changes=[Change(at=NOW, what="x" * 128, before="x" * 128, after="x" * 128, by="x" * 128)] * 16,
         holds=[HoldRecord(guard="g", kind="Wait", reason="r", message="ü" * 512, since=NOW) for _ in range(16)],
         escalations=[
             Escalation(threshold=str(n), at=NOW, message="ü" * 512, runbook_line="ü" * 800) for n in range(40)

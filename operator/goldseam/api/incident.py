@@ -228,6 +228,24 @@ class Escalation(Record):
     """Why it could not be delivered so far."""
 
 
+ChangeText = Annotated[str, Field(max_length=128)]
+
+
+class Change(Record):
+    """Something that changed on the target shortly before the alert began."""
+
+    at: Time
+    """When, by the API server's clock."""
+    what: ChangeText
+    """What changed, such as `image of container api`."""
+    before: ChangeText = ""
+    """The value before; empty where it is not known or not shown."""
+    after: ChangeText = ""
+    """The value since; empty where it is not shown."""
+    by: ChangeText = ""
+    """Who changed it: the field manager, as managedFields name it; empty where that cannot be told."""
+
+
 class TimelineEntry(Record):
     """One thing that happened."""
 
@@ -324,6 +342,8 @@ class IncidentStatus(Record):
     """The policy as it was when the incident was opened."""
     verdict: Verdict | None = None
     """What the alert source says."""
+    changes: Annotated[list[Change] | None, Field(max_length=16)] = None
+    """What changed on the target within 30 minutes before the alert became active; not there before we looked."""
     rung: Int32 = 0
     """The rung of the ladder that is tried now, from 0."""
     steps: Annotated[list[Step], Field(max_length=64)] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -191,11 +192,30 @@ def _one_action(rung: Any) -> bool:
     return sum(getattr(rung, attribute) is not None for attribute in _ATTRIBUTES.values()) == 1
 
 
+_UNSKIPPED = ("wait", "notify", "escalate")
+NODE_ACTIONS = ("cordon", "drain", "uncordon")
+WORKLOAD_ACTIONS = ("scale", "restart", "deletePods")
+
+
+def _has(actions: Sequence[str]) -> str:
+    return "(" + " || ".join(f"has(self.{action})" for action in actions) + ")"
+
+
 class Rung(Model):
     """One step of the ladder: exactly one action, how long it may take, and how to see that it helped."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(_ONE_ACTION, f"a rung needs exactly one action: write one of {', '.join(ACTIONS)}", _one_action),
+        Rule(
+            f"!has(self.skipIfChangedWithin) || {_has(WORKLOAD_ACTIONS)}",
+            f"skipIfChangedWithin: only on {', '.join(WORKLOAD_ACTIONS)}, for a node has no template that is changed",
+            lambda r: r.skip_if_changed_within is None or r.action in WORKLOAD_ACTIONS,
+        ),
+        Rule(
+            f"!has(self.skipIfFailedWithin) || !{_has(_UNSKIPPED)}",
+            f"skipIfFailedWithin: not on {', '.join(_UNSKIPPED)}, which do not fail",
+            lambda r: r.skip_if_failed_within is None or r.action not in _UNSKIPPED,
+        ),
     )
 
     name: ShortName | None = None
@@ -206,6 +226,12 @@ class Rung(Model):
     Default: 10m, or as long as the alert's rule looks back plus two of its intervals, whichever is longer."""
     attempts: Annotated[int, Field(ge=1, le=5, json_schema_extra={"format": "int32"})] = 1
     """How often the rung is tried before the next one; each attempt has the whole timeout. Default: 1."""
+    skip_if_changed_within: Duration | None = None
+    """Pass over the rung if the target's pod template was changed, other than by a restart of Goldseam's, so shortly
+    before the alert became active, or since: a restart does not cure a new image. Default: not asked."""
+    skip_if_failed_within: Duration | None = None
+    """Pass over the rung if an earlier incident of this policy has done the same, with the same parameters, to the same
+    target within this time, and it did not help. Default: not asked."""
     verify: Verify = Verify()
     """When the rung has helped. Always required besides: the alert is Cleared."""
     # The actions: what each does is said once, by its model.
@@ -231,11 +257,16 @@ class Rung(Model):
         assert isinstance(parameters, Parameters)
         return parameters
 
+    def covers(self, other: Rung) -> bool:
+        """Whether it allows all that `other` does, and passes it over in no more cases."""
+        skips = (
+            (self.skip_if_changed_within, other.skip_if_changed_within),
+            (self.skip_if_failed_within, other.skip_if_failed_within),
+        )
+        same = self.action == other.action and self.parameters.covers(other.parameters)
+        return same and all(mine is None or (theirs is not None and theirs >= mine) for mine, theirs in skips)
+
     @property
     def title(self) -> str:
         """What the rung is called in messages."""
         return self.name or self.action
-
-
-NODE_ACTIONS = ("cordon", "drain", "uncordon")
-WORKLOAD_ACTIONS = ("scale", "restart", "deletePods")

@@ -12,7 +12,7 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["scale", "autoscalers", "pods"]
+Part = Literal["scale", "autoscalers", "pods", "revisions"]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -31,6 +31,9 @@ class World:
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     replica_sets: tuple[Json, ...] = ()
     """With the pods of a Deployment: the ReplicaSets that its selector selects."""
+    revisions: tuple[Json, ...] | None = None
+    """The ReplicaSets or ControllerRevisions that the target's selector selects; None where nobody asked for them, or
+    they could not be read."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)

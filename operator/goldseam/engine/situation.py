@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from goldseam.api.base import Mode
 from goldseam.api.guardrails import GuardrailsSpec, NamespaceCeiling, Trip
@@ -133,6 +133,19 @@ class Other:
     obligations: tuple[Obligation, ...] = ()
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A rung of an earlier incident that did not help."""
+
+    incident: str
+    action: str
+    parameters: Mapping[str, Any]
+    """As JSON."""
+    at: datetime
+    """When that was known."""
+    message: str
+
+
 MODES: tuple[Mode, ...] = ("Observe", "Propose", "Act")
 """From the least to the most."""
 
@@ -185,6 +198,8 @@ class Situation:
     fleet: Fleet = field(default_factory=Fleet)
     silence: Silence = field(default_factory=Silence)
     others: tuple[Other, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    """What did not help the target before; read where the rung is judged by it."""
     answers: tuple[QueryAnswer, ...] = ()
     bounds: Mapping[str, QueryAnswer] = field(default_factory=dict)
     """What the queries of the runbook's thresholds said, by the threshold's name; only those that were asked."""

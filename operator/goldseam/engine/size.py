@@ -16,6 +16,7 @@ METADATA = 16 * 1024
 KEPT_STEPS = 5
 KEPT_ENTRIES = 10
 KEPT_QUESTIONS = 4
+KEPT_CHANGES = 4
 
 
 def fitted(spec: IncidentSpec, status: IncidentStatus) -> IncidentStatus:
@@ -84,6 +85,11 @@ def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:
     return record.changed(status, obligations=owed)
 
 
+def _without_old_changes(status: IncidentStatus) -> IncidentStatus:
+    """All but the newest changes before the alert."""
+    return record.changed(status, changes=status.changes and status.changes[-KEPT_CHANGES:])
+
+
 def _without_history(status: IncidentStatus) -> IncidentStatus:
     """The words of the past, and all but the newest questions: those before are about steps that are over."""
     status = _with_steps(
@@ -107,6 +113,7 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_replies,
     _without_old_steps,
     _without_old_letters,
+    _without_old_changes,
     _without_old_words,
     _without_words_on_debts,
     _without_history,

@@ -14,7 +14,7 @@ from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
-from goldseam.resources import HPAS, NODES, PODS, REPLICA_SETS, TARGETS, WRITABLE
+from goldseam.resources import CONTROLLER_REVISIONS, HPAS, NODES, PODS, REPLICA_SETS, TARGETS, WRITABLE
 from goldseam.services.reads import Reads
 
 Fields = dict[str, Any]
@@ -30,6 +30,8 @@ class Asked:
     target: Awaitable[Json | None]
     """The same as it is now; who waits for it reads one after the other."""
     reads: Reads
+    judged: bool = False
+    """Whether the rung is judged by what changed: then it must be known."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
@@ -41,7 +43,7 @@ async def read_world(incident: IncidentView, status: IncidentStatus, reads: Read
         node, on_it, all_nodes = await asyncio.gather(target, pods, nodes)
         world = World(target=node, pods=on_it, nodes=all_nodes)
     else:
-        asked = Asked(ref, target, reads)
+        asked = Asked(ref, target, reads, judged=_judged_by_changes(incident.pinned, status))
         parts = sorted(_looked_at(incident.pinned, status))
         obj, found = await asyncio.gather(target, asyncio.gather(*(PARTS[part](asked) for part in parts)))
         world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
@@ -74,10 +76,24 @@ async def _pods(asked: Asked) -> Fields:
     return dict(zip(("pods", "replica_sets"), found, strict=False))
 
 
+async def _revisions(asked: Asked) -> Fields:
+    """The former templates of the target. Where they only tell people what changed, nothing waits for them."""
+    target = await asked.target
+    if target is None or not (selector := selector_of(target)):
+        return {}
+    reads = asked.reads.aside()
+    kind = REPLICA_SETS if asked.ref.kind == "Deployment" else CONTROLLER_REVISIONS
+    found = await reads.all(kind, asked.ref.namespace, labels=selector)
+    if asked.judged:
+        asked.reads.unknown += reads.unknown
+    return {} if reads.unknown else {"revisions": found}
+
+
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
     "pods": _pods,
+    "revisions": _revisions,
 }
 """How each part is read; all that are looked at are read side by side."""
 
@@ -124,10 +140,18 @@ def to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
 
 
 def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, and which pods are watched after they were evicted."""
+    """What the action looks at that may be planned next, which pods are watched after they were evicted, and at first
+    what changed before the alert."""
     planned = _parts(pinned.ladder[status.rung].action) if to_plan(pinned, status) else frozenset()
     step = status.open_step()
-    return planned | (_parts(step.action) & {"pods"} if step is not None else frozenset())
+    watched = _parts(step.action) & {"pods"} if step is not None else frozenset()
+    unseen = status.changes is None and not status.steps
+    changes: frozenset[Part] = frozenset({"revisions"} if unseen or _judged_by_changes(pinned, status) else ())
+    return planned | watched | changes
+
+
+def _judged_by_changes(pinned: PolicySpec, status: IncidentStatus) -> bool:
+    return to_plan(pinned, status) and pinned.ladder[status.rung].skip_if_changed_within is not None
 
 
 def _parts(action: str) -> frozenset[Part]:
