@@ -19,6 +19,7 @@ WORKLOADS = {
 }
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
+EVENTS = Resource("", "v1", "events")
 PODS = Resource("", "v1", "pods")
 NODES = Resource("", "v1", "nodes", namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)

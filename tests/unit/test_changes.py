@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goldseam.api.incident import Change
+from goldseam.api.findings import Change
 from goldseam.engine.changes import changes, in_words
 from goldseam.engine.revisions import rollouts
 from tests.support.objects import manages, revision, template, workload
@@ -100,7 +100,7 @@ def test_of_annotations_only_those_that_stand_for_a_version_show_their_value() -
 
 def test_what_no_image_has_is_not_repeated() -> None:
     odd = revision(2, at("11:57"), template('a"\\\n\x1b[2Jé:1'))
-    assert said(deployment(), OLD, odd) == "3 min before the alert: image of container app: api:1 → a????[2J?:1"
+    assert said(deployment(), OLD, odd) == '3 min before the alert: image of container app: api:1 → a"???[2J?:1'
 
 
 def test_of_other_fields_only_the_name_is_shown() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
+from goldseam.api.findings import Change, Evidence
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
@@ -23,6 +24,7 @@ Outcome = Literal[
     "Superseded",
     "Observed",
     "Undone",
+    "Collected",
     "Told",
     "Denied",
     "Unanswered",
@@ -228,24 +230,6 @@ class Escalation(Record):
     """Why it could not be delivered so far."""
 
 
-ChangeText = Annotated[str, Field(max_length=128)]
-
-
-class Change(Record):
-    """Something that changed on the target shortly before the alert began."""
-
-    at: Time
-    """When, by the API server's clock."""
-    what: ChangeText
-    """What changed, such as `image of container api`."""
-    before: ChangeText = ""
-    """The value before; empty where it is not known or not shown."""
-    after: ChangeText = ""
-    """The value since; empty where it is not shown."""
-    by: ChangeText = ""
-    """Who changed it: the field manager, as managedFields name it; empty where that cannot be told."""
-
-
 class TimelineEntry(Record):
     """One thing that happened."""
 
@@ -344,6 +328,8 @@ class IncidentStatus(Record):
     """What the alert source says."""
     changes: Annotated[list[Change] | None, Field(max_length=16)] = None
     """What changed on the target within 30 minutes before the alert became active; not there before we looked."""
+    evidence: Annotated[list[Evidence], Field(max_length=24)] = []
+    """What `collect` rungs wrote down, oldest first."""
     rung: Int32 = 0
     """The rung of the ladder that is tried now, from 0."""
     steps: Annotated[list[Step], Field(max_length=64)] = []

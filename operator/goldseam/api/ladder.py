@@ -125,6 +125,19 @@ class Notify(Parameters):
     """A sentence to add, such as what people should look at."""
 
 
+class Collect(Parameters):
+    """Write down how things are before anything is changed: the conditions of the target, its pods, their nodes, their
+    warnings, and what queries answer. It changes nothing but the Incident, and never holds up the ladder.
+    """
+
+    queries: Annotated[list[Expression], Field(max_length=4)] = []
+    """PromQL expressions whose values are written down, with variables as in `verify.queries`. Default: none."""
+
+    def covers(self, other: Any) -> bool:
+        """The same queries or fewer."""
+        return set(other.queries) <= set(self.queries)
+
+
 class Escalate(Parameters):
     """Hand the incident to people and stop acting. Only as the last rung."""
 
@@ -180,7 +193,9 @@ class Verify(Model):
     """PromQL expressions that must hold, all of them."""
 
 
-ActionName = Literal["scale", "restart", "deletePods", "cordon", "drain", "uncordon", "wait", "notify", "escalate"]
+ActionName = Literal[
+    "scale", "restart", "deletePods", "cordon", "drain", "uncordon", "collect", "wait", "notify", "escalate"
+]
 ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 """The names of all actions: exactly one of them on each rung."""
 _ATTRIBUTES = {action: to_snake(action) for action in ACTIONS}
@@ -192,7 +207,7 @@ def _one_action(rung: Any) -> bool:
     return sum(getattr(rung, attribute) is not None for attribute in _ATTRIBUTES.values()) == 1
 
 
-_UNSKIPPED = ("wait", "notify", "escalate")
+_UNSKIPPED = ("collect", "wait", "notify", "escalate")
 NODE_ACTIONS = ("cordon", "drain", "uncordon")
 WORKLOAD_ACTIONS = ("scale", "restart", "deletePods")
 
@@ -241,6 +256,7 @@ class Rung(Model):
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
+    collect: Collect | None = None
     wait: Wait | None = None
     notify: Notify | None = None
     escalate: Escalate | None = None

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import Change, IncidentStatus
+from goldseam.api.findings import Change
+from goldseam.api.incident import IncidentStatus
 from goldseam.engine.objects import Json, metadata, value_at
 from goldseam.engine.owners import tool
-from goldseam.engine.record import changed, cut, note
+from goldseam.engine.record import changed, legible, note
 from goldseam.engine.revisions import TEMPLATE, Rollout, rollouts, written
 from goldseam.engine.situation import Situation
 
@@ -29,8 +30,6 @@ _APPLIED = timedelta(seconds=10)
 """Within which time after the template was written its controller has made the revision."""
 _SECOND = timedelta(seconds=1)
 
-_ODD = re.compile(r"[^ !#-\[\]-~]")
-"""What no name, image or version has: whoever may edit the workload may write anything."""
 _TELLING = re.compile(r"checksum|commit|hash|restartedAt|revision|version", re.IGNORECASE)
 """In the names of annotations whose values are shown; of others the value may be a secret."""
 
@@ -85,7 +84,7 @@ def of_rollout(target: Json, rollout: Rollout) -> list[Change]:
 
 
 def _change(at: datetime, what: str, before: str, after: str, by: str) -> Change:
-    what, before, after, by = (cut(_ODD.sub("?", text), SHOWN) for text in (what, before, after, by))
+    what, before, after, by = (legible(text, SHOWN) for text in (what, before, after, by))
     return Change(at=at, what=what, before=before, after=after, by=by)
 
 

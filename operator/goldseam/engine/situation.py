@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from goldseam.api.base import Mode
+from goldseam.api.findings import Evidence
 from goldseam.api.guardrails import GuardrailsSpec, NamespaceCeiling, Trip
 from goldseam.api.incident import IncidentSpec, IncidentStatus, Obligation
 from goldseam.api.ladder import Rung
@@ -200,6 +201,8 @@ class Situation:
     others: tuple[Other, ...] = ()
     failures: tuple[Failure, ...] = ()
     """What did not help the target before; read where the rung is judged by it."""
+    evidence: tuple[Evidence, ...] | None = None
+    """What the rung that collects has found; None before it was asked for."""
     answers: tuple[QueryAnswer, ...] = ()
     bounds: Mapping[str, QueryAnswer] = field(default_factory=dict)
     """What the queries of the runbook's thresholds said, by the threshold's name; only those that were asked."""

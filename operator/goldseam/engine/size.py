@@ -16,7 +16,8 @@ METADATA = 16 * 1024
 KEPT_STEPS = 5
 KEPT_ENTRIES = 10
 KEPT_QUESTIONS = 4
-KEPT_CHANGES = 4
+KEPT_CHANGES = 2
+KEPT_EVIDENCE = 4
 
 
 def fitted(spec: IncidentSpec, status: IncidentStatus) -> IncidentStatus:
@@ -90,6 +91,11 @@ def _without_old_changes(status: IncidentStatus) -> IncidentStatus:
     return record.changed(status, changes=status.changes and status.changes[-KEPT_CHANGES:])
 
 
+def _without_old_evidence(status: IncidentStatus) -> IncidentStatus:
+    """All but the first pieces: they were found before anything was changed."""
+    return record.changed(status, evidence=status.evidence[:KEPT_EVIDENCE])
+
+
 def _without_history(status: IncidentStatus) -> IncidentStatus:
     """The words of the past, and all but the newest questions: those before are about steps that are over."""
     status = _with_steps(
@@ -114,6 +120,7 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_old_steps,
     _without_old_letters,
     _without_old_changes,
+    _without_old_evidence,
     _without_old_words,
     _without_words_on_debts,
     _without_history,

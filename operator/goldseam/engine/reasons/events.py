@@ -39,6 +39,7 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Unanswered", "Nobody answered in time: `approval.onTimeout` says what follows.", ""),
     Entry("Acknowledged", "A person has seen it.", ""),
     Entry("TakenOver", "A person took over (`goldseam undo`): nothing more is tried.", ""),
+    Entry("Collected", "The rung wrote down how things are: `goldseam show` has it.", ""),
     Entry("Told", "The rung tells people, and did.", ""),
     Entry(
         "ThresholdUnknown",
