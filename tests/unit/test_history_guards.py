@@ -77,6 +77,11 @@ def test_where_no_revision_is_the_targets_own_nothing_is_known_and_it_waits() ->
         assert (reason(hold), hold and hold.kind) == ("ChangesUnknown", "Wait")
 
 
+def test_a_spec_that_the_controller_has_not_seen_may_be_another_template() -> None:
+    hold = changed(after(OLD, target=workload(metadata={"generation": 5})), NOW)
+    assert (reason(hold), hold and hold.kind) == ("ChangesUnknown", "Wait")
+
+
 def test_a_template_that_is_back_since_a_time_that_is_not_known_may_be_back_since_now() -> None:
     back = revision(3, "2026-11-20T08:00:00Z", template("api:1"), again="1")
     young = revision(2, "2026-11-20T09:00:00Z", template("api:2"))

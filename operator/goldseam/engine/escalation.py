@@ -196,7 +196,8 @@ def _of(s: Situation, threshold: Threshold, why: str, now: datetime) -> Escalati
 def _crossing(s: Situation, threshold: str, level: str | None, why: str, now: datetime) -> Escalation:
     what = s.pinned.component or str(s.spec.target)
     lately = in_words(s.status.changes or [], s.spec.alert.active_at)
-    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {why}. {tried(s.status)}{lately and f' {lately}.'}"
+    since = f"{lately}. " if lately else ""
+    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {why}. {since}{tried(s.status)}"
     return Escalation(threshold=threshold, level=_level(s.runbook, level), at=now, message=cut(text))
 
 

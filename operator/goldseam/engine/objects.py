@@ -164,13 +164,14 @@ class Workload:
         return int(self.status.get(field) or 0)
 
     @property
-    def _observed(self) -> bool:
+    def observed(self) -> bool:
+        """Whether its controller has seen its newest spec."""
         return int(self.status.get("observedGeneration") or 0) >= int(metadata(self.obj).get("generation") or 0)
 
     @property
     def rolled_out(self) -> bool:
         """Whether every wanted pod is updated and ready, and no other is left (kubectl's `rollout status`)."""
-        return self._observed and self._updated >= self.replicas and self.ready >= self.replicas and not self._surplus
+        return self.observed and self._updated >= self.replicas and self.ready >= self.replicas and not self._surplus
 
     @property
     def _surplus(self) -> bool:
@@ -179,7 +180,7 @@ class Workload:
     @property
     def updating(self) -> bool:
         """Whether a new template is being rolled out. Pods that are merely not ready are no rollout."""
-        if not self._observed:
+        if not self.observed:
             return True
         if self.kind == "StatefulSet":
             new = self.status.get("updateRevision") != self.status.get("currentRevision")

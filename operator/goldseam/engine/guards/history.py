@@ -7,6 +7,7 @@ from datetime import datetime
 from goldseam.api.durations import format_duration
 from goldseam.engine.changes import in_words, of_rollout
 from goldseam.engine.guards.hold import Hold
+from goldseam.engine.objects import Workload
 from goldseam.engine.revisions import rollouts
 from goldseam.engine.situation import Situation
 
@@ -21,8 +22,9 @@ def changed(s: Situation, now: datetime) -> Hold | None:
         return None
     target, began = s.world.target, s.spec.alert.active_at
     rolled = rollouts(target, s.world.revisions or ())
-    if not rolled:
-        message = "when the target's template was changed is not known: no revision of its own is there"
+    if not rolled or not Workload(target).observed:
+        why = "its controller has not seen its newest spec yet" if rolled else "no revision of its own is there"
+        message = f"when the target's template was changed is not known: {why}"
         return Hold("history", "Wait", "ChangesUnknown", message)
     lately = [one for one in rolled if not one.ours and one.since(min(began, now) - within)]
     if not lately:

@@ -143,7 +143,7 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "ChangesUnknown",
-        "The rung has `skipIfChangedWithin`, and no revision of the target tells when its template was changed.",
+        "The rung has `skipIfChangedWithin`, and no revision of the target tells yet when its template was changed.",
         "Look whether its ReplicaSets or ControllerRevisions were deleted, or belong to nobody; a rollout makes one.",
         "history",
     ),
