@@ -10,7 +10,7 @@ import pytest
 from goldseam.ports import Json
 from goldseam.services import collecting
 from tests.support.harness import START, Harness, deployment, policy
-from tests.support.objects import pod, troubled
+from tests.support.objects import node, pod, troubled
 from tests.support.toycluster import Killed
 
 COLLECT: Json = {"collect": {"queries": ['up{job="${target.name}"}']}}
@@ -110,6 +110,30 @@ async def test_a_query_that_cannot_be_asked_is_named(broken: str) -> None:
     await h.settle(20)
     (one,) = [one for one in h.status.evidence if one.missing]
     assert (broken or "no label missing") in one.text
+
+
+async def test_an_answer_that_nobody_understands_holds_up_nothing() -> None:
+    h = await opened(COLLECT, SCALE)
+    h.cluster.objects["pods", "shop", "ill"]["status"]["containerStatuses"] = [{"restartCount": "many"}]
+    await h.settle(20)
+    assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
+    assert [one.text for one in h.status.evidence if one.missing] == [
+        "not read: the answer cannot be understood (ValueError)"
+    ]
+
+
+async def test_of_a_node_its_own_pods_and_events_are_written_down() -> None:
+    rules = policy({"collect": {}}, {"escalate": {}}, target={"kind": "Node", "name": "worker-1"})
+    rules["kind"] = "ClusterRemediationPolicy"
+    del rules["metadata"]["namespace"]
+    h = Harness(rules, node(ready=False), "nodes")
+    h.cluster.add("pods", troubled("ill", "CrashLoopBackOff"))
+    h.cluster.add("events", event("ill"))
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    assert list(found(h)) == ["Node worker-1", "pods", "Pod ill", "event about Pod ill"]
+    assert found(h)["Node worker-1"] == "Ready=False (no reason)"
 
 
 async def test_nothing_is_collected_while_a_pause_or_a_stale_alert_holds() -> None:

@@ -40,7 +40,7 @@ def expendable(past: Iterable[Past], limits: GuardrailsSpec, now: datetime) -> l
 def _is_free(status: IncidentStatus, limits: GuardrailsSpec, now: datetime) -> bool:
     if status.open_obligations():
         return False
-    acted = [step.intent_at for step in status.steps if step.purpose == "Rung"]
+    acted = [step.ended_at or step.intent_at for step in status.steps if step.purpose == "Rung"]
     return not acted or now - max(acted) > longest_window(status, limits)
 
 

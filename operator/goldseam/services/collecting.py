@@ -17,8 +17,8 @@ from goldseam.errors import GoldseamError
 from goldseam.ports import Clock, Cluster, Metrics
 from goldseam.resources import EVENTS, NODES, PODS
 
-PATIENCE = 5.0
-"""Seconds for each thing that is read; all are read at the same time."""
+PATIENCE = 3.0
+"""Seconds for each thing that is read; nearly all are read at the same time."""
 LOOKED_INTO = 3
 """Pods whose events are read: the worst."""
 
@@ -40,19 +40,22 @@ class Collector:
         if target is None:
             return replace(s, evidence=(missing(now, str(s.spec.target), "it is gone"),))
         asked = [self._timely(f"query {e}", self._value(s, e, now), now) for e in rung.collect.queries]
-        pods = self._timely("pods and events", self._pods(s, target, now), now)
+        pods = self._timely("pods and events", self._pods(s, target, now), now, rounds=2)
         found = await asyncio.gather(pods, *asked)
         first = evidence.of_object(s.spec.target.kind, target, now)
         return replace(s, evidence=(first, *(one for part in found for one in part)))
 
-    async def _timely(self, about: str, reading: Reading, now: datetime) -> list[Evidence]:
+    async def _timely(self, about: str, reading: Reading, now: datetime, rounds: int = 1) -> list[Evidence]:
+        """What was read; whatever goes wrong, the ladder goes on."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(rounds * PATIENCE):
                 return await reading
         except TimeoutError:
-            return [missing(now, about, f"no answer within {PATIENCE:g} s")]
+            return [missing(now, about, f"no answer within {rounds * PATIENCE:g} s")]
         except GoldseamError as error:
             return [missing(now, about, str(error))]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return [missing(now, about, f"the answer cannot be understood ({type(error).__name__})")]
 
     async def _pods(self, s: Situation, target: Json, now: datetime) -> list[Evidence]:
         """The pods; then the events about the target and the worst pods, and the nodes of these."""
