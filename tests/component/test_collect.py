@@ -47,7 +47,7 @@ async def opened(*ladder: Json, **spec: Any) -> Harness:
 
 
 def found(h: Harness) -> dict[str, str]:
-    return {one.about: one.text for one in h.status.evidence}
+    return {one.about: one.text for one in h.status.evidence or ()}
 
 
 def outcomes(h: Harness) -> list[tuple[str, str | None]]:
@@ -87,7 +87,7 @@ async def test_what_cannot_be_read_is_named_and_the_ladder_goes_on(plural: str) 
     h.cluster.unreadable.add(plural)
     await h.settle(20)
     assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
-    unread = [one for one in h.status.evidence if one.missing]
+    unread = [one for one in h.status.evidence or () if one.missing]
     assert len(unread) == 1
     assert unread[0].about in h.status.steps[0].message
     assert "HTTP 503" in unread[0].text
@@ -99,7 +99,7 @@ async def test_a_source_that_does_not_answer_holds_up_nothing(monkeypatch: pytes
     h.promql.hangs = True
     await h.settle(20)
     assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
-    assert [one.text for one in h.status.evidence if one.missing] == ["not read: no answer within 0.05 s"]
+    assert [one.text for one in h.status.evidence or () if one.missing] == ["not read: no answer within 0.05 s"]
 
 
 @pytest.mark.parametrize("broken", ["no such function", ""])
@@ -108,7 +108,7 @@ async def test_a_query_that_cannot_be_asked_is_named(broken: str) -> None:
     h = await opened(rung, SCALE)
     h.promql.broken = broken
     await h.settle(20)
-    (one,) = [one for one in h.status.evidence if one.missing]
+    (one,) = [one for one in h.status.evidence or () if one.missing]
     assert (broken or "no label missing") in one.text
 
 
@@ -117,7 +117,7 @@ async def test_an_answer_that_nobody_understands_holds_up_nothing() -> None:
     h.cluster.objects["pods", "shop", "ill"]["status"]["containerStatuses"] = [{"restartCount": "many"}]
     await h.settle(20)
     assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
-    assert [one.text for one in h.status.evidence if one.missing] == [
+    assert [one.text for one in h.status.evidence or () if one.missing] == [
         "not read: the answer cannot be understood (ValueError)"
     ]
 
@@ -155,14 +155,14 @@ async def test_a_forged_incident_asks_no_query_that_the_policy_does_not_have() -
     await h.settle(20)
     assert outcomes(h)[0] == ("collect", "Refused")
     assert h.promql.asked == []
-    assert h.status.evidence == []
+    assert h.status.evidence is None
 
 
 async def test_evidence_is_kept_within_its_bounds_however_often_it_is_collected() -> None:
     h = await opened(*[COLLECT] * 6, {"escalate": {}})
     await h.settle(30)
     assert [outcome for _, outcome in outcomes(h)] == ["Collected"] * 6 + ["Told"]
-    assert len(h.status.evidence) == 24
+    assert len(h.status.evidence or ()) == 24
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -177,5 +177,5 @@ async def test_an_operator_that_is_killed_meanwhile_collects_once_and_goes_on(af
             await h.start()
             await h.settle(20)
         assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
-        assert len(h.status.evidence) == 7
+        assert len(h.status.evidence or ()) == 7
         assert foreign(h) == ["deployments/shop/api/scale"]

@@ -328,8 +328,8 @@ class IncidentStatus(Record):
     """What the alert source says."""
     changes: Annotated[list[Change] | None, Field(max_length=16)] = None
     """What changed on the target within 30 minutes before the alert became active; not there before we looked."""
-    evidence: Annotated[list[Evidence], Field(max_length=24)] = []
-    """What `collect` rungs wrote down, oldest first."""
+    evidence: Annotated[list[Evidence] | None, Field(max_length=24)] = None
+    """What `collect` rungs wrote down, oldest first; not there before one did."""
     rung: Int32 = 0
     """The rung of the ladder that is tried now, from 0."""
     steps: Annotated[list[Step], Field(max_length=64)] = []

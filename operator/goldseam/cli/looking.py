@@ -64,7 +64,7 @@ def _shown(incident: IncidentView, now: datetime) -> Iterator[str]:
     status = incident.status or IncidentStatus()
     yield from _head(incident, status, now)
     yield from _block("Changed", (words(change, incident.spec.alert.active_at) for change in status.changes or ()))
-    yield from _block("Evidence", (f"{one.at:%H:%M:%S}  {one.about}: {one.text}" for one in status.evidence))
+    yield from _block("Evidence", (f"{one.at:%H:%M:%S}  {one.about}: {one.text}" for one in status.evidence or ()))
     yield from _block("Ladder", _ladder(status, now))
     yield from _block("Waits for an answer", _questions(incident, status, now))
     yield from _block("Held back by", _holds(status, now))

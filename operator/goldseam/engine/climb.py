@@ -192,7 +192,7 @@ def _collected(s: Situation, rung: Rung, now: datetime) -> Decision:
         return answers.answer("wait", "Collecting", s.status, answers.SOON)
     said = summary(s.evidence)
     status = record.ended(s.status, _step(s, rung, now), "Collected", said, now)
-    kept = [*status.evidence, *s.evidence][-FOUND:]
+    kept = [*(status.evidence or ()), *s.evidence][-FOUND:]
     status = record.say(record.changed(status, rung=s.status.rung + 1, evidence=kept), f"{rung.title}: {said}")
     return answers.answer("wait", "NextRung", status, answers.SOON)
 

@@ -93,7 +93,7 @@ def _without_old_changes(status: IncidentStatus) -> IncidentStatus:
 
 def _without_old_evidence(status: IncidentStatus) -> IncidentStatus:
     """All but the first pieces: they were found before anything was changed."""
-    return record.changed(status, evidence=status.evidence[:KEPT_EVIDENCE])
+    return record.changed(status, evidence=status.evidence and status.evidence[:KEPT_EVIDENCE])
 
 
 def _without_history(status: IncidentStatus) -> IncidentStatus:
