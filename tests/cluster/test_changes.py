@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, reached, running, status
 from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
 
 Trouble = Callable[..., None]
@@ -21,7 +23,7 @@ WARY: Json = {"restart": {}, "skipIfChangedWithin": "10s"}
 
 def workload(kind: str, namespace: str) -> Json:
     """A workload `api` whose rollout needs no time."""
-    found = deployment(namespace, "api", 1) | {"kind": kind}
+    found = deployment(namespace, "api", 3) | {"kind": kind}
     if kind != "Deployment":
         found["spec"] |= {"serviceName": "api"} if kind == "StatefulSet" else {}
     if kind == "DaemonSet":
@@ -100,7 +102,12 @@ def test_one_that_was_rolled_back_just_now_is_not_restarted(
 
 
 def test_our_own_restart_of_an_earlier_incident_is_no_change_but_what_failed_there_is_not_tried_again(
-    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+    installed: Plane,
+    namespace: str,
+    operator: OperatorProcess,
+    trouble: Trouble,
+    operator_kubeconfig: Path,
+    tmp_path: Path,
 ) -> None:
     again = {**WARY, "skipIfFailedWithin": "1h", "timeout": "3s"}
     free = {"limits": {"cooldown": "0s", "actions": [{"count": 9, "per": "1h"}]}}
@@ -114,15 +121,14 @@ def test_our_own_restart_of_an_earlier_incident_is_no_change_but_what_failed_the
     eventually(lambda: status(installed, namespace).get("closedAt"), "the incident to be over", 60)
     name = installed.all("incidents", namespace)[0]["metadata"]["name"]
     operator.kill()
-    operator.begin()
-    eventually(operator.ready, "the operator to lead again")
-    trouble(1, deployment="api")
 
     def second() -> Json:
         found = [i for i in installed.all("incidents", namespace) if i["metadata"]["name"] != name]
         return found[0] if found and found[0].get("status", {}).get("steps") else {}
 
-    step = eventually(second, "the second incident's first step", 60)["status"]["steps"][0]
+    with running_operator(operator_kubeconfig, tmp_path / "second.log"):
+        trouble(1, deployment="api")
+        step = eventually(second, "the second incident's first step", 60)["status"]["steps"][0]
     assert (step["action"], step["outcome"]) == ("restart", "Refused")
     assert f"Incident {namespace}/{name}" in json.dumps(step)
     assert effects(installed, namespace) == ["patch deployments"]

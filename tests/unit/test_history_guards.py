@@ -199,6 +199,8 @@ def test_a_live_policy_allows_no_rung_that_is_passed_over_in_fewer_cases(
     "rung",
     [
         {"drain": {}, "skipIfChangedWithin": "30m"},
+        {"skipIfChangedWithin": "30m", "skipIfFailedWithin": "30m"},
+        {"restart": {}, "scale": {"replicas": 3}, "skipIfFailedWithin": "30m"},
         {"wait": {"duration": "5m"}, "skipIfChangedWithin": "30m"},
         {"escalate": {}, "skipIfFailedWithin": "30m"},
         {"notify": {}, "skipIfFailedWithin": "30m"},

@@ -216,6 +216,11 @@ def _has(actions: Sequence[str]) -> str:
     return "(" + " || ".join(f"has(self.{action})" for action in actions) + ")"
 
 
+def _does(rung: Any, actions: Sequence[str]) -> bool:
+    """Whether it has one of the actions; one that has none, or two, is refused by a rule of its own."""
+    return any(getattr(rung, to_snake(action)) is not None for action in actions)
+
+
 class Rung(Model):
     """One step of the ladder: exactly one action, how long it may take, and how to see that it helped."""
 
@@ -224,12 +229,12 @@ class Rung(Model):
         Rule(
             f"!has(self.skipIfChangedWithin) || {_has(WORKLOAD_ACTIONS)}",
             f"skipIfChangedWithin: only on {', '.join(WORKLOAD_ACTIONS)}, for a node has no template that is changed",
-            lambda r: r.skip_if_changed_within is None or r.action in WORKLOAD_ACTIONS,
+            lambda r: r.skip_if_changed_within is None or _does(r, WORKLOAD_ACTIONS),
         ),
         Rule(
             f"!has(self.skipIfFailedWithin) || !{_has(_UNSKIPPED)}",
             f"skipIfFailedWithin: not on {', '.join(_UNSKIPPED)}, which do not fail",
-            lambda r: r.skip_if_failed_within is None or r.action not in _UNSKIPPED,
+            lambda r: r.skip_if_failed_within is None or not _does(r, _UNSKIPPED),
         ),
     )
 
