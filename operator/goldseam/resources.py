@@ -22,6 +22,7 @@ REPLICA_SETS = Resource("apps", "v1", "replicasets")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
 REVISIONS = {"ReplicaSet": REPLICA_SETS, "ControllerRevision": CONTROLLER_REVISIONS}
 """What keeps former templates."""
+EVENTS = Resource("", "v1", "events")
 PODS = Resource("", "v1", "pods")
 NODES = Resource("", "v1", "nodes", namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)

@@ -23,6 +23,7 @@ from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
+from goldseam.services.collecting import Collector
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer, live_policy
@@ -147,6 +148,7 @@ class Harness:
             ledger=self.ledger,
             permissions=permissions,
             queries=Queries(lambda _: self.promql, self.clock),
+            collector=Collector(self.cluster, lambda _: self.promql, self.clock),
             delivery=self.delivery,
             chronicle=Chronicle(self.chronicle, later=0),
             hearing=Hearing(self.cluster),

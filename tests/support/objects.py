@@ -9,15 +9,15 @@ Json = dict[str, Any]
 MARK = {"goldseam.dev/token": "0123456789abcdef"}
 
 
-def manages(manager: str, *fields: str, operation: str = "Update", subresource: str = "") -> Json:
-    """An entry of managedFields: the manager owns the fields, such as `spec.replicas`."""
+def manages(manager: str, *fields: str, operation: str = "Update", subresource: str = "", at: str = "") -> Json:
+    """An entry of managedFields: the manager owns the fields, such as `spec.replicas`, and wrote them last at `at`."""
     tree: Json = {}
     for field in fields:
         node = tree
         for key in field.split("."):
             node = node.setdefault(f"f:{key}", {})
     entry: Json = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": tree}
-    return entry | ({"subresource": subresource} if subresource else {})
+    return entry | ({"subresource": subresource} if subresource else {}) | ({"time": at} if at else {})
 
 
 def owned_by(kind: str, name: str, *, controller: bool = True) -> list[Json]:
@@ -162,3 +162,32 @@ def template(image: str, *, annotations: Json | None = None, **spec: Any) -> Jso
     """A pod template with one container."""
     meta: Json = {"labels": {"app": "api"}} | ({"annotations": annotations} if annotations else {})
     return {"metadata": meta, "spec": {"containers": [{"name": "app", "image": image}]} | spec}
+
+
+def pod_template(image: str = "api:1", *, env: str = "", token: str = "", **labels: str) -> Json:
+    """A pod template with one container `app`; `token` is our restart's mark."""
+    marks = {"annotations": {"goldseam.dev/token": token}} if token else {}
+    container = {"name": "app", "image": image} | ({"env": [{"name": "PASSWORD", "value": env}]} if env else {})
+    meta: Json = {"labels": {"app": "api", **labels}} | marks
+    return {"metadata": meta, "spec": {"containers": [container]}}
+
+
+def revision(
+    number: int, at: str, pods: Json, *, again: str = "", kind: str = "ReplicaSet", owner: str = "uid-api"
+) -> Json:
+    """A revision of the workload with the uid `owner`, made at `at`; `again`: when it came back, or its old number."""
+    meta: Json = {
+        "namespace": "shop",
+        "name": f"api-{number}",
+        "uid": f"uid-{number}",
+        "creationTimestamp": at,
+        "labels": {"app": "api"},
+        "ownerReferences": [{"kind": "Deployment", "name": "api", "uid": owner, "controller": True}],
+    }
+    if kind == "ControllerRevision":
+        meta["managedFields"] = [manages("kube-controller-manager", "revision", at=again or at)]
+        return {"metadata": meta, "revision": number, "data": {"spec": {"template": pods | {"$patch": "replace"}}}}
+    marks = {"deployment.kubernetes.io/revision": str(number)}
+    meta["annotations"] = marks | ({"deployment.kubernetes.io/revision-history": again} if again else {})
+    labels = {**pods["metadata"]["labels"], "pod-template-hash": str(number)}
+    return {"metadata": meta, "spec": {"template": pods | {"metadata": {**pods["metadata"], "labels": labels}}}}

@@ -156,7 +156,8 @@ def test_a_rung_knows_its_action(action: str) -> None:
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)
-    assert rung.parameters.dump() == ({"message": ""} if action == "notify" else parameters)
+    defaults = {"notify": {"message": ""}, "collect": {"queries": []}}
+    assert rung.parameters.dump() == defaults.get(action, {}) | parameters
     assert Rung.model_validate({"name": "mine", action: parameters}).title == "mine"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine import approvals, climb, closing, escalation, obligations, record, verify
+from goldseam.engine import approvals, changes, climb, closing, escalation, obligations, record, verify
 from goldseam.engine.guards.paused import paused
 from goldseam.engine.owners import gitops_owner
 from goldseam.engine.situation import MODES, Decision, Situation
@@ -93,6 +93,7 @@ def _owned(s: Situation, status: IncidentStatus) -> IncidentStatus:
 
 def _observed(s: Situation, now: datetime) -> IncidentStatus:
     status = record.seen(s.status, s.reading.state, s.reading.fresh, s.reading.message, now)
+    status = changes.noticed(replace(s, status=status), now)
     quiet = paused(s, now) is not None or s.silence.state == "Silenced"
     status = record.paused(status, quiet, now)
     status = _owned(s, status)

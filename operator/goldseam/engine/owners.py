@@ -117,6 +117,16 @@ def gitops_owner(obj: Json, field: str) -> Owner | None:
     return _in_managed_fields(obj, field) or _in_last_applied(obj, field)
 
 
+def tool(obj: Json, manager: str) -> str:
+    """A field manager, and the GitOps object that it works for: `argocd-controller (Argo CD Application shop)`."""
+    if manager == _ARGO_MANAGER:
+        return f"{manager} ({Owner(ARGO, _application(obj), '')})"
+    if manager in _FLUX:
+        kind, prefix = _FLUX[manager]
+        return f"{manager} ({Owner(kind, _flux_name(obj, prefix), '')})"
+    return manager
+
+
 def _in_managed_fields(obj: Json, field: str) -> Owner | None:
     """Flux owns what it applied. Argo CD owns whatever it wrote: it applies on either side, under one manager.
 

@@ -45,9 +45,9 @@ class World:
     """The ConfigMap that the rung names, where an action looks at it."""
     replica_sets: tuple[Json, ...] = ()
     """With the pods of a Deployment: the ReplicaSets that its selector selects."""
-    revisions: tuple[Json, ...] = ()
-    """The ReplicaSets of a Deployment, or the ControllerRevisions of another workload, where an action looks at them:
-    those that its selector selects."""
+    revisions: tuple[Json, ...] | None = None
+    """The ReplicaSets or ControllerRevisions that the target's selector selects; None where nobody asked for them, or
+    they could not be read."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     cron_job: Json | None = None

@@ -23,6 +23,10 @@ class Reads:
         self._cluster, self._lately = cluster, lately
         self.unknown: list[str] = []
 
+    def aside(self) -> Reads:
+        """Reads that hold nothing up where they fail: what they could not read is named on them alone."""
+        return Reads(self._cluster, self._lately)
+
     async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
         """One object."""
         try:

@@ -50,13 +50,15 @@ class Asked:
     reads: Reads
     parameters: Parameters | None
     """What the rung whose turn it is says."""
+    judged: bool = False
+    """Whether that rung is judged by former templates, or by what changed: then they must be known."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
     parts, parameters = _looked_at(incident.pinned, status), _parameters(incident.pinned, status)
-    world = await read_parts(ref, parts, reads, known, parameters)
+    world = await read_parts(ref, parts, reads, known, parameters, judged=_judged_by_revisions(incident.pinned, status))
     world = replace(world, touched=await _touched(status, world, reads))
     return replace(world, log=await last_words(status, world, reads))
 
@@ -67,10 +69,12 @@ async def read_parts(
     reads: Reads,
     known: Json | None = None,
     parameters: Parameters | None = None,
+    *,
+    judged: bool = False,
 ) -> World:
     """A target, unless it is known already, and these parts of its world; of a node its pods and all nodes always."""
     target = asyncio.ensure_future(_target(ref, reads, known))
-    asked = Asked(ref, target, reads, parameters)
+    asked = Asked(ref, target, reads, parameters, judged)
     readers = [*((_of_node,) if ref.kind == "Node" else ()), *(PARTS[part] for part in sorted(parts))]
     obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
     return replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
@@ -135,11 +139,16 @@ async def _config_map(asked: Asked) -> Fields:
 
 
 async def _revisions(asked: Asked) -> Fields:
+    """The former templates of the target. Where they only tell people what changed, nothing waits for them."""
     target = await asked.target
     if target is None or not (selector := selector_of(target)):
         return {}
+    reads = asked.reads.aside()
     kind = REPLICA_SETS if asked.ref.kind == "Deployment" else CONTROLLER_REVISIONS
-    return {"revisions": await asked.reads.all(kind, asked.ref.namespace, labels=selector)}
+    found = await reads.all(kind, asked.ref.namespace, labels=selector)
+    if asked.judged:
+        asked.reads.unknown += reads.unknown
+    return {} if reads.unknown else {"revisions": found}
 
 
 async def _jobs(asked: Asked) -> Fields:
@@ -217,11 +226,20 @@ def _parameters(pinned: PolicySpec, status: IncidentStatus) -> Parameters | None
 
 
 def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, and what the one watches that was carried out."""
+    """What the action looks at that may be planned next, what the one watches that was carried out, and at first what
+    changed before the alert."""
     parts: frozenset[Part] = frozenset()
     if to_plan(pinned, status) and (planned := ACTIONS.get(pinned.ladder[status.rung].action)):
         parts |= planned.looks_at
     step = status.open_step()
     if step is not None and (watched := ACTIONS.get(step.action)):
         parts |= watched.watches
-    return parts
+    unseen = status.changes is None and not status.steps
+    return parts | ({"revisions"} if unseen or _judged_by_revisions(pinned, status) else frozenset())
+
+
+def _judged_by_revisions(pinned: PolicySpec, status: IncidentStatus) -> bool:
+    if not to_plan(pinned, status):
+        return False
+    rung = pinned.ladder[status.rung]
+    return rung.rollback is not None or rung.skip_if_changed_within is not None

@@ -22,6 +22,8 @@ SAYS: dict[str, tuple[str, ...]] = {
         f"policy/{name}" for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "RungRemoved")
     ),
     "ceiling": ("permission/ActionForbidden",),
+    "changed": ("history/ChangedLately", "history/ChangesUnknown"),
+    "failed": ("history/FailedLately",),
     "busy": ("busy/OtherIncident", "busy/OtherPolicy", "busy/RolloutInProgress"),
     "cooldown": ("cooldown/Cooldown",),
     "budget": ("budget/PolicyBudget", "budget/NamespaceBudget", "budget/ClusterBudget", "budget/LedgerIncomplete"),
