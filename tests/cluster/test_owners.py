@@ -206,7 +206,7 @@ def test_flux_that_leaves_replicas_out_of_git_and_goldseam_live_in_peace(
 ) -> None:
     """What the page advises: the field is not in Git, and applied again and again nothing of ours is undone."""
     in_git = deployment(namespace, "worker")
-    installed.apply(in_git)
+    applied(installed, "platform-team", in_git)  # who set the number once; without an owner it falls back to 1
     del in_git["spec"]["replicas"]
     applied(installed, "kustomize-controller", in_git)
     rung = {"scale": {"replicas": 8}, "timeout": "120s"}
