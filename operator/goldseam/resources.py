@@ -16,11 +16,13 @@ WORKLOADS = {
     "Deployment": Resource("apps", "v1", "deployments"),
     "StatefulSet": Resource("apps", "v1", "statefulsets"),
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
+    "Rollout": Resource("argoproj.io", "v1alpha1", "rollouts"),
 }
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
 REVISIONS = {"ReplicaSet": REPLICA_SETS, "ControllerRevision": CONTROLLER_REVISIONS}
 """What keeps former templates."""
+EVENTS = Resource("", "v1", "events")
 PODS = Resource("", "v1", "pods")
 NODES = Resource("", "v1", "nodes", namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
@@ -31,6 +33,8 @@ HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
 PDBS = Resource("policy", "v1", "poddisruptionbudgets")
 CRON_JOBS = Resource("batch", "v1", "cronjobs")
 JOBS = Resource("batch", "v1", "jobs")
+SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects")
+VPAS = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False)
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
@@ -41,6 +45,7 @@ TARGETS = {**WORKLOADS, "Node": NODES}
 WRITABLE = {
     **TARGETS,
     "HorizontalPodAutoscaler": HPAS,
+    "ScaledObject": SCALED_OBJECTS,
     "Pod": PODS,
     "ConfigMap": CONFIG_MAPS,
     "CronJob": CRON_JOBS,

@@ -62,6 +62,17 @@ def installed(crds: Plane) -> Plane:
     return crds
 
 
+@pytest.fixture(scope="module")
+def neighbours(installed: Plane) -> Iterator[Plane]:
+    """The control plane with the kinds of KEDA and Argo Rollouts, but not their controllers. In the modules that do not
+    ask for it they are not installed, as in most clusters."""
+    crds = ["-f", str(ROOT / "tests" / "data" / "crds")]
+    installed.must("apply", "--server-side", *crds)
+    installed.must("wait", "--for=condition=Established", "--timeout=30s", *crds)
+    yield installed
+    installed.must("delete", "--wait=true", *crds)
+
+
 def protected(plane: Plane) -> bool:
     """An admission policy takes effect a moment after it is applied."""
     spec = {

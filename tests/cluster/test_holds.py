@@ -160,12 +160,12 @@ def test_of_two_policies_on_one_target_the_older_acts_and_the_other_says_so(
 
     def both() -> dict[str, dict]:
         found = {i["spec"]["policyRef"]["name"]: i.get("status", {}) for i in installed.all("incidents", namespace)}
-        return found if len(found) == 2 and found["b-newer"].get("holds") else {}
+        busy = [hold for hold in found.get("b-newer", {}).get("holds", []) if hold["guard"] == "busy"]
+        return found | {"busy": busy[0]} if len(found) == 2 and busy else {}
 
-    found = eventually(both, "two incidents, one on hold")
+    held = eventually(both, "two incidents, one of which lets the other go first")["busy"]
     names = {i["spec"]["policyRef"]["name"]: i["metadata"]["name"] for i in installed.all("incidents", namespace)}
-    held = found["b-newer"]["holds"][0]
-    assert (held["guard"], held["reason"] in ("OtherIncident", "OtherPolicy")) == ("busy", True)
+    assert held["reason"] in ("OtherIncident", "OtherPolicy")
     assert f"Incident {namespace}/{names['a-older']}" in held["message"]
     running(installed, namespace, "worker", 8)
     assert "patch deployments" not in effects(installed, namespace)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.as_operator import Answer, AsOperator
+from tests.support.objects_on_cluster import rollout, scaled_object
 from tests.support.plane import Plane, eventually
 
 NAMESPACE = "limits"
@@ -52,6 +53,9 @@ def world() -> list[dict[str, Any]]:
             "metadata": meta,
             "spec": {"scaleTargetRef": target, "minReplicas": 5, "maxReplicas": 12},
         },
+        scaled_object(NAMESPACE, "web", minReplicaCount=5, maxReplicaCount=12),
+        scaled_object(NAMESPACE, "idle", minReplicaCount=1, maxReplicaCount=12),
+        rollout(NAMESPACE, "web", 5),
         {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -63,12 +67,15 @@ def world() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def as_operator(installed: Plane, operator_kubeconfig: Path) -> Iterator[AsOperator]:
+def as_operator(installed: Plane, neighbours: Plane, operator_kubeconfig: Path) -> Iterator[AsOperator]:
     """kubectl with the operator's token, in a world with something to change and every policy in force."""
     objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": world()})
     installed.must("apply", "--server-side", "-f", "-", input=objects)
     operator = AsOperator(installed, operator_kubeconfig)
-    for change in ("scaling to zero", "another image", "the ceiling", "labels of a node"):
+    for change in (
+        *("scaling to zero", "another image", "the ceiling", "labels of a node"),
+        *("the maximum of a scaled object", "a rollout to zero"),
+    ):
         eventually(lambda change=change: "denied request" in patched(operator, *REFUSED[change][:2]).stderr, change)
     eventually(lambda: "denied request" in evicted(operator, eviction()).stderr, "an eviction without a uid")
     yield operator
@@ -103,6 +110,12 @@ ALLOWED = [
     ("daemonset", RESTART),
     ("hpa", annotated(spec={"minReplicas": 9})),
     ("hpa", annotated(spec={"minReplicas": 3})),
+    ("hpa", annotated(spec={"minReplicas": 30, "maxReplicas": 30})),
+    ("hpa", annotated(spec={"maxReplicas": 6})),
+    ("scaledobject", annotated(spec={"minReplicaCount": 12})),
+    ("scaledobject", annotated(spec={"minReplicaCount": 3})),
+    ("rollout/scale", {"spec": {"replicas": 9}}),
+    ("rollout/scale", {"spec": {"replicas": 3}}),
     ("node", annotated(spec={"unschedulable": True})),
 ]
 
@@ -119,7 +132,9 @@ SPEC = "must not change anything in spec but the template"
 MARK = "goldseam.dev/token only"
 LABEL = "must not change labels, owners or finalizers"
 NOTE = "goldseam.dev/token and goldseam.dev/incident only"
-FLOOR = "may change minReplicas only"
+FLOOR = "may change minReplicas and maxReplicas only"
+CEILING = "may raise maxReplicas only to the new minReplicas"
+KEDA = "may change minReplicaCount only"
 NODE = "may change spec.unschedulable only"
 IMAGE = template(spec={"containers": [{"name": "web", "image": "evil:1"}]})
 OWNER = {"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": "d7c8c1c5-3a3c-4c4c-8d3e-2a4b1c0f9e11"}
@@ -145,12 +160,22 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "finalizers": ("deployment", {"metadata": {"finalizers": ["x.example.com/y"]}}, LABEL),
     "annotations": ("deployment", {"metadata": {"annotations": {"note": "b"}}}, NOTE),
     "a person's ignore mark": ("deployment", {"metadata": {"annotations": {"goldseam.dev/ignore": None}}}, NOTE),
-    "the ceiling": ("hpa", {"spec": {"maxReplicas": 50}}, FLOOR),
+    "the ceiling": ("hpa", {"spec": {"maxReplicas": 50}}, CEILING),
+    "a ceiling above the floor": ("hpa", {"spec": {"minReplicas": 20, "maxReplicas": 50}}, CEILING),
+    "a ceiling beyond reason": ("hpa", {"spec": {"minReplicas": 10_001, "maxReplicas": 10_001}}, CEILING),
+    "a ceiling below half": ("hpa", {"spec": {"maxReplicas": 5}}, "more than half of maxReplicas"),
     "another target": ("hpa", {"spec": {"scaleTargetRef": {"name": "other"}}}, FLOOR),
-    "the ceiling by the old version": ("hpa.v1.autoscaling", {"spec": {"maxReplicas": 50}}, FLOOR),
+    "the ceiling by the old version": ("hpa.v1.autoscaling", {"spec": {"maxReplicas": 50}}, CEILING),
     "a floor below half": ("hpa", {"spec": {"minReplicas": 2}}, "more than half of minReplicas"),
     "labels of an autoscaler": ("hpa", {"metadata": {"labels": {"a": "b"}}}, LABEL),
     "annotations of an autoscaler": ("hpa", {"metadata": {"annotations": {"a": "b"}}}, NOTE),
+    "the maximum of a scaled object": ("scaledobject", {"spec": {"maxReplicaCount": 50}}, KEDA),
+    "another trigger": ("scaledobject", {"spec": {"triggers": [{"type": "cpu", "metadata": {}}]}}, KEDA),
+    "a scaled object below half": ("scaledobject", {"spec": {"minReplicaCount": 2}}, "more than half of minReplica"),
+    "a scaled object's floor taken away": ("scaledobject", {"spec": {"minReplicaCount": None}}, "more than half"),
+    "a pause of KEDA": ("scaledobject", {"metadata": {"annotations": {"autoscaling.keda.sh/paused": "true"}}}, NOTE),
+    "a rollout to zero": ("rollout/scale", {"spec": {"replicas": 0}}, "must not scale to zero"),
+    "a rollout below half": ("rollout/scale", {"spec": {"replicas": 2}}, "more than half of the replicas"),
     "labels of a node": ("node", {"metadata": {"labels": {"zone": "b"}}}, LABEL),
     "annotations of a node": ("node", {"metadata": {"annotations": {"a": "b"}}}, NOTE),
     "taints of a node": ("node", {"spec": {"taints": [{"key": "a", "effect": "NoExecute"}]}}, NODE),
@@ -170,6 +195,17 @@ def test_admission_refuses_what_the_right_would_let_through(as_operator: AsOpera
 def test_protected_namespaces_are_out_of_reach(as_operator: AsOperator, what: str, patch: dict[str, Any]) -> None:
     answer = patched(as_operator, what, patch, "kube-system", "system")
     assert "the namespace is protected from Goldseam" in answer.stderr
+
+
+@pytest.mark.parametrize("floor", [0, None])
+def test_the_last_step_down_of_a_scaled_object_is_from_one(as_operator: AsOperator, floor: int | None) -> None:
+    answer = patched(as_operator, "scaledobject", annotated(spec={"minReplicaCount": floor}), NAMESPACE, "idle")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_rollout_itself_is_out_of_reach(as_operator: AsOperator) -> None:
+    answer = patched(as_operator, "rollout", {"spec": {"replicas": 9}})
+    assert "cannot patch resource" in answer.stderr
 
 
 def test_what_was_switched_off_stays_off(as_operator: AsOperator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -324,3 +324,17 @@ async def test_resume_by_name_ends_that_one() -> None:
     assert await pausing.resume(t.session, name, What()) == DONE
     assert name not in json.dumps(list(h.cluster.all("pauses")))
     assert len(list(h.cluster.all("pauses"))) == 1
+
+
+async def test_explain_and_show_say_what_changed_before_the_alert_and_show_has_the_evidence() -> None:
+    h = await begun({"collect": {}}, SCALE)
+    active = datetime.fromisoformat(next(h.cluster.all("incidents"))["spec"]["alert"]["activeAt"])
+    at = (active - timedelta(minutes=3)).isoformat()
+    change = {"at": at, "what": "image of container app", "before": "api:1", "after": "api:2", "by": "kubectl-set"}
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"changes": [change]}})
+    words = "3 min before the alert: image of container app: api:1 → api:2, by kubectl-set"
+    for told in (explain.explain, looking.show):
+        t = Terminal(h)
+        await told(t.session, name_of(h))
+        assert words in t.text
+    assert "Deployment api: no conditions" in t.text

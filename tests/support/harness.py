@@ -23,6 +23,7 @@ from goldseam.services.act import Actor
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
+from goldseam.services.collecting import Collector
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gather import Gatherer, live_policy
@@ -147,6 +148,7 @@ class Harness:
             ledger=self.ledger,
             permissions=permissions,
             queries=Queries(lambda _: self.promql, self.clock),
+            collector=Collector(self.cluster, lambda _: self.promql, self.clock),
             delivery=self.delivery,
             chronicle=Chronicle(self.chronicle, later=0),
             hearing=Hearing(self.cluster),
@@ -266,7 +268,8 @@ class Harness:
 
     def controllers(self) -> None:
         """Deployments have their pods ready at once; replaced templates are rolled out at once."""
-        for obj in (*self.cluster.all("deployments"), *self.cluster.all("statefulsets")):
+        workloads = ("deployments", "statefulsets", "rollouts")
+        for obj in [obj for plural in workloads for obj in self.cluster.all(plural)]:
             wanted = obj["spec"].get("replicas", 1)
             obj["status"] = {
                 **(obj.get("status") or {}),

@@ -9,15 +9,15 @@ Json = dict[str, Any]
 MARK = {"goldseam.dev/token": "0123456789abcdef"}
 
 
-def manages(manager: str, *fields: str, operation: str = "Update", subresource: str = "") -> Json:
-    """An entry of managedFields: the manager owns the fields, such as `spec.replicas`."""
+def manages(manager: str, *fields: str, operation: str = "Update", subresource: str = "", at: str = "") -> Json:
+    """An entry of managedFields: the manager owns the fields, such as `spec.replicas`, and wrote them last at `at`."""
     tree: Json = {}
     for field in fields:
         node = tree
         for key in field.split("."):
             node = node.setdefault(f"f:{key}", {})
     entry: Json = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": tree}
-    return entry | ({"subresource": subresource} if subresource else {})
+    return entry | ({"subresource": subresource} if subresource else {}) | ({"time": at} if at else {})
 
 
 def owned_by(kind: str, name: str, *, controller: bool = True) -> list[Json]:
@@ -29,6 +29,9 @@ def owned_by(kind: str, name: str, *, controller: bool = True) -> list[Json]:
 
 def workload(kind: str = "Deployment", replicas: int = 3, *, ready: int | None = None, **more: Any) -> Json:
     """A workload whose rollout is complete. `spec`, `status` and `metadata` in `more` are laid over it."""
+    if kind == "Rollout":
+        settled = {"observedGeneration": "4", "currentPodHash": "a", "stableRS": "a", "phase": "Healthy"}
+        more = more | {"status": settled | more.get("status", {})}
     ready = replicas if ready is None else ready
     status: Json = {"observedGeneration": 4}
     if kind == "DaemonSet":
@@ -39,7 +42,7 @@ def workload(kind: str = "Deployment", replicas: int = 3, *, ready: int | None =
         status |= {"currentRevision": "api-1", "updateRevision": "api-1"}
     meta: Json = {"namespace": "shop", "name": "api", "uid": "uid-api", "resourceVersion": "100", "generation": 4}
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": "argoproj.io/v1alpha1" if kind == "Rollout" else "apps/v1",
         "kind": kind,
         "metadata": meta | more.get("metadata", {}),
         "spec": ({} if kind == "DaemonSet" else {"replicas": replicas}) | {"template": {}} | more.get("spec", {}),
@@ -63,6 +66,18 @@ def hpa(floor: int | None = 2, most: int = 8, *, name: str = "api", target: Json
         "metadata": {"namespace": "shop", "name": name, "uid": f"uid-hpa-{name}", "resourceVersion": "200"} | meta,
         "spec": spec,
     }
+
+
+def scaled_object(floor: int | None = 2, most: int | None = 8, *, target: Json | None = None, **meta: Any) -> Json:
+    """A KEDA ScaledObject of Deployment `api`, as an item of a list."""
+    bounds = {"minReplicaCount": floor, "maxReplicaCount": most}
+    spec = {"scaleTargetRef": {"name": "api"} | (target or {}), "triggers": [{"type": "cron"}]}
+    return {
+        "metadata": {
+            "namespace": "shop", "name": "queue", "uid": "uid-queue", "resourceVersion": "250", "generation": 1
+        } | meta,
+        "spec": spec | {key: value for key, value in bounds.items() if value is not None},
+    }  # fmt: skip
 
 
 def node(name: str = "worker-1", *, ready: bool = True, cordoned: str = "", labels: Json | None = None) -> Json:
@@ -147,3 +162,32 @@ def template(image: str, *, annotations: Json | None = None, **spec: Any) -> Jso
     """A pod template with one container."""
     meta: Json = {"labels": {"app": "api"}} | ({"annotations": annotations} if annotations else {})
     return {"metadata": meta, "spec": {"containers": [{"name": "app", "image": image}]} | spec}
+
+
+def pod_template(image: str = "api:1", *, env: str = "", token: str = "", **labels: str) -> Json:
+    """A pod template with one container `app`; `token` is our restart's mark."""
+    marks = {"annotations": {"goldseam.dev/token": token}} if token else {}
+    container = {"name": "app", "image": image} | ({"env": [{"name": "PASSWORD", "value": env}]} if env else {})
+    meta: Json = {"labels": {"app": "api", **labels}} | marks
+    return {"metadata": meta, "spec": {"containers": [container]}}
+
+
+def revision(
+    number: int, at: str, pods: Json, *, again: str = "", kind: str = "ReplicaSet", owner: str = "uid-api"
+) -> Json:
+    """A revision of the workload with the uid `owner`, made at `at`; `again`: when it came back, or its old number."""
+    meta: Json = {
+        "namespace": "shop",
+        "name": f"api-{number}",
+        "uid": f"uid-{number}",
+        "creationTimestamp": at,
+        "labels": {"app": "api"},
+        "ownerReferences": [{"kind": "Deployment", "name": "api", "uid": owner, "controller": True}],
+    }
+    if kind == "ControllerRevision":
+        meta["managedFields"] = [manages("kube-controller-manager", "revision", at=again or at)]
+        return {"metadata": meta, "revision": number, "data": {"spec": {"template": pods | {"$patch": "replace"}}}}
+    marks = {"deployment.kubernetes.io/revision": str(number)}
+    meta["annotations"] = marks | ({"deployment.kubernetes.io/revision-history": again} if again else {})
+    labels = {**pods["metadata"]["labels"], "pod-template-hash": str(number)}
+    return {"metadata": meta, "spec": {"template": pods | {"metadata": {**pods["metadata"], "labels": labels}}}}

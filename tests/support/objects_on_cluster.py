@@ -37,6 +37,34 @@ def deployment(namespace: str, name: str, replicas: int = 3, *, annotations: Jso
     }
 
 
+def scaler(namespace: str, name: str, low: int, high: int) -> Json:
+    """A HorizontalPodAutoscaler of the Deployment of that name. There are no metrics, so it keeps to its bounds."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"scaleTargetRef": target, "minReplicas": low, "maxReplicas": high},
+    }
+
+
+def scaled_object(namespace: str, name: str, *, annotations: Json | None = None, **bounds: int) -> Json:
+    """A KEDA ScaledObject of the Deployment of that name."""
+    trigger = {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 0 * * *", "end": "1 0 * * *"}}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": name, "namespace": namespace, "annotations": annotations or {}},
+        "spec": {"scaleTargetRef": {"name": name}, "triggers": [trigger], **bounds},
+    }
+
+
+def rollout(namespace: str, name: str, replicas: int, **spec: Any) -> Json:
+    """A Rollout of Argo Rollouts, which nobody runs here."""
+    made = deployment(namespace, name, replicas)
+    return made | {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": made["spec"] | spec}
+
+
 def policy(namespace: str, *ladder: Json, name: str = "heal", **spec: Any) -> Json:
     """A RemediationPolicy in mode Act, quick in everything."""
     return {

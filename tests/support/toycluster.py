@@ -39,6 +39,10 @@ class ToyCluster:
     """Resources, with subresource, that a SubjectAccessReview says no to."""
     unreadable: set[str] = field(default_factory=set)
     """Plurals whose reads fail."""
+    absent: set[str] = field(default_factory=set)
+    """Plurals of kinds that are not installed."""
+    forbidden: set[str] = field(default_factory=set)
+    """Plurals that the operator may not read."""
     refused: set[str] = field(default_factory=set)
     """Paths whose writes admission refuses."""
     deaf: set[str] = field(default_factory=set)
@@ -177,6 +181,10 @@ class ToyCluster:
     def _readable(self, resource: Resource) -> None:
         if resource.plural in self.unreadable:
             raise Unavailable("HTTP 503")
+        if resource.plural in self.absent:
+            raise NotFound("the server could not find the requested resource")
+        if resource.plural in self.forbidden:
+            raise Forbidden(f"cannot list resource {resource.plural}")
 
     def _find(self, plural: str, namespace: str, name: str) -> Json:
         try:

@@ -65,6 +65,8 @@ ADDED = {
     "scale": {("patch", "apps", "deployments/scale"), ("patch", "apps", "statefulsets/scale")},
     "restart": {("patch", "apps", kind) for kind in ("deployments", "statefulsets", "daemonsets")},
     "hpa": {("patch", "autoscaling", "horizontalpodautoscalers")},
+    "keda": {("patch", "keda.sh", "scaledobjects")},
+    "rollouts": {("patch", "argoproj.io", "rollouts/scale")},
     "pods": {("create", "", "pods/eviction")},
     "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
@@ -122,7 +124,8 @@ def test_nothing_is_granted_by_a_wildcard_or_a_right_that_leads_to_others() -> N
 
 
 def test_there_is_a_piece_for_each_action_and_all_that_can_be_tied_are_in_the_overlay() -> None:
-    assert set(COMPONENTS) == set(ADDED) == {action.component for action in ACTIONS.values()} | {"hpa"}
+    of_owners = {"hpa", "keda", "rollouts"}
+    assert set(COMPONENTS) == set(ADDED) == {action.component for action in ACTIONS.values()} | of_owners
     overlay = yaml.safe_load((KUSTOMIZE / "overlays" / "all" / "kustomization.yaml").read_text())
     assert {Path(path).name for path in overlay["components"]} == set(COMPONENTS) - BY_HAND - {*UNTIED}
 

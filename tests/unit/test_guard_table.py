@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Escalation, Step
+from goldseam.api.incident import ApprovalRecord, Escalation, Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import approvals
@@ -20,6 +20,7 @@ from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import (
+    Failure,
     Fleet,
     Ledger,
     LivePolicy,
@@ -30,13 +31,17 @@ from goldseam.engine.situation import (
     Situation,
 )
 from goldseam.engine.verdict import Reading
-from tests.support.objects import workload
-from tests.unit.test_guards import NOW, TEMPLATE, guardrails, node, other, pdb, situation, spec, spent
+from tests.support.objects import pod_template, revision, workload
+from tests.unit.test_guards import NOW, TARGET, TEMPLATE, guardrails, node, other, pdb, situation, spec, spent
 
 GUARDS = {guard.__name__: guard for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)}
 PLAN = Proposal((), "restart Deployment shop/api", ())
 MARKED = workload(metadata={"annotations": {"goldseam.dev/ignore": "true"}})
 MINE = {"kind": "Node", "metadata": {"name": "n", "uid": "uid-api", "labels": {"topology.kubernetes.io/zone": "a"}}}
+WARY = spec(ladder=[{"restart": {}, "skipIfChangedWithin": "30m", "skipIfFailedWithin": "2h"}])
+BEFORE = revision(1, "2026-11-23T08:00:00Z", pod_template("api:1"))
+NEWER = revision(2, "2026-11-23T11:40:00Z", pod_template("api:2"))
+FAILED = Failure("shop/heal-0", "restart", {}, NOW - timedelta(minutes=90), "did not help in time")
 TWO_NODES = guardrails(budgets={"nodes": {"atOnce": 2}})
 
 
@@ -52,6 +57,13 @@ def live(**fields: Any) -> LivePolicy:
 
 def read(state: Any, message: str, *, fresh: bool = False) -> Situation:
     return situation(reading=Reading(state, fresh, message))
+
+
+def held_in_git() -> Situation:
+    """Flux held the replicas in Git until somebody scaled by hand; now it is our turn."""
+    write = Write(verb="Patch", object=TARGET, subresource="scale", field="spec.replicas", before="5", want="8")
+    base = situation(plan=Proposal((write,), "scale", ()))
+    return replace(base, status=base.status.model_copy(update={"git_owner": "Flux Kustomization apps"}))
 
 
 def acted() -> Situation:
@@ -179,6 +191,14 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "Incident shop/other is acting on the target"),
     ("busy", situation(others=(other(),)), "Wait", "busy/OtherPolicy",
      "policy RemediationPolicy/shop/a-other acts on the same target and comes first (Incident shop/other)"),
+    ("changed", situation(spec=WARY), "Wait", "history/ChangesUnknown",
+     "when the target's template was changed is not known: no revision of its own is there"),
+    ("changed", situation(spec=WARY, world=World(target=workload(), revisions=(BEFORE, NEWER))), "Refuse",
+     "history/ChangedLately",
+     "skipIfChangedWithin is 30m: 15 min before the alert: image of container app: api:1 → api:2"),
+    ("failed", situation(spec=WARY, world=World(target=workload(), revisions=(BEFORE,)), failures=(FAILED,)), "Refuse",
+     "history/FailedLately",
+     "skipIfFailedWithin is 2h, and it failed at 11-23 10:30 UTC in Incident shop/heal-0: did not help in time"),
     ("busy", situation(world=World(target=ROLLING)), "Wait", "busy/RolloutInProgress",
      "a rollout of the target is in progress"),
     ("cooldown", situation(ledger=Ledger((spent(timedelta(minutes=10)),))), "Wait", "cooldown/Cooldown",
@@ -209,6 +229,10 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("owner", situation(plan=Refusal("OwnedByKeda", "ScaledObject shop/api owns it")), "Refuse",
      "owner/OwnedByKeda",
      "ScaledObject shop/api owns it"),
+    ("owner", held_in_git(), "Refuse", "owner/HeldInGit",
+     "Flux Kustomization apps held spec.replicas of Deployment shop/api in Git, before somebody else scaled it: it"
+     " would undo a change. Tell it to leave the field alone, then annotate the target:"
+     ' goldseam.dev/gitops-ignores: "true"'),
     ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
      "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
     ("disruption", covered(pdb(0)), "Refuse", "headroom/BreaksDisruptionBudget",

@@ -147,7 +147,7 @@ def test_a_rung_knows_its_action(action: str) -> None:
     pods = {"states": ["Failed"], "for": "5m", "atMost": 1}
     config = {"configMap": "settings", "key": "LEVEL", "value": "warn", "addKey": False}
     parameters = {
-        "scale": {"replicas": 3},
+        "scale": {"replicas": 3, "raiseMax": True},
         "wait": {"duration": "5m"},
         "deletePods": pods,
         "patchConfig": config,
@@ -156,7 +156,8 @@ def test_a_rung_knows_its_action(action: str) -> None:
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)
-    assert rung.parameters.dump() == ({"message": ""} if action == "notify" else parameters)
+    defaults = {"notify": {"message": ""}, "collect": {"queries": []}}
+    assert rung.parameters.dump() == defaults.get(action, {}) | parameters
     assert Rung.model_validate({"name": "mine", action: parameters}).title == "mine"
 
 

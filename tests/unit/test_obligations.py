@@ -187,7 +187,16 @@ def test_capacity_stays_until_the_alert_is_surely_gone_and_a_cordon_does_not_wai
 
 @pytest.mark.parametrize(
     ("original", "want", "following"),
-    [("3", "10", "5"), ("3", "9", "5"), ("3", "8", "4"), ("3", "4", "3"), ("1", "2", "1"), ("null", "4", "null")],
+    [
+        ("3", "10", "5"),
+        ("3", "9", "5"),
+        ("3", "8", "4"),
+        ("3", "4", "3"),
+        ("1", "2", "1"),
+        ("0", "1", "0"),
+        ("null", "4", "2"),
+        ("null", "1", "null"),
+    ],
 )
 def test_it_goes_back_by_at_most_half_and_never_below_what_was(original: str, want: str, following: str) -> None:
     assert obligations.next_value(debt(original=original, want=want)) == following

@@ -84,7 +84,7 @@ def test_as_many_ready_pods_go_at_once_as_by_a_restart() -> None:
 def test_of_the_config_map_one_key_is_written_whatever_the_key_and_the_value(key: str, value: str) -> None:
     found = proposal(config=config_map({}), key=key, value=value, add_key=True)
     write = found.writes[0]
-    assert patch_of(write.field, json.loads(write.want)) == {"data": {key: value}}
+    assert patch_of({write.field: json.loads(write.want)}) == {"data": {key: value}}
     assert len(write.want) <= 512
     assert value_at({"data": {key: value}}, write.field) == write.want
 

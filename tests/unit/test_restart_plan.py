@@ -53,7 +53,7 @@ def test_the_template_is_marked_with_the_token_in_one_write(kind: str) -> None:
 def test_the_write_touches_one_annotation_of_the_template_and_nothing_else() -> None:
     (write,) = proposal(workload()).writes
     annotations = {"goldseam.dev/token": "token"}
-    assert patch_of(write.field, json.loads(write.want)) == {
+    assert patch_of({write.field: json.loads(write.want)}) == {
         "spec": {"template": {"metadata": {"annotations": annotations}}}
     }
 

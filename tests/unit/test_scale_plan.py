@@ -126,7 +126,7 @@ def test_a_floor_that_is_high_enough_is_not_written_again() -> None:
 def test_two_autoscalers_of_one_target_are_refused() -> None:
     found = refusal(5, workload(replicas=3), hpa(), hpa(name="b"))
     assert found.reason == "TwoAutoscalers"
-    assert "api and b" in found.message
+    assert "HorizontalPodAutoscaler api and HorizontalPodAutoscaler b" in found.message
 
 
 def test_the_autoscaler_of_another_target_does_not_matter() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from goldseam.api.findings import Change, Evidence
 from goldseam.api.incident import (
     AlertRecord,
     ApprovalRecord,
@@ -69,6 +70,8 @@ def hostile() -> IncidentStatus:
             ResponseRecord(uid=f"{n:064}", decision="Acknowledge", by=LONG, at=NOW, reason="\x01" * 512)
             for n in range(16)
         ],
+        changes=[Change(at=NOW, what="x" * 128, before="x" * 128, after="x" * 128, by="x" * 128)] * 16,
+        evidence=[Evidence(at=NOW, about="x" * 128, text="x" * 256)] * 24,
         holds=[HoldRecord(guard="g", kind="Wait", reason="r", message="ü" * 512, since=NOW) for _ in range(16)],
         escalations=[
             Escalation(threshold=str(n), at=NOW, message="ü" * 512, runbook_line="ü" * 800) for n in range(40)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from goldseam.api.ladder import Query
+from goldseam.api.verifying import Query
 from goldseam.engine.queries import LONGEST, Undefined, filled, judged, variables
 from tests.unit.test_guards import situation
 

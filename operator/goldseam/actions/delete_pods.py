@@ -28,10 +28,11 @@ from goldseam.engine.objects import (
     reference,
     share,
 )
-from goldseam.engine.proposal import Action, Effect, NothingToDo, Plan, Proposal, Refusal, World
+from goldseam.engine.proposal import Action, Effect, NothingToDo, Part, Plan, Proposal, Refusal, World
 from goldseam.engine.record import cut
 
 KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+PODS: frozenset[Part] = frozenset({"pods"})
 NONE: frozenset[str] = frozenset()
 MOST_PODS = 256
 """Evictions of one step: an Incident holds 512 writes."""
@@ -202,4 +203,4 @@ def observe(step: Step, world: World) -> Effect:
     return course(Workload(world.target))
 
 
-ACTION = Action("deletePods", KINDS, plan, observe, "pods", (EVICTING,), frozenset({"pods"}))
+ACTION = Action("deletePods", KINDS, plan, observe, "pods", (EVICTING,), PODS, PODS)

@@ -15,11 +15,18 @@ def by_controller(owner: Owner, ref: ObjectRef, what: str) -> Refusal:
 
 
 def by_keda(owner: Owner, hpa: ObjectRef, want: int) -> Refusal:
-    """KEDA writes its HorizontalPodAutoscaler anew from the ScaledObject."""
+    """KEDA writes its HorizontalPodAutoscaler anew from the ScaledObject, which cannot be read here."""
     return refusal(
         "OwnedByKeda",
-        f"{owner} made {hpa} and would undo a change of its floor: set minReplicaCount: {want} in the ScaledObject",
+        f"{owner} made {hpa} and would undo a change of its floor: set minReplicaCount: {want} in the ScaledObject, or"
+        " let Goldseam do it (component keda of deploy/kustomize)",
     )
+
+
+def by_rollout(owner: Owner, ref: ObjectRef) -> Refusal:
+    """Argo Rollouts takes the template of the Deployment, keeps it at its own number, mostly 0, and runs the pods."""
+    message = f"{owner} runs the pods of {ref} ({owner.evidence}): write target: {{kind: Rollout, name: {owner.name}}}"
+    return refusal("UnderRollout", f"{message} in the policy")
 
 
 def by_gitops(owner: Owner, ref: ObjectRef, field: str) -> Refusal:

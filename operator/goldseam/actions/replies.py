@@ -18,9 +18,9 @@ def nothing(message: str) -> NothingToDo:
     return NothingToDo(cut(message))
 
 
-def effect(done: bool, message: str) -> Effect:
-    """Whether the action has run its course, and how far it is."""
-    return Effect(done, cut(message))
+def effect(done: bool, message: str, trouble: str = "") -> Effect:
+    """Whether the action has run its course, how far it is, and what keeps it."""
+    return Effect(done, cut(message + trouble), trouble=bool(trouble))
 
 
 def pods(count: int) -> str:

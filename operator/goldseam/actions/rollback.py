@@ -42,7 +42,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return nothing(f"{ref} has no pods that could be rolled back")
     if refused := restart.settled(world.target) or restart.partial(Workload(world.target)):
         return refused
-    found = revisions(world.target, world.revisions)
+    found = revisions(world.target, world.revisions or ())
     if not found or found[0].content != content(world.target["spec"]["template"]):
         return refusal("RevisionUnseen", f"the template of {ref} is not the one of its newest revision (yet)")
     same = list(takewhile(lambda revision: revision.content == found[0].content, found))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from goldseam.actions.replies import effect
-from goldseam.engine.objects import Json, Workload, reference, share
+from collections.abc import Iterable
+
+from goldseam.actions.replies import bounded, effect, pods
+from goldseam.engine.objects import Json, Workload, metadata, reference, share
 from goldseam.engine.proposal import Effect
 from goldseam.engine.quotable import quotable
 
@@ -56,12 +58,30 @@ def _max_unavailable(workload: Workload) -> int:
     return count
 
 
-def course(workload: Workload) -> Effect:
-    """Whether the rollout is complete. One that never completes by its own strategy counts when all pods are ready."""
+def course(workload: Workload, pending: Iterable[Json] = ()) -> Effect:
+    """Whether the rollout is complete. One that never completes by its own strategy counts when all pods are ready.
+
+    `pending`: the pods that do not run yet, for saying what keeps them.
+    """
     partial = on_delete(workload) or (workload.kind == "StatefulSet" and partition(workload) > 0)
+    partial |= workload.kind == "Rollout"  # its steps go on, or stay aborted, whatever the number of its pods
     if workload.rolled_out or (partial and workload.ready >= workload.replicas):
         return effect(True, workload.progress)
-    return effect(False, f"{reference(workload.obj)}: {workload.progress}{_trouble(workload)}")
+    trouble = _trouble(workload) + _unscheduled(pending)
+    return effect(False, f"{reference(workload.obj)}: {workload.progress}", trouble)
+
+
+def _unscheduled(pending: Iterable[Json]) -> str:
+    """How many pods find no node, for people: a quota makes no pods, a full cluster makes such."""
+
+    def unschedulable(pod: Json) -> bool:
+        found = (pod.get("status") or {}).get("conditions") or []
+        return any((c.get("type"), c.get("reason")) == ("PodScheduled", "Unschedulable") for c in found)
+
+    names = [str(metadata(pod).get("name")) for pod in pending if unschedulable(pod)]
+    if not names:
+        return ""
+    return f"; {pods(len(names))} cannot be scheduled (`kubectl describe pod` says why): {bounded(names)}"
 
 
 def _trouble(workload: Workload) -> str:

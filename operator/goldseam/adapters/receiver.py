@@ -10,12 +10,12 @@ Sources of the forms: prometheus/alertmanager `api/v2/openapi.yaml` (`postableAl
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
 from aiohttp import web
+from pydantic_core import from_json
 
 from goldseam import metrics
 from goldseam.adapters.access import Tokens
@@ -170,8 +170,8 @@ def names(body: bytes | bytearray, form: str) -> frozenset[str]:
     if body.count(b",") + body.count(b"{") + body.count(b"[") > PARTS:
         raise Invalid(f"the body has more than {PARTS} parts")
     try:
-        content = json.loads(body, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        content = from_json(body, allow_inf_nan=False)  # half the time of `json`, and RFC 8259 to the letter
+    except ValueError:
         raise Invalid("the body is not JSON") from None
     found = set()
     if form == "webhook":
@@ -185,11 +185,6 @@ def names(body: bytes | bytearray, form: str) -> frozenset[str]:
         raise Invalid(f"more than {MOST} alerts; send fewer at once")
     found |= {_name(alert, f"alert {number}", "labels") for number, alert in enumerate(content)}
     return frozenset(name for name in found if 0 < len(name) <= LONGEST_NAME)
-
-
-def _no_number(text: str) -> None:
-    """NaN and the like are none in JSON, whatever Python says."""
-    raise ValueError(text)
 
 
 def _name(holder: Any, what: str, part: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
+from goldseam.api.findings import Change, Evidence
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
@@ -23,11 +24,12 @@ Outcome = Literal[
     "Superseded",
     "Observed",
     "Undone",
+    "Collected",
     "Told",
     "Denied",
     "Unanswered",
 ]
-ObligationKind = Literal["ScaleBack", "FloorBack", "ConfigBack", "Uncordon"]
+ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "Uncordon"]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
@@ -341,6 +343,10 @@ class IncidentStatus(Record):
     """The policy as it was when the incident was opened."""
     verdict: Verdict | None = None
     """What the alert source says."""
+    changes: Annotated[list[Change] | None, Field(max_length=16)] = None
+    """What changed on the target within 30 minutes before the alert became active; not there before we looked."""
+    evidence: Annotated[list[Evidence] | None, Field(max_length=24)] = None
+    """What `collect` rungs wrote down, oldest first; not there before one did."""
     rung: Int32 = 0
     """The rung of the ladder that is tried now, from 0."""
     steps: Annotated[list[Step], Field(max_length=64)] = []
@@ -363,6 +369,8 @@ class IncidentStatus(Record):
     """The incident's times."""
     handed_over: bool = False
     """People have it: nothing more is done, whatever the alert does."""
+    git_owner: Annotated[str, Field(max_length=253)] | None = None
+    """Who was seen to hold the target's replicas in Git in this incident: any write by `/scale` hides it."""
     paused_since: Time | None = None
     """Since when it is paused."""
     paused_for: Duration = timedelta(0)

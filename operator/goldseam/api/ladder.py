@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
-from goldseam.api.base import AnyDuration, Duration, IntOrPercent, Model, Name, Number, Rule, ShortName, Text
+from goldseam.api.base import AnyDuration, Duration, IntOrPercent, Model, Name, Rule, ShortName, Text
 from goldseam.api.constraints import Between, Pattern
 from goldseam.api.expressions import Expression
+from goldseam.api.verifying import Verify
 
 Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
 
@@ -31,15 +33,19 @@ class Parameters(Model):
 class Scale(Parameters):
     """Bring the target to AT LEAST this many replicas. At or above it there is nothing to do, and the ladder goes on.
 
-    Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`.
+    Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`;
+    where a KEDA ScaledObject does, its `minReplicaCount`.
     """
 
     replicas: Replicas
     """How many replicas there must be at least. Never lowers: what runs already above this number stays."""
+    raise_max: bool = False
+    """Whether the `maxReplicas` of a HorizontalPodAutoscaler is raised to `replicas` as well where it is lower, and put
+    back later. Default: false, and the rung is passed over."""
 
     def covers(self, other: Any) -> bool:
-        """Up to as many replicas."""
-        return self.replicas >= int(other.replicas)
+        """Up to as many replicas, and above a maximum only where that is allowed."""
+        return self.replicas >= int(other.replicas) and (self.raise_max or not other.raise_max)
 
 
 class Restart(Parameters):
@@ -206,59 +212,24 @@ class Notify(Parameters):
     """A sentence to add, such as what people should look at."""
 
 
+class Collect(Parameters):
+    """Write down how things are before anything is changed: the conditions of the target, its pods, their nodes, their
+    warnings, and what queries answer. It changes nothing but the Incident, and never holds up the ladder.
+    """
+
+    queries: Annotated[list[Expression], Field(max_length=4)] = []
+    """PromQL expressions whose values are written down, with variables as in `verify.queries`. Default: none."""
+
+    def covers(self, other: Any) -> bool:
+        """The same queries or fewer."""
+        return set(other.queries) <= set(self.queries)
+
+
 class Escalate(Parameters):
     """Hand the incident to people and stop acting. Only as the last rung."""
 
     level: ShortName | None = None
     """A level of the runbook. Without one: its first level."""
-
-
-class Bounded(Model):
-    """A PromQL expression and the bounds that the values of its result must keep.
-
-    No data, a warning, or NaN where the other values do not decide, is Inconclusive: never a pass, never a failure.
-    """
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "has(self.below) || has(self.above)",
-            "a query needs a bound: write below or above",
-            lambda q: q.below is not None or q.above is not None,
-        ),
-    )
-
-    expr: Expression
-    """The PromQL expression: an instant vector or a scalar. The double-quoted values of its label matchers may hold the
-    variables `${target.kind}`, `${target.name}`, `${target.namespace}`, `${alert.name}` and `${alert.labels.NAME}`, as
-    in `up{pod=~"${target.name}-.*"}`; what they stand for is quoted, also for a regular expression. One that is empty
-    or not there, or has 1,024 characters or more, makes the query Inconclusive."""
-    below: Number | None = None
-    """The values must be smaller than this decimal, such as `"0.05"`."""
-    above: Number | None = None
-    """The values must be greater than this decimal."""
-    match: Literal["All", "Any"] = "All"
-    """Of several series: `All` (default) must keep the bounds, or `Any` of them, at least one."""
-
-
-class Query(Bounded):
-    """A PromQL expression and the bounds that the values of its result must keep, once or for a while.
-
-    No data, a warning, or NaN where the other values do not decide, is Inconclusive: never a pass, never a failure.
-    """
-
-    hold_for: Annotated[Duration, Field(alias="for")] = Field(timedelta(0), alias="for", validate_default=True)
-    """For how long without a break the bounds must hold before the query has passed. Default: once is enough."""
-
-
-class Verify(Model):
-    """When a rung has helped. Always required: the alert is Cleared."""
-
-    settle: Duration = timedelta(minutes=1)
-    """After acting, what is seen within this time is not judged: metrics need time to show the effect. Default: 1m."""
-    rollout: bool = True
-    """Whether the target's rollout must be complete: all its replicas updated and ready. Default: true."""
-    queries: Annotated[list[Query], Field(max_length=4)] = []
-    """PromQL expressions that must hold, all of them."""
 
 
 ActionName = Literal[
@@ -271,6 +242,7 @@ ActionName = Literal[
     "cordon",
     "drain",
     "uncordon",
+    "collect",
     "wait",
     "notify",
     "escalate",
@@ -286,11 +258,38 @@ def _one_action(rung: Any) -> bool:
     return sum(getattr(rung, attribute) is not None for attribute in _ATTRIBUTES.values()) == 1
 
 
+_UNSKIPPED = ("collect", "wait", "notify", "escalate")
+NODE_ACTIONS = ("cordon", "drain", "uncordon")
+ACCOUNT_ACTIONS = ("patchConfig", "rollback")
+"""What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
+WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")
+ROLLOUT_ACTIONS = ("scale",)
+
+
+def _has(actions: Sequence[str]) -> str:
+    return "(" + " || ".join(f"has(self.{action})" for action in actions) + ")"
+
+
+def _does(rung: Any, actions: Sequence[str]) -> bool:
+    """Whether it has one of the actions; one that has none, or two, is refused by a rule of its own."""
+    return any(getattr(rung, to_snake(action)) is not None for action in actions)
+
+
 class Rung(Model):
     """One step of the ladder: exactly one action, how long it may take, and how to see that it helped."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(_ONE_ACTION, f"a rung needs exactly one action: write one of {', '.join(ACTIONS)}", _one_action),
+        Rule(
+            f"!has(self.skipIfChangedWithin) || {_has(WORKLOAD_ACTIONS)}",
+            f"skipIfChangedWithin: only on {', '.join(WORKLOAD_ACTIONS)}, for a node has no template that is changed",
+            lambda r: r.skip_if_changed_within is None or _does(r, WORKLOAD_ACTIONS),
+        ),
+        Rule(
+            f"!has(self.skipIfFailedWithin) || !{_has(_UNSKIPPED)}",
+            f"skipIfFailedWithin: not on {', '.join(_UNSKIPPED)}, which do not fail",
+            lambda r: r.skip_if_failed_within is None or not _does(r, _UNSKIPPED),
+        ),
     )
 
     name: ShortName | None = None
@@ -301,6 +300,12 @@ class Rung(Model):
     Default: 10m, or as long as the alert's rule looks back plus two of its intervals, whichever is longer."""
     attempts: Annotated[int, Field(ge=1, le=5, json_schema_extra={"format": "int32"})] = 1
     """How often the rung is tried before the next one; each attempt has the whole timeout. Default: 1."""
+    skip_if_changed_within: Duration | None = None
+    """Pass over the rung if the target's pod template was changed, other than by a restart of Goldseam's, so shortly
+    before the alert became active, or since: a restart does not cure a new image. Default: not asked."""
+    skip_if_failed_within: Duration | None = None
+    """Pass over the rung if an earlier incident of this policy has done the same, with the same parameters, to the same
+    target within this time, and it did not help. Default: not asked."""
     verify: Verify = Verify()
     """When the rung has helped. Always required besides: the alert is Cleared."""
     # The actions: what each does is said once, by its model.
@@ -313,6 +318,7 @@ class Rung(Model):
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
+    collect: Collect | None = None
     wait: Wait | None = None
     notify: Notify | None = None
     escalate: Escalate | None = None
@@ -329,6 +335,15 @@ class Rung(Model):
         assert isinstance(parameters, Parameters)
         return parameters
 
+    def covers(self, other: Rung) -> bool:
+        """Whether it allows all that `other` does, and passes it over in no more cases."""
+        skips = (
+            (self.skip_if_changed_within, other.skip_if_changed_within),
+            (self.skip_if_failed_within, other.skip_if_failed_within),
+        )
+        same = self.action == other.action and self.parameters.covers(other.parameters)
+        return same and all(mine is None or (theirs is not None and theirs >= mine) for mine, theirs in skips)
+
     @property
     def destructive(self) -> bool:
         """Whether a person must approve it, each time, whatever else the policy says."""
@@ -338,9 +353,3 @@ class Rung(Model):
     def title(self) -> str:
         """What the rung is called in messages."""
         return self.name or self.action
-
-
-NODE_ACTIONS = ("cordon", "drain", "uncordon")
-ACCOUNT_ACTIONS = ("patchConfig", "rollback")
-"""What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
-WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")

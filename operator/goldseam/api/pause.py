@@ -16,7 +16,7 @@ LONGEST_PAUSE = timedelta(days=7)
 class PausedTarget(Model):
     """One workload or node."""
 
-    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Node"]
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout", "Node"]
     """Its kind."""
     name: Name
     """Its name; for workloads in the Pause's own namespace."""

@@ -22,7 +22,7 @@ from goldseam.api.base import (
     unique,
 )
 from goldseam.api.constraints import Between
-from goldseam.api.ladder import ACCOUNT_ACTIONS, ACTIONS, NODE_ACTIONS, WORKLOAD_ACTIONS, Rung
+from goldseam.api.ladder import ACCOUNT_ACTIONS, ACTIONS, NODE_ACTIONS, ROLLOUT_ACTIONS, WORKLOAD_ACTIONS, Rung
 
 
 class NameRef(Model):
@@ -57,11 +57,11 @@ class NamespacedAlertSelector(AlertSelector):
 class WorkloadTarget(Model):
     """The workload to act on, in the policy's own namespace."""
 
-    kind: Literal["Deployment", "StatefulSet", "DaemonSet"] = "Deployment"
-    """The workload's kind. Default: Deployment."""
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout"] = "Deployment"
+    """The workload's kind; a Rollout is one of Argo Rollouts, and can be scaled. Default: Deployment."""
     name: Name | None = None
-    """The workload's name. Without one the alert says it: by its label `deployment`, `statefulset` or `daemonset`
-    (whichever fits `kind`), else by its label `pod` and that pod's owners."""
+    """The workload's name. Without one the alert says it: by its label `deployment`, `statefulset`, `daemonset`
+    or `rollout` (whichever fits `kind`), else by its label `pod` and that pod's owners."""
 
 
 LabelValue = Annotated[str, Field(max_length=63)]
@@ -86,7 +86,7 @@ class ClusterTarget(Model):
         ),
     )
 
-    kind: Literal["Node", "Deployment", "StatefulSet", "DaemonSet"] = "Node"
+    kind: Literal["Node", "Deployment", "StatefulSet", "DaemonSet", "Rollout"] = "Node"
     """The target's kind. Default: Node."""
     name: Name | None = None
     """The target's name. Without one the alert says it: a node by its label `node`, else by `instance` (name or
@@ -220,6 +220,21 @@ def _account_ladder(spec: Any) -> bool:
     return any(r.action in ACCOUNT_ACTIONS for r in spec.ladder)
 
 
+_NO_DAEMONSET_SCALED = Rule(
+    "self.target.kind != 'DaemonSet' || !self.ladder.exists(r, has(r.scale))",
+    "ladder: a DaemonSet has no replicas to scale",
+    lambda s: s.target.kind != "DaemonSet" or all(r.scale is None for r in s.ladder),
+)
+_NOT_FOR_ROLLOUTS = tuple(action for action in WORKLOAD_ACTIONS if action not in ROLLOUT_ACTIONS)
+_ROLLOUT_ONLY_SCALED = Rule(
+    "self.target.kind != 'Rollout' || !self.ladder.exists(r, "
+    + " || ".join(f"has(r.{a})" for a in _NOT_FOR_ROLLOUTS)
+    + ")",
+    f"ladder: of what acts on workloads, a Rollout takes {', '.join(ROLLOUT_ACTIONS)} only",
+    lambda s: s.target.kind != "Rollout" or all(r.action not in _NOT_FOR_ROLLOUTS for r in s.ladder),
+)
+
+
 class RemediationPolicySpec(_PolicySpec):
     """What to do when an alert of this namespace fires. Acts in its own namespace only."""
 
@@ -232,11 +247,8 @@ class RemediationPolicySpec(_PolicySpec):
             "ladder: cordon, drain and uncordon act on nodes: write a ClusterRemediationPolicy",
             _workload_ladder,
         ),
-        Rule(
-            "self.target.kind != 'DaemonSet' || !self.ladder.exists(r, has(r.scale))",
-            "ladder: a DaemonSet has no replicas to scale",
-            lambda s: s.target.kind != "DaemonSet" or all(r.scale is None for r in s.ladder),
-        ),
+        _NO_DAEMONSET_SCALED,
+        _ROLLOUT_ONLY_SCALED,
         Rule(
             "self.alert.scope != 'Any' || has(self.target.name)",
             "target.name: needed where alert.scope is Any, for such an alert does not say whose it is",
@@ -289,11 +301,8 @@ class ClusterRemediationPolicySpec(_PolicySpec):
             " RemediationPolicy there",
             lambda s: not _account_ladder(s),
         ),
-        Rule(
-            "self.target.kind != 'DaemonSet' || !self.ladder.exists(r, has(r.scale))",
-            "ladder: a DaemonSet has no replicas to scale",
-            lambda s: s.target.kind != "DaemonSet" or all(r.scale is None for r in s.ladder),
-        ),
+        _NO_DAEMONSET_SCALED,
+        _ROLLOUT_ONLY_SCALED,
     )
 
     alert: AlertSelector

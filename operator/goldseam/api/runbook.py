@@ -8,8 +8,8 @@ from pydantic import Field
 
 from goldseam.api.alertsource import Url
 from goldseam.api.base import Duration, Matcher, Model, Rule, ShortName, Text, unique
-from goldseam.api.ladder import Bounded
 from goldseam.api.secret_refs import SecretKeyRef
+from goldseam.api.verifying import Bounded
 
 
 class Webhook(Model):

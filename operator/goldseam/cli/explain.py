@@ -9,6 +9,7 @@ from goldseam.api.conditions import Condition
 from goldseam.api.incident import HoldRecord, IncidentStatus
 from goldseam.cli.session import DONE, Session, is_open, same_target
 from goldseam.cli.text import ago, span
+from goldseam.engine.changes import words
 from goldseam.engine.guards.hold import Guard
 from goldseam.engine.guards.order import BEFORE_ACTING, not_asked
 from goldseam.engine.matching import PolicyKey
@@ -46,6 +47,9 @@ async def explain(session: Session, name: str) -> int:
 def _incident(incident: IncidentView, status: IncidentStatus, now: datetime) -> Iterator[str]:
     yield f"Incident {incident.title}: {status.phase}"
     yield f"  {status.message}"
+    if changes := status.changes:
+        yield "  What changed before the alert began:"
+        yield from (f"    {words(change, incident.spec.alert.active_at)}" for change in changes)
     yield ""
     if status.handed_over:
         yield "People have it: nothing more is tried, whatever the alert does. What is owed is still paid."

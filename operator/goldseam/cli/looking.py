@@ -11,6 +11,7 @@ from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung
 from goldseam.cli.session import DONE, Session, is_open
 from goldseam.cli.text import ago, clock, cut, span, table
+from goldseam.engine.changes import words
 from goldseam.engine.views import IncidentView
 
 _LADDER = TypeAdapter(list[Rung])
@@ -62,6 +63,8 @@ async def show(session: Session, name: str) -> int:
 def _shown(incident: IncidentView, now: datetime) -> Iterator[str]:
     status = incident.status or IncidentStatus()
     yield from _head(incident, status, now)
+    yield from _block("Changed", (words(change, incident.spec.alert.active_at) for change in status.changes or ()))
+    yield from _block("Evidence", (f"{one.at:%H:%M:%S}  {one.about}: {one.text}" for one in status.evidence or ()))
     yield from _block("Ladder", _ladder(status, now))
     yield from _block("Waits for an answer", _questions(incident, status, now))
     yield from _block("Held back by", _holds(status, now))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import IncidentStatus, Obligation, Step
 from goldseam.api.ladder import Escalate, Notify, Rung
 from goldseam.engine import answers, approvals, escalation, naming, record, verify
+from goldseam.engine.evidence import FOUND, summary
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
 from goldseam.engine.guards.order import BEFORE_ACTING, REHEARSAL, holding
@@ -56,8 +57,9 @@ def next_rung(s: Situation, now: datetime) -> Decision:
     if waiting := _rehearsed(s, rung, now):
         return waiting
     holds = holding(BEFORE_ACTING if s.acts else REHEARSAL, s, now)
-    if rung.action in ("wait", "notify", "escalate"):
-        holds = [hold for hold in holds if hold.guard in ("paused", "unread", "mode", "source")]
+    if rung.action in ("collect", "wait", "notify", "escalate"):
+        asked = ("paused", "unread", "mode", "source", *(("policy",) if rung.action == "collect" else ()))
+        holds = [hold for hold in holds if hold.guard in asked]
     if holds and holds[0].guard == "approval":
         return _asking(s, rung, holds, now)
     if holds and holds[0].kind == "Wait":
@@ -103,6 +105,8 @@ def _begun(s: Situation, rung: Rung, now: datetime) -> Decision:
         return _escalated(s, rung.parameters, now)
     if isinstance(rung.parameters, Notify):
         return _notified(s, rung, rung.parameters, now)
+    if rung.collect is not None:
+        return _collected(s, rung, now)
     if rung.wait is not None:
         step = _step(s, rung, now).model_copy(update={"phase": "Acted", "acted_at": now})
         status = record.moved(
@@ -181,6 +185,16 @@ def _notified(s: Situation, rung: Rung, parameters: Notify, now: datetime) -> De
     status = record.ended(s.status, step, "Told", why, now)
     status = escalation.told(s, status, f"notify-{step.id}"[:63], None, why, now, contact=parameters.contact or "")
     return answers.answer("wait", "Told", record.changed(status, rung=s.status.rung + 1), answers.SOON)
+
+
+def _collected(s: Situation, rung: Rung, now: datetime) -> Decision:
+    if s.evidence is None:
+        return answers.answer("wait", "Collecting", s.status, answers.SOON)
+    said = summary(s.evidence)
+    status = record.ended(s.status, _step(s, rung, now), "Collected", said, now)
+    kept = [*(status.evidence or ()), *s.evidence][-FOUND:]
+    status = record.say(record.changed(status, rung=s.status.rung + 1, evidence=kept), f"{rung.title}: {said}")
+    return answers.answer("wait", "NextRung", status, answers.SOON)
 
 
 def _step(s: Situation, rung: Rung, now: datetime) -> Step:

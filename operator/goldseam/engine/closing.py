@@ -57,7 +57,7 @@ def undone(s: Situation, now: datetime) -> Decision | None:
     due = [(o, at) for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None and at <= now]
     if not due:
         return None
-    obligation = min(due, key=lambda pair: pair[1])[0]
+    obligation = min(due, key=lambda pair: obligations.in_turn(*pair))[0]
     if holds := obligations.holds(obligation, s, now):
         return answers.held(s, s.status, holds, now)
     step = obligations.undo(obligation, s, now)

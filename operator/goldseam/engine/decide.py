@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine import approvals, climb, closing, escalation, obligations, record, verify
+from goldseam.engine import approvals, changes, climb, closing, escalation, obligations, record, verify
 from goldseam.engine.guards.paused import paused
+from goldseam.engine.owners import gitops_owner
 from goldseam.engine.situation import MODES, Decision, Situation
 
 Stage = Callable[[Situation, datetime], Decision | None]
@@ -80,10 +81,22 @@ def _under_ceilings(s: Situation) -> IncidentStatus:
     return record.changed(s.status, mode=lowest)
 
 
+def _owned(s: Situation, status: IncidentStatus) -> IncidentStatus:
+    """The status with who holds the target's replicas in Git: what the object shows of it goes with the next write by
+    `/scale`, whoever makes it."""
+    scales = any(rung.scale for rung in s.pinned.ladder)
+    if status.git_owner or not scales or s.world.target is None:
+        return status
+    found = gitops_owner(s.world.target, "spec.replicas")
+    return record.changed(status, git_owner=record.cut(str(found), 253)) if found else status
+
+
 def _observed(s: Situation, now: datetime) -> IncidentStatus:
     status = record.seen(s.status, s.reading.state, s.reading.fresh, s.reading.message, now)
+    status = changes.noticed(replace(s, status=status), now)
     quiet = paused(s, now) is not None or s.silence.state == "Silenced"
     status = record.paused(status, quiet, now)
+    status = _owned(s, status)
     status = approvals.heard(replace(s, status=status), now)
     status = escalation.crossed(replace(s, status=status), now)
     open_step = status.open_step()

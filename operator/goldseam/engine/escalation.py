@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import ENDED, ApprovalRecord, Escalation, HoldRecord, IncidentStatus
-from goldseam.api.ladder import Bounded
 from goldseam.api.runbook import RunbookSpec, Threshold
+from goldseam.api.verifying import Bounded
+from goldseam.engine.changes import in_words
 from goldseam.engine.matching import matches
 from goldseam.engine.record import changed, cut, note, unpaused_age
 from goldseam.engine.situation import Situation
@@ -219,7 +220,9 @@ def _of(s: Situation, threshold: Threshold, why: str, now: datetime) -> Escalati
 
 def _crossing(s: Situation, threshold: str, level: str | None, why: str, now: datetime) -> Escalation:
     what = s.pinned.component or str(s.spec.target)
-    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {why}. {tried(s.status)}"
+    lately = in_words(s.status.changes or [], s.spec.alert.active_at)
+    since = f"{lately}. " if lately else ""
+    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {why}. {since}{tried(s.status)}"
     return Escalation(threshold=threshold, level=_level(s.runbook, level), at=now, message=cut(text))
 
 

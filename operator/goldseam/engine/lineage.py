@@ -132,6 +132,12 @@ def last_writer(obj: Json, field: str) -> str:
     return ", ".join(sorted({manager for manager, _, _ in managers_of(obj, field)} - {FIELD_MANAGER}))
 
 
+def reverted_by(item: Write | Obligation, world: World) -> str:
+    """Who changed a field that we had written, as far as its object tells; a Scale has no managedFields of its own."""
+    main = _main_object(item, world)
+    return (last_writer(main, item.field) if main is not None else "") or "somebody"
+
+
 def still_ours(obligation: Obligation, world: World) -> bool:
     """Whether the field holds what we wrote, and nobody beside us owns it (not a Scale, its object has managedFields).
 

@@ -121,8 +121,8 @@ def _checked(kind: str, namespace: str, label: str, value: str) -> TargetKey | N
 
 
 def asks_queries(spec: PolicySpec) -> bool:
-    """Whether the policy verifies by queries of its own."""
-    return any(rung.verify.queries for rung in spec.ladder)
+    """Whether the policy has queries of its own: to verify by, or to write down what they answer."""
+    return any(rung.verify.queries or (rung.collect is not None and rung.collect.queries) for rung in spec.ladder)
 
 
 def allows(selector: Mapping[str, str], labels: Labels) -> bool:

@@ -67,12 +67,15 @@ def value_at(obj: Json | None, path: str) -> str:
     return json.dumps(current, sort_keys=True)
 
 
-def patch_of(path: str, value: object) -> dict[str, Any]:
-    """A merge patch that sets one field; None removes it."""
-    patch: Any = value
-    for key in reversed(steps_of(path)):
-        patch = {key: patch}
-    assert isinstance(patch, dict)
+def patch_of(fields: Mapping[str, object]) -> dict[str, Any]:
+    """A merge patch that sets fields, by their paths; None removes one."""
+    patch: dict[str, Any] = {}
+    for path, value in fields.items():
+        *parents, last = steps_of(path)
+        inner = patch
+        for key in parents:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
     return patch
 
 
@@ -162,7 +165,7 @@ def cordoned_by_us(node: Json) -> bool:
 
 
 class Workload:
-    """A Deployment, StatefulSet or DaemonSet."""
+    """A Deployment, StatefulSet or DaemonSet, or a Rollout of Argo Rollouts."""
 
     def __init__(self, obj: Json) -> None:
         self.obj = obj
@@ -190,7 +193,8 @@ class Workload:
     @property
     def observed(self) -> bool:
         """Whether its controller has seen the newest change."""
-        return int(self.status.get("observedGeneration") or 0) >= int(metadata(self.obj).get("generation") or 0)
+        seen = str(self.status.get("observedGeneration") or "0")  # of a Rollout it is a text; once it was a hash
+        return seen.isdecimal() and int(seen) >= int(metadata(self.obj).get("generation") or 0)
 
     @property
     def rolled_out(self) -> bool:
@@ -211,6 +215,8 @@ class Workload:
             return new and self._updated < self.replicas - self._partition and not self._on_delete
         if self.kind == "DaemonSet":
             return self._updated < self.replicas and not self._on_delete
+        if self.kind == "Rollout":  # one that was aborted stays so, on its stable pods
+            return self.status.get("currentPodHash") != self.status.get("stableRS") and not self.status.get("abort")
         return self._updated < self.replicas or int(self.status.get("replicas") or 0) > self._updated
 
     @property

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
-from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step, Write
+from goldseam.api.incident import ENDED, IncidentStatus, Obligation, ObligationKind, Step, Write
 from goldseam.engine import naming, record
 from goldseam.engine.config import reads, value_of
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, holding
-from goldseam.engine.lineage import last_writer, live, still_ours
+from goldseam.engine.lineage import live, reverted_by, still_ours
 from goldseam.engine.objects import RESTART, metadata, reference, value_at
 from goldseam.engine.proposal import World, place
 from goldseam.engine.situation import Other, Situation
@@ -41,7 +42,7 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
         return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
     if value_at(obj, o.field) == o.original and (_undone_by_us(o, s) or not _active(s) or o.due_at is not None):
         return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
-    if not still_ours(o, s.world):
+    if not still_ours(o, s.world) or _needed_by_somebody(o, s):
         return record.settled(o, "Lost", _lost(o, s.world))
     return o
 
@@ -51,21 +52,23 @@ _LONGEST = 512
 WORKED_ON = ("Investigating", "AwaitingApproval", "Fixing", "Monitoring")
 """Phases in which a value that somebody else has changed means that people take over."""
 
-FIELDS = {
-    "ScaleBack": (("Deployment", "StatefulSet"), "scale", "spec.replicas"),
-    "FloorBack": (("HorizontalPodAutoscaler",), "", "spec.minReplicas"),
-    "ConfigBack": (("ConfigMap",), "", ""),
-    "Uncordon": (("Node",), "", "spec.unschedulable"),
+FLOOR, CEILING = "spec.minReplicas", "spec.maxReplicas"
+FIELDS: Mapping[ObligationKind, frozenset[tuple[str, str, str]]] = {
+    "ScaleBack": frozenset((kind, "scale", "spec.replicas") for kind in ("Deployment", "StatefulSet", "Rollout")),
+    "FloorBack": frozenset(
+        {("HorizontalPodAutoscaler", "", FLOOR), ("ScaledObject", "", "spec.minReplicaCount")},
+    ),
+    "CeilingBack": frozenset({("HorizontalPodAutoscaler", "", CEILING)}),
+    "ConfigBack": frozenset(),
+    "Uncordon": frozenset({("Node", "", "spec.unschedulable")}),
 }
-"""What an obligation of each kind may touch: kinds, subresource, field. The field of a ConfigMap is the policy's."""
+"""What an obligation of each kind may touch: kind, subresource, field. The policy says which key of a ConfigMap."""
 
 
 def _not_ours_to_owe(o: Obligation, s: Situation) -> str:
     """Incidents are not trusted: why this obligation is not one that our own actions bring; empty when it is."""
-    kinds, subresource, field = FIELDS[o.kind]
-    if o.kind == "ConfigBack":
-        field = o.field if _asked_for(o, s) else "a key that the policy does not name,"
-    if o.object.kind not in kinds or (o.subresource, o.field) != (subresource, field):
+    may = {("ConfigMap", "", o.field)} if o.kind == "ConfigBack" and _asked_for(o, s) else FIELDS[o.kind]
+    if (o.object.kind, o.subresource, o.field) not in may:
         return f"{o.kind} does not touch {o.field} of a {o.object.kind}"
     if (o.object.namespace or s.operator_namespace) != s.namespace:
         return f"{o.object} is not in the Incident's namespace"
@@ -73,8 +76,9 @@ def _not_ours_to_owe(o: Obligation, s: Situation) -> str:
         return "" if (o.original, o.want) in (("null", "true"), ("false", "true")) else "that is no cordon"
     if o.kind == "ConfigBack":
         return ""
-    original, want = _number(o.original), _number(o.want)
-    return "" if 1 <= original <= want else f"{o.original} is not between 1 and {o.want}"
+    least = 0 if o.object.kind == "ScaledObject" else 1  # KEDA's floor may be zero, which is its default, too
+    original, want = least if least == 0 and o.original == "null" else _number(o.original), _number(o.want)
+    return "" if least <= original <= want and want > 0 else f"{o.original} is not between {least} and {o.want}"
 
 
 def _asked_for(o: Obligation, s: Situation) -> bool:
@@ -85,11 +89,29 @@ def _asked_for(o: Obligation, s: Situation) -> bool:
 
 
 def _number(text: str) -> int:
+    """The number, or -1."""
     try:
         value = json.loads(text)
     except ValueError:
-        return 0
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+        return -1
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1
+
+
+def _floor_above(o: Obligation, s: Situation) -> bool:
+    """Whether the ceiling cannot come back, for the floor is above it."""
+    return o.kind == "CeilingBack" and _number(value_at(live(s.world, o), FLOOR)) > _number(o.original)
+
+
+def _owing_the_floor(o: Obligation, s: Situation) -> str:
+    """Who of us owes the floor of the same object: the name of an incident."""
+    key = f"{o.object.uid}:{FLOOR}"
+    owing = ((s.name, s.status.obligations), *((other.name, other.obligations) for other in s.others))
+    return next((name for name, debts in owing if any(d.key == key and d.state == "Open" for d in debts)), "")
+
+
+def _needed_by_somebody(o: Obligation, s: Situation) -> bool:
+    """Whether somebody else keeps the floor above the ceiling that should come back, so that it cannot."""
+    return _floor_above(o, s) and not _owing_the_floor(o, s)
 
 
 def _undone_by_us(o: Obligation, s: Situation) -> bool:
@@ -119,10 +141,11 @@ def _heir(mine: Obligation, s: Situation) -> Other | None:
 
 
 def _lost(o: Obligation, world: World) -> str:
-    obj = live(world, o)
-    main = world.touched.get(place(o.object.kind, o.object.namespace, o.object.name))
-    who = (last_writer(main, o.field) if main is not None else "") or "somebody"
+    obj, who = live(world, o), reverted_by(o, world)
     value = value_at(obj, o.field)[:80]
+    if value == o.want and o.kind == "CeilingBack":
+        floor = value_at(obj, FLOOR)[:80]
+        return f"the floor of {o.object} is {floor}, above the maximum {o.original} that should come back: it is left"
     return f"{who} set {o.field} of {o.object} to {value}, where Goldseam had set {o.want}: it is left alone"
 
 
@@ -144,6 +167,9 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
     rival = next((x for x in s.others if x.busy and x.uid != s.uid and x.target_uid == s.spec.target.uid), None)
     if rival is not None:
         found.append(Hold("busy", "Wait", "OtherIncident", f"Incident {rival.name} is acting on the target"))
+    if _floor_above(o, s):
+        message = f"Incident {_owing_the_floor(o, s)} owes the floor of {o.object}, which comes first"
+        found.append(Hold("busy", "Wait", "OtherIncident", message))
     if o.kind != "Uncordon" and not (s.reading.state == "Cleared" and s.reading.fresh):
         what = "the old value is not put back" if o.kind == "ConfigBack" else "capacity is not taken away"
         found.append(unsure(s.reading, f"{what} before the alert is surely gone: "))
@@ -217,20 +243,24 @@ def _undoing(o: Obligation, want: str) -> str:
         if want == "null":
             return f"take {key} out of {object_} again"
         return f"put {key} of {object_} back to {record.cut(want, 100)}"
-    what = "scale" if o.kind == "ScaleBack" else "lower the floor of"
-    return f"{what} {o.object} back from {o.want} to {want}" + (
+    return f"{_UNDOING[o.kind]} {o.object} back from {o.want} to {want}" + (
         "" if want == o.original else f", on the way to {o.original}"
     )
 
 
+_UNDOING = {"ScaleBack": "scale", "FloorBack": "lower the floor of", "CeilingBack": "lower the maximum of"}
+
+
 def next_value(o: Obligation) -> str:
-    """What the next undoing write sets: half-way back at most."""
-    if o.kind in ("Uncordon", "ConfigBack"):
-        return o.original
-    original, current = json.loads(o.original), json.loads(o.want)
-    if not isinstance(original, int) or not isinstance(current, int):
-        return o.original
-    return json.dumps(max(original, math.ceil(current / 2)))
+    """What the next undoing write sets: half-way back at most. Half of one is one: from there it is the original."""
+    current = 0 if o.kind in ("Uncordon", "ConfigBack") else _number(o.want)
+    half = math.ceil(current / 2)
+    return o.original if half >= current or half <= _number(o.original) else json.dumps(half)
+
+
+def in_turn(o: Obligation, at: datetime) -> tuple[bool, datetime]:
+    """Which comes first of those that are due: a ceiling last, for a floor must never be above it."""
+    return o.kind == "CeilingBack", at
 
 
 def paid(status: IncidentStatus, step: Step) -> IncidentStatus:

@@ -26,6 +26,10 @@ Whether it was told cannot be seen there: an Application's `ignoreDifferences` l
 TRACKING = "argocd.argoproj.io/tracking-id"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KEDA_LABEL = "scaledobject.keda.sh/name"
+_PAUSE = "autoscaling.keda.sh/paused"
+PAUSED_REPLICAS = f"{_PAUSE}-replicas"
+PAUSING = (_PAUSE, PAUSED_REPLICAS, f"{_PAUSE}-scale-in", f"{_PAUSE}-scale-out")
+_NO = ("0", "f", "F", "false", "False", "FALSE")  # what Go's strconv.ParseBool takes for no
 
 _ARGO_MANAGER = "argocd-controller"
 _FLUX = {
@@ -54,14 +58,47 @@ def controller_owner(obj: Json) -> Owner | None:
     return Owner(str(ref.get("kind")), str(ref.get("name")), "ownerReferences") if ref else None
 
 
+def aimed_at(target: Json, found: Iterable[Json], field: str = "scaleTargetRef", default: str = "") -> list[Json]:
+    """Those whose reference `field` is to the target; `default`: the kind that one without a kind is about."""
+
+    def aims(obj: Json) -> bool:
+        ref = (obj.get("spec") or {}).get(field) or {}
+        return (ref.get("kind") or default, ref.get("name")) == (target.get("kind"), metadata(target).get("name"))
+
+    return [obj for obj in found if aims(obj)]
+
+
 def autoscalers_of(target: Json, hpas: Iterable[Json]) -> list[Json]:
     """The HorizontalPodAutoscalers whose `scaleTargetRef` is the target."""
+    return aimed_at(target, hpas)
 
-    def aims(hpa: Json) -> bool:
-        ref = (hpa.get("spec") or {}).get("scaleTargetRef") or {}
-        return (ref.get("kind"), ref.get("name")) == (target.get("kind"), metadata(target).get("name"))
 
-    return [hpa for hpa in hpas if aims(hpa)]
+def scaled_objects_of(target: Json, scaled_objects: Iterable[Json]) -> list[Json]:
+    """The KEDA ScaledObjects whose `scaleTargetRef` is the target."""
+    return aimed_at(target, scaled_objects, default="Deployment")
+
+
+def paused_by(scaled: Json) -> str:
+    """The annotation by which somebody paused the ScaledObject in any way; empty where nobody did.
+
+    Source: KEDA `apis/keda/v1alpha1/scaledobject_types.go`; what is no boolean there means yes.
+    """
+    for name in PAUSING:
+        value = annotation(scaled, name)
+        if value is not None and (name == PAUSED_REPLICAS or value not in _NO):
+            return name
+    return ""
+
+
+def rollout_of(target: Json, rollouts: Iterable[Json]) -> Owner | None:
+    """The Argo Rollout that takes its pod template from this Deployment, and runs the pods in its stead."""
+    found = aimed_at(target, rollouts, "workloadRef")
+    return Owner("Rollout", str(metadata(found[0]).get("name")), "workloadRef") if found else None
+
+
+def sized_by(target: Json, vpas: Iterable[Json]) -> str:
+    """The VerticalPodAutoscaler of the target; empty where there is none."""
+    return next((str(metadata(vpa).get("name")) for vpa in aimed_at(target, vpas, "targetRef")), "")
 
 
 def keda_owner(hpa: Json) -> Owner | None:
@@ -78,6 +115,16 @@ def gitops_owner(obj: Json, field: str) -> Owner | None:
     if annotation(obj, YIELDED) == "true":
         return None
     return _in_managed_fields(obj, field) or _in_last_applied(obj, field)
+
+
+def tool(obj: Json, manager: str) -> str:
+    """A field manager, and the GitOps object that it works for: `argocd-controller (Argo CD Application shop)`."""
+    if manager == _ARGO_MANAGER:
+        return f"{manager} ({Owner(ARGO, _application(obj), '')})"
+    if manager in _FLUX:
+        kind, prefix = _FLUX[manager]
+        return f"{manager} ({Owner(kind, _flux_name(obj, prefix), '')})"
+    return manager
 
 
 def _in_managed_fields(obj: Json, field: str) -> Owner | None:

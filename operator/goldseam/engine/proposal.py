@@ -12,7 +12,9 @@ from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
 
-Part = Literal["scale", "autoscalers", "pods", "disruption_budgets", "configMap", "revisions", "jobs"]
+Part = Literal[
+    "scale", "autoscalers", "owners", "pods", "pending", "disruption_budgets", "configMap", "revisions", "jobs"
+]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -29,15 +31,23 @@ class World:
     """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
     pdbs: tuple[Json, ...] = ()
     """The PodDisruptionBudgets of the target's namespace (for a node: of all), where an action looks at them."""
+    scaled_objects: tuple[Json, ...] = ()
+    """The KEDA ScaledObjects of the target's namespace, where an action looks at them and KEDA is installed."""
+    rollouts: tuple[Json, ...] = ()
+    """The same of Argo Rollouts, for a Deployment, whose pods a Rollout may run."""
+    vpas: tuple[Json, ...] = ()
+    """The same of VerticalPodAutoscalers."""
+    pending: tuple[Json, ...] = ()
+    """The pods of the target that do not run yet, where an action waits for pods."""
     pods: tuple[Json, ...] = ()
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     config_map: Json | None = None
     """The ConfigMap that the rung names, where an action looks at it."""
     replica_sets: tuple[Json, ...] = ()
     """With the pods of a Deployment: the ReplicaSets that its selector selects."""
-    revisions: tuple[Json, ...] = ()
-    """The ReplicaSets of a Deployment, or the ControllerRevisions of another workload, where an action looks at them:
-    those that its selector selects."""
+    revisions: tuple[Json, ...] | None = None
+    """The ReplicaSets or ControllerRevisions that the target's selector selects; None where nobody asked for them, or
+    they could not be read."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     cron_job: Json | None = None
@@ -132,6 +142,8 @@ class Effect:
     course: Literal["", "Runs", "Ended", "Failed"] = ""
     """Of what was started and takes its time: `Runs`, and nothing else is tried beside it; has just `Ended` well; has
     `Failed`."""
+    trouble: bool = False
+    """Whether it will hardly do so by itself: said before anything else that is waited for."""
 
 
 @dataclass(frozen=True)
@@ -151,3 +163,7 @@ class Action:
     """The rights that it needs in any case, wherever the target is. Without a resource: for the target's kind."""
     looks_at: frozenset[Part] = frozenset()
     """What it looks at beside the target. A node's pods and all nodes are read for every action on it."""
+    watches: frozenset[Part] = frozenset()
+    """What it looks at, once it was carried out, to see how far it is."""
+    contested: Callable[[Model, World], Refusal | None] | None = None
+    """Why it would be refused whenever its turn came, as far as that is known before there is an incident. Pure."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from goldseam.api.expressions import TOKENS, VARIABLE
 from goldseam.api.incident import IncidentSpec
-from goldseam.api.ladder import Bounded
 from goldseam.api.matchers import quoted
+from goldseam.api.verifying import Bounded
 from goldseam.engine.record import shown
 from goldseam.engine.situation import QueryAnswer
 

@@ -36,6 +36,15 @@ def cut(text: str, size: int = 512) -> str:
     return raw.decode() if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
 
 
+_ODD = re.compile(r"[^ -\[\]-~]")
+"""What names, images and reasons do not have."""
+
+
+def legible(text: str, size: int) -> str:
+    """Other people's text, cut, with a question mark for each character that no name, image or reason has."""
+    return cut(_ODD.sub("?", text), size)
+
+
 LEGIBLE = 120
 """Characters of an expression that a message shows: what was found must not be cut off behind it."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from goldseam.api.base import Mode
+from goldseam.api.findings import Evidence
 from goldseam.api.guardrails import GuardrailsSpec, NamespaceCeiling, Trip
 from goldseam.api.incident import IncidentSpec, IncidentStatus, Obligation
 from goldseam.api.ladder import Rung
@@ -133,6 +134,19 @@ class Other:
     obligations: tuple[Obligation, ...] = ()
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A rung of an earlier incident that did not help."""
+
+    incident: str
+    action: str
+    parameters: Mapping[str, Any]
+    """As JSON."""
+    at: datetime
+    """When that was known."""
+    message: str
+
+
 MODES: tuple[Mode, ...] = ("Observe", "Propose", "Act")
 """From the least to the most."""
 
@@ -185,6 +199,10 @@ class Situation:
     fleet: Fleet = field(default_factory=Fleet)
     silence: Silence = field(default_factory=Silence)
     others: tuple[Other, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    """What did not help the target before; read where the rung is judged by it."""
+    evidence: tuple[Evidence, ...] | None = None
+    """What the rung that collects has found; None before it was asked for."""
     answers: tuple[QueryAnswer, ...] = ()
     bounds: Mapping[str, QueryAnswer] = field(default_factory=dict)
     """What the queries of the runbook's thresholds said, by the threshold's name; only those that were asked."""

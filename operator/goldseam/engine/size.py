@@ -16,6 +16,8 @@ METADATA = 16 * 1024
 KEPT_STEPS = 5
 KEPT_ENTRIES = 10
 KEPT_QUESTIONS = 4
+KEPT_CHANGES = 2
+KEPT_EVIDENCE = 4
 
 
 def fitted(spec: IncidentSpec, status: IncidentStatus) -> IncidentStatus:
@@ -54,7 +56,7 @@ def _without_old_entries(status: IncidentStatus) -> IncidentStatus:
     return record.changed(status, timeline=status.timeline[dropped:], timeline_folded=status.timeline_folded + dropped)
 
 
-def _without_old_evidence(status: IncidentStatus) -> IncidentStatus:
+def _without_old_logs(status: IncidentStatus) -> IncidentStatus:
     """What the Jobs of steps that are over have said, but for the last one."""
     over = [step.id for step in status.steps if step.evidence][:-1]
     return _with_steps(status, lambda step: step.model_copy(update={"evidence": None}) if step.id in over else step)
@@ -90,6 +92,16 @@ def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:
     return record.changed(status, obligations=owed)
 
 
+def _without_old_changes(status: IncidentStatus) -> IncidentStatus:
+    """All but the newest changes before the alert."""
+    return record.changed(status, changes=status.changes and status.changes[-KEPT_CHANGES:])
+
+
+def _without_old_evidence(status: IncidentStatus) -> IncidentStatus:
+    """All but the first pieces: they were found before anything was changed."""
+    return record.changed(status, evidence=status.evidence and status.evidence[:KEPT_EVIDENCE])
+
+
 def _without_history(status: IncidentStatus) -> IncidentStatus:
     """The words of the past and of Jobs, and all but the newest questions: those before are about what is over."""
     status = _with_steps(
@@ -114,9 +126,11 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_old_writes,
     _without_old_entries,
     _without_replies,
-    _without_old_evidence,
+    _without_old_logs,
     _without_old_steps,
     _without_old_letters,
+    _without_old_changes,
+    _without_old_evidence,
     _without_old_words,
     _without_words_on_debts,
     _without_history,

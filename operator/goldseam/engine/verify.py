@@ -12,7 +12,7 @@ from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
-from goldseam.engine.lineage import live, spared, was_spared, without_the_rest
+from goldseam.engine.lineage import live, reverted_by, spared, was_spared, without_the_rest
 from goldseam.engine.objects import value_at
 from goldseam.engine.proposal import Effect, Proposal
 from goldseam.engine.situation import Decision, Situation
@@ -189,8 +189,8 @@ def _reverted(step: Step, s: Situation) -> str:
     for write in step.writes:
         obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
         if obj is not None and value_at(obj, write.field) != write.want:
-            value = value_at(obj, write.field)[:80]
-            return f"{write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
+            value, who = value_at(obj, write.field)[:80], reverted_by(write, s.world)
+            return f"RevertedBy={who}: {write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
     return ""
 
 
@@ -292,7 +292,7 @@ def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
 def _missing(s: Situation, step: Step, rung: Rung, now: datetime) -> list[str]:
     missing = [] if _gone(s, step, rung) else [f"the alert to be Cleared after {rung.title} ({s.reading.message})"]
     if rung.verify.rollout and s.effect is not None and not s.effect.done:
-        missing.append(s.effect.message)
+        missing.insert(0 if s.effect.trouble else len(missing), s.effect.message)
     broken = [answer.message for answer in s.answers if answer.state != "Holds"]
     longest = max((query.hold_for for query in rung.verify.queries), default=timedelta(0))
     if rung.verify.queries and not broken and (step.holding_since is None or now - step.holding_since < longest):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Literal
 
 import structlog
@@ -53,55 +54,57 @@ class Actor:
     async def perform(self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]]) -> list[Result]:
         """Make the step's writes in order, at most ten: then everything is looked at again.
 
-        Before each write is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
+        Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
         first patch that is not made; evictions that a budget holds back do not stop the others.
         """
         results: list[Result] = []
-        for index, write in enumerate(step.writes):
-            if write.state != "Pending":
-                continue
+        for indices in requests(step.writes):
             if len(results) >= AT_ONCE or not await may_go_on(len(results)):
                 break
-            result = await self._make(index, write, step.token, incident)
-            log.info(
-                "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=result.state
-            )
-            metrics.write_made(step.action, result.state)
-            results.append(result)
-            if result.state != "Done" and write.verb != "Evict":
+            writes = [step.writes[index] for index in indices]
+            state, message, made = await self._make(writes, step.token, incident)
+            for index, write in zip(indices, writes, strict=True):
+                log.info(
+                    "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state
+                )
+                metrics.write_made(step.action, state)
+                results.append(Result(index, state, message, made))
+            if state != "Done" and writes[0].verb != "Evict":
                 break
         return results
 
-    async def _make(self, index: int, write: Write, token: str, incident: str) -> Result:
+    async def _make(self, writes: Sequence[Write], token: str, incident: str) -> tuple[State, str, str]:
+        """What came of one request, what was said, and the uid of what it has made."""
+        first = writes[0]
+        evicts = first.verb == "Evict"
         try:
-            if write.verb == "Create" and not write.before:
-                return Result(index, "Begun", made=await self._create(write, incident))
-            await self._change(write, token, incident)
+            if first.verb == "Create" and not first.before:
+                return "Begun", "", await self._create(first, incident)
+            await self._change(writes, token, incident)
         except AlreadyExists as error:  # whose it is, the next look tells
-            return Result(index, "Unsure", str(error))
+            return "Unsure", str(error), ""
         except NotFound as error:
-            return Result(
-                index, "Done" if write.verb == "Evict" else "Stale", "" if write.verb == "Evict" else str(error)
-            )
+            return ("Done", "", "") if evicts else ("Stale", str(error), "")
         except BudgetExhausted as error:
-            return Result(index, "Waiting", str(error))
+            return "Waiting", str(error), ""
         except Conflict as error:
-            return Result(index, "Stale", str(error))
+            return "Stale", str(error), ""
         except Terminal as error:
-            return Result(index, "Refused", str(error))
+            return "Refused", str(error), ""
         except GoldseamError as error:
-            return Result(index, "Unsure", str(error))
-        return Result(index, "Done")
+            return "Unsure", str(error), ""
+        return "Done", "", ""
 
-    async def _change(self, write: Write, token: str, incident: str, *, dry_run: bool = False) -> None:
-        if write.verb == "Evict":
-            await self._evict(write, dry_run=dry_run)
-        elif write.verb == "Create" and not write.before:
-            await self._create(write, incident, dry_run=dry_run)
-        elif write.verb == "Create":
-            await self._release(write)
+    async def _change(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> None:
+        first = writes[0]
+        if first.verb == "Evict":
+            await self._evict(first, dry_run=dry_run)
+        elif first.verb == "Create" and not first.before:
+            await self._create(first, incident, dry_run=dry_run)
+        elif first.verb == "Create":
+            await self._release(first)
         else:
-            await self._patch(write, token, incident, dry_run=dry_run)
+            await self._patch(writes, token, incident, dry_run=dry_run)
 
     async def _create(self, write: Write, incident: str, *, dry_run: bool = False) -> str:
         """Make a Job from the CronJob, which must be the one that was planned with; it does not run yet. Its uid."""
@@ -120,12 +123,13 @@ class Actor:
         body = {"metadata": pins, "spec": {"suspend": False}}
         await self._cluster.patch(WRITABLE["Job"], write.object.namespace, named(write), body)
 
-    async def _patch(self, write: Write, token: str, incident: str, *, dry_run: bool = False) -> None:
-        ref, patch = write.object, body(write, token, incident)
-        if write.template is not None:
-            patch |= await self._former(write, write.template)
+    async def _patch(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> None:
+        first, patch = writes[0], body(writes, token, incident)
+        ref = first.object
+        if first.template is not None:
+            patch |= await self._former(first, first.template)
         await self._cluster.patch(
-            WRITABLE[ref.kind], ref.namespace, ref.name, patch, write.subresource, dry_run=dry_run
+            WRITABLE[ref.kind], ref.namespace, ref.name, patch, first.subresource, dry_run=dry_run
         )
 
     async def _former(self, write: Write, pin: TemplateSource) -> Json:
@@ -154,17 +158,31 @@ class Actor:
 
     async def rehearse(self, writes: tuple[Write, ...], incident: str) -> str:
         """What the API server says to the writes as dry runs, as a sentence."""
-        for write in writes:
+        for indices in requests(writes):
+            made = [writes[index] for index in indices]
             try:
-                await self._change(write, "dry-run", incident, dry_run=True)
+                await self._change(made, "dry-run", incident, dry_run=True)
             except GoldseamError as error:
                 return f"the server-side dry run was refused: {error}"
         return "the server-side dry run was accepted"
 
 
-def body(write: Write, token: str, incident: str) -> Json:
-    """The merge patch: the one field, the pins, and on main resources our marks in the same patch."""
-    patch = patch_of(write.field, json.loads(write.want))
+def requests(writes: Sequence[Write]) -> Iterable[list[int]]:
+    """Which of the writes that are left go together: patches of one object are one request, made whole or not at all,
+    so that the object is valid and its one token tells of all of them."""
+
+    def which(index: int) -> object:
+        write = writes[index]
+        return index if write.verb != "Patch" else (write.object.uid, write.subresource, write.resource_version)
+
+    left = [index for index, write in enumerate(writes) if write.state == "Pending"]
+    return [list(together) for _, together in groupby(left, which)]
+
+
+def body(writes: Sequence[Write], token: str, incident: str) -> Json:
+    """The merge patch: the fields, the pins, and on main resources our marks in the same patch."""
+    write = writes[0]
+    patch = patch_of({each.field: json.loads(each.want) for each in writes})
     meta: Json = {"uid": write.object.uid}
     if write.resource_version:
         meta["resourceVersion"] = write.resource_version

@@ -12,6 +12,7 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.situation import LivePolicy
+from goldseam.services.neighbours import may_be_contested
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Armed:
     matchers: tuple[str, ...]
     queries: bool = False
     """Whether it verifies by queries of its own."""
+    contestable: bool = False
+    """Whether it names a target that others may own."""
 
 
 @dataclass
@@ -65,6 +68,7 @@ class Catalogue:
             any_scope=getattr(spec.alert, "scope", "Any") == "Any",
             matchers=tuple(spec.alert.matchers),
             queries=asks_queries(spec),
+            contestable=may_be_contested(spec),
         )
         self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 

@@ -130,7 +130,10 @@ class FleetWatch:
     async def _count(self, kind: str, whole: set[tuple[str, str]]) -> int:
         wanted = {namespace for of, namespace in whole if of == kind}
         if len(wanted) > ONE_BY_ONE:
-            items = (await self._cluster.list(WORKLOADS[kind])).items
+            try:
+                items = (await self._cluster.list(WORKLOADS[kind])).items
+            except NotFound:
+                items = ()
             by_namespace = Counter(str(metadata(item)["namespace"]) for item in items)
             return sum(by_namespace[namespace] for namespace in wanted)
         return sum([await self._counted_in(kind, namespace) for namespace in sorted(wanted)])
@@ -138,9 +141,15 @@ class FleetWatch:
     async def _counted_in(self, kind: str, namespace: str) -> int:
         at, count = self._pools.get((kind, namespace), (float("-inf"), 0))
         if self._clock.monotonic() - at > REMEMBERED:
-            count = await self._cluster.count(WORKLOADS[kind], namespace)
+            count = await self._asked(kind, namespace)
             self._pools[kind, namespace] = (self._clock.monotonic(), count)
         return count
+
+    async def _asked(self, kind: str, namespace: str) -> int:
+        try:
+            return await self._cluster.count(WORKLOADS[kind], namespace)
+        except NotFound:  # Rollouts, where Argo Rollouts is not installed: there are none
+            return 0
 
     async def _show(self, obj: Json, fleet: Fleet) -> None:
         old = {key: value for key in _shown(Fleet()) if (value := (obj.get("status") or {}).get(key)) is not None}

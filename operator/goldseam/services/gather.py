@@ -15,14 +15,17 @@ from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine import approvals, naming, record
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import metadata
+from goldseam.engine.opening import TARGET_LABEL
+from goldseam.engine.past import failures
 from goldseam.engine.proposal import Effect, Plan
-from goldseam.engine.situation import Fleet, LivePolicy, Other, Silence, Situation
+from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
-from goldseam.engine.views import IncidentView
+from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError, Unavailable
 from goldseam.ports import LINE, Cluster, Json, Line
 from goldseam.resources import (
     GUARDRAILS,
+    INCIDENTS,
     NAMESPACES,
     OURS,
     PAUSES,
@@ -127,6 +130,7 @@ class Gatherer:
         )
         if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
+        base = replace(base, failures=await self._failures(incident, status, reads))
         base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
 
@@ -156,6 +160,15 @@ class Gatherer:
         except GoldseamError as error:
             reads.unknown.append(f"the admission policy {PEOPLE_POLICY} ({error})")
             return False
+
+    async def _failures(self, incident: IncidentView, status: IncidentStatus, reads: Reads) -> tuple[Failure, ...]:
+        """What earlier incidents tried in vain, where the rung that may be next asks: one list, by label."""
+        pinned = incident.pinned
+        if not to_plan(pinned, status) or pinned.ladder[status.rung].skip_if_failed_within is None:
+            return ()
+        target = f"{TARGET_LABEL}={naming.label(incident.spec.target.uid)}"
+        found = [view(obj) for obj in await reads.all(INCIDENTS, incident.namespace, labels=target)]
+        return tuple(failures(incident, (past for past in found if past is not None)))
 
     async def _responses(self, incident: IncidentView, reads: Reads, opened: Opened | None) -> tuple[Json, ...]:
         if opened is not None:

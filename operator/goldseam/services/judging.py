@@ -1,12 +1,14 @@
 """Which policies have to be judged, and when: their conditions say already what most of them are, also after a restart.
 
 Rights come and go without an event. Those that are missing are asked for again from time to time, by one policy of each
-namespace and ladder: when it has them now, all of its kind are judged.
+namespace and ladder: when it has them now, all of its kind are judged. So do the owners of targets: those are looked at
+in turns.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ log = structlog.get_logger("goldseam.judging")
 RETRY = 10.0
 RECHECK = 60.0
 AT_ONCE = 4
+TURNS, OWNERS_AT_ONCE = 10, 30
+"""In how many turns all targets are looked at for new owners, and how many of them in one turn at most."""
 KEPT = 200
 """Bodies of policies that wait to be judged; any other is read again when its turn comes. A body takes 10 kB."""
 
@@ -69,6 +73,7 @@ class Judging:
         self._said: dict[PolicyKey, Said] = {}
         self._lacking: dict[Hashable, dict[PolicyKey, None]] = defaultdict(dict)
         self._group: dict[PolicyKey, Hashable] = {}
+        self._turn = -1
 
     def seen(self, key: PolicyKey, body: Json, spec: PolicySpec | None) -> None:
         """A policy was seen; `spec` is None where it is invalid."""
@@ -148,6 +153,15 @@ class Judging:
             await asyncio.sleep(RECHECK)
             for keys in list(self._lacking.values()):
                 await self._recheck(keys)
+            self.recheck_owners()
+
+    def recheck_owners(self) -> None:
+        """Judge some of the policies anew whose target others may have taken over: each once in ten minutes, but not
+        more than a few a minute."""
+        keys = sorted((key for key, armed in self._catalogue.armed.items() if armed.contestable), key=str)
+        for _ in range(min(math.ceil(len(keys) / TURNS), OWNERS_AT_ONCE)):
+            self._turn = (self._turn + 1) % len(keys)
+            self._put(keys[self._turn], None)
 
     async def _recheck(self, keys: dict[PolicyKey, None]) -> None:
         """One of them, another each time; when it is permitted by now, then its kind."""

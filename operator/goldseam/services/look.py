@@ -26,6 +26,7 @@ from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
+from goldseam.services.collecting import Collector
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
@@ -61,6 +62,7 @@ class Looker:
     ledger: LedgerBook
     permissions: Permissions
     queries: Queries
+    collector: Collector
     delivery: Delivery
     chronicle: Chronicle
     hearing: Hearing
@@ -179,6 +181,9 @@ class Looker:
         decision = decide(situation, now)
         if _lasts(status, decision):
             situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
+            decision = decide(situation, now)
+        if decision.reason == "Collecting":
+            situation = await self.collector.collected(situation)
             decision = decide(situation, now)
         if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
             situation = await self._permitted(situation, remembered=True)

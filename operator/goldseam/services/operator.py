@@ -27,6 +27,7 @@ from goldseam.services.book import IncidentBook, spent
 from goldseam.services.calling import Calling
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.chronicle import Chronicle
+from goldseam.services.collecting import Collector
 from goldseam.services.delivery import Delivery, Events
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
@@ -156,6 +157,7 @@ class Operator:
             ledger=self.ledger,
             permissions=permissions,
             queries=Queries(self.relations.promql, self._clock),
+            collector=Collector(self._cluster, self.relations.promql, self._clock),
             delivery=self.delivery,
             chronicle=self.chronicle,
             hearing=self.hearing,

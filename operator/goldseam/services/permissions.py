@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from goldseam.actions.registry import ACTIONS
+from goldseam.actions.registry import piece
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.proposal import Proposal, Right
@@ -59,8 +59,8 @@ class Permissions:
         if protected and not denied:
             still = {k: until for k, until in self._allowed_until.items() if now < until}
             self._allowed_until = {**still, key: now + REMEMBERED}
-        component = ACTIONS[s.rung.action].component if s.rung else ""
-        hints = tuple(_advice(right, s.policy.key, component) for right in denied)
+        action = s.rung.action if s.rung else ""
+        hints = tuple(_advice(right, s.policy.key, piece(right, action)) for right in denied)
         return replace(s, permission=Permission(denied=hints), incidents_protected=protected)
 
     async def denied(self, key: PolicyKey, spec: PolicySpec, rights: tuple[Right, ...]) -> list[Right]:
@@ -106,8 +106,7 @@ def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:
 
 
 def _advice(right: Right, policy: PolicyKey, component: str) -> str:
-    piece = right.piece or component
     return (
-        f"{policy} may not {right}: install the component {piece} of deploy/kustomize, or bind the right to the"
+        f"{policy} may not {right}: install the component {component} of deploy/kustomize, or bind the right to the"
         " policy's identity"
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from goldseam.api.ladder import Bounded
+from goldseam.api.verifying import Bounded
 from goldseam.engine.escalation import about_data, asking
 from goldseam.engine.queries import Undefined, filled, judged, variables
 from goldseam.engine.record import shown

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from goldseam.errors import GoldseamError, NotFound
+from goldseam.errors import Forbidden, GoldseamError, NotFound
 from goldseam.ports import Cluster, Json, Page, Resource
 from goldseam.resources import GUARDRAILS, OURS, PAUSES, RESPONSES
 from goldseam.services.lately import Lately
@@ -22,6 +22,10 @@ class Reads:
         """`lately`: what others were answered lately will do."""
         self._cluster, self._lately = cluster, lately
         self.unknown: list[str] = []
+
+    def aside(self) -> Reads:
+        """Reads that hold nothing up where they fail: what they could not read is named on them alone."""
+        return Reads(self._cluster, self._lately)
 
     async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
         """One object."""
@@ -53,6 +57,17 @@ class Reads:
             return await self._cluster.log(namespace, pod, container, lines), ""
         except GoldseamError as error:
             return "", str(error)
+
+    async def optional(self, resource: Resource, namespace: str) -> tuple[Json, ...]:
+        """All of a kind that a cluster need not have, nor let us read: none, where it is so."""
+        try:
+            page: Page = await self._answer(resource, namespace, "", partial(self._cluster.list, resource, namespace))
+            return page.items
+        except (NotFound, Forbidden):
+            return ()
+        except GoldseamError as error:
+            self.unknown.append(f"{resource.plural} ({error})")
+            return ()
 
     async def _answer(
         self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]

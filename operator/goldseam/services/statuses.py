@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from goldseam.actions.registry import ACTIONS
+from goldseam.actions.registry import ACTIONS, piece
 from goldseam.api import conditions as c
 from goldseam.api.base import format_time
 from goldseam.api.conditions import Condition, condition
@@ -20,9 +20,10 @@ from goldseam.engine.proposal import Right
 from goldseam.engine.views import merge_patch
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
-from goldseam.resources import OURS, WORKLOADS
+from goldseam.resources import OURS, TARGETS
 from goldseam.services.alertmanagers import Alertmanagers
 from goldseam.services.catalogue import Armed
+from goldseam.services.neighbours import uncontested
 from goldseam.services.permissions import Permissions
 from goldseam.services.plausibility import Plausibility
 from goldseam.services.sources import Source
@@ -44,7 +45,7 @@ class Statuses:
         self.problems: dict[PolicyKey, str] = {}
 
     async def policy(self, kind: str, obj: Json) -> None:
-        """Ready, Stalled, Permitted, RuleFound, Plausible and TargetFound of a policy."""
+        """Ready, Stalled, Permitted, RuleFound, Plausible, TargetFound and Uncontested of a policy."""
         now, generation = self._clock.now(), _generation(obj)
         try:
             spec = read_spec(kind, obj)
@@ -61,7 +62,8 @@ class Statuses:
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
         plausible = self.plausibility.condition(key, spec, rule, now)
         ready = _ready(spec, refusal, permitted, obj, generation, now)
-        await self._write(kind, obj, [ready, permitted, rule, plausible, *self._target(key, generation, now)])
+        told = [*self._target(key, generation, now), await uncontested(self._cluster, key, spec, generation, now)]
+        await self._write(kind, obj, [ready, permitted, rule, plausible, *(one for one in told if one is not None)])
 
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
         """What decides about a policy's rights, as far as rights are bound to groups: whose, where, and which."""
@@ -280,21 +282,13 @@ def _needed(spec: PolicySpec, namespace: str) -> list[tuple[Right, str]]:
     """The rights that the ladder's actions need, as far as they are known before there is a target, each with the piece
     of `deploy/kustomize` that brings it."""
     where = namespace if isinstance(spec, RemediationPolicySpec) else ""
-    plural = WORKLOADS[spec.target.kind].plural if spec.target.kind in WORKLOADS else "nodes"
     own = isinstance(spec, RemediationPolicySpec) and spec.service_account_name  # its rights may be for a name only
-    found = {
-        replace(
-            right,
-            resource=right.resource or plural,
-            namespace=where,
-            name=rung.parameters.names.get(right.resource, "")
-            or (own and not right.resource and spec.target.name)
-            or "",
-        ): right.piece or ACTIONS[rung.action].component
-        for rung in spec.ladder
-        if rung.action in ACTIONS
-        for right in ACTIONS[rung.action].needs
-    }
+    kind, found = TARGETS[spec.target.kind], dict[Right, str]()
+    for rung in (rung for rung in spec.ladder if rung.action in ACTIONS):
+        for right in ACTIONS[rung.action].needs:
+            named = rung.parameters.names.get(right.resource) or (own and not right.resource and spec.target.name) or ""
+            of_target = right if right.resource else replace(right, group=kind.group, resource=kind.plural)
+            found[replace(of_target, namespace=where, name=named)] = piece(of_target, rung.action)
     return list(found.items())
 
 

@@ -26,7 +26,10 @@ from goldseam.resources import (
     PDBS,
     PODS,
     REPLICA_SETS,
+    SCALED_OBJECTS,
     TARGETS,
+    VPAS,
+    WORKLOADS,
     WRITABLE,
 )
 from goldseam.services.evidence import last_words
@@ -47,19 +50,34 @@ class Asked:
     reads: Reads
     parameters: Parameters | None
     """What the rung whose turn it is says."""
+    judged: bool = False
+    """Whether that rung is judged by former templates, or by what changed: then they must be known."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
-    target = asyncio.ensure_future(_target(ref, reads, known))
-    always = (_of_node,) if ref.kind == "Node" else ()
-    readers = [*always, *(PARTS[part] for part in sorted(_looked_at(incident.pinned, status)))]
-    asked = Asked(ref, target, reads, _parameters(incident.pinned, status))
-    obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
-    world = replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
+    parts, parameters = _looked_at(incident.pinned, status), _parameters(incident.pinned, status)
+    world = await read_parts(ref, parts, reads, known, parameters, judged=_judged_by_revisions(incident.pinned, status))
     world = replace(world, touched=await _touched(status, world, reads))
     return replace(world, log=await last_words(status, world, reads))
+
+
+async def read_parts(
+    ref: ObjectRef,
+    parts: frozenset[Part],
+    reads: Reads,
+    known: Json | None = None,
+    parameters: Parameters | None = None,
+    *,
+    judged: bool = False,
+) -> World:
+    """A target, unless it is known already, and these parts of its world; of a node its pods and all nodes always."""
+    target = asyncio.ensure_future(_target(ref, reads, known))
+    asked = Asked(ref, target, reads, parameters, judged)
+    readers = [*((_of_node,) if ref.kind == "Node" else ()), *(PARTS[part] for part in sorted(parts))]
+    obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
+    return replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
 
 
 async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | None:
@@ -80,7 +98,24 @@ async def _scale(asked: Asked) -> Fields:
 
 
 async def _autoscalers(asked: Asked) -> Fields:
-    return {"hpas": await asked.reads.all(HPAS, asked.ref.namespace)}
+    where = asked.ref.namespace
+    hpas, scaled = await asyncio.gather(asked.reads.all(HPAS, where), asked.reads.optional(SCALED_OBJECTS, where))
+    return {"hpas": hpas, "scaled_objects": scaled}
+
+
+async def _owners(asked: Asked) -> Fields:
+    """Who else may have a say in the target, and need not be installed."""
+    kinds = {"vpas": VPAS} | ({"rollouts": WORKLOADS["Rollout"]} if asked.ref.kind == "Deployment" else {})
+    found = await asyncio.gather(*(asked.reads.optional(kind, asked.ref.namespace) for kind in kinds.values()))
+    return dict(zip(kinds, found, strict=True))
+
+
+async def _pending(asked: Asked) -> Fields:
+    """The target's pods that do not run yet."""
+    target = await asked.target
+    if target is None or not (selector := selector_of(target)):
+        return {}
+    return {"pending": await asked.reads.all(PODS, asked.ref.namespace, "status.phase=Pending", selector)}
 
 
 async def _pods(asked: Asked) -> Fields:
@@ -104,11 +139,16 @@ async def _config_map(asked: Asked) -> Fields:
 
 
 async def _revisions(asked: Asked) -> Fields:
+    """The former templates of the target. Where they only tell people what changed, nothing waits for them."""
     target = await asked.target
     if target is None or not (selector := selector_of(target)):
         return {}
+    reads = asked.reads.aside()
     kind = REPLICA_SETS if asked.ref.kind == "Deployment" else CONTROLLER_REVISIONS
-    return {"revisions": await asked.reads.all(kind, asked.ref.namespace, labels=selector)}
+    found = await reads.all(kind, asked.ref.namespace, labels=selector)
+    if asked.judged:
+        asked.reads.unknown += reads.unknown
+    return {} if reads.unknown else {"revisions": found}
 
 
 async def _jobs(asked: Asked) -> Fields:
@@ -126,18 +166,20 @@ async def _jobs(asked: Asked) -> Fields:
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
+    "owners": _owners,
     "pods": _pods,
     "disruption_budgets": _disruption_budgets,
     "configMap": _config_map,
     "revisions": _revisions,
     "jobs": _jobs,
+    "pending": _pending,
 }
 """How each part is read; all that are looked at are read side by side."""
 
 
 async def _touched(status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
     """What open writes and open obligations speak of. Pods of a node are in the world already."""
-    wanted = {key for item in _pending(status) for key in _places(item)}
+    wanted = {key for item in _open(status) for key in _places(item)}
     known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
     known |= _shown(world)
     rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
@@ -156,7 +198,7 @@ def _shown(world: World) -> dict[str, Any]:
     return {place(*where): world.target} | ({place(*where, "scale"): world.scale} if world.scale else {})
 
 
-def _pending(status: IncidentStatus) -> Iterable[Write | Obligation]:
+def _open(status: IncidentStatus) -> Iterable[Write | Obligation]:
     yield from status.open_obligations()
     step = status.open_step()
     yield from step.writes if step is not None else ()
@@ -184,11 +226,20 @@ def _parameters(pinned: PolicySpec, status: IncidentStatus) -> Parameters | None
 
 
 def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, and which pods are watched after they were evicted."""
-    planned = _parts(pinned.ladder[status.rung].action) if to_plan(pinned, status) else frozenset()
+    """What the action looks at that may be planned next, what the one watches that was carried out, and at first what
+    changed before the alert."""
+    parts: frozenset[Part] = frozenset()
+    if to_plan(pinned, status) and (planned := ACTIONS.get(pinned.ladder[status.rung].action)):
+        parts |= planned.looks_at
     step = status.open_step()
-    return planned | (_parts(step.action) & {"pods"} if step is not None else frozenset())
+    if step is not None and (watched := ACTIONS.get(step.action)):
+        parts |= watched.watches
+    unseen = status.changes is None and not status.steps
+    return parts | ({"revisions"} if unseen or _judged_by_revisions(pinned, status) else frozenset())
 
 
-def _parts(action: str) -> frozenset[Part]:
-    return ACTIONS[action].looks_at if action in ACTIONS else frozenset()
+def _judged_by_revisions(pinned: PolicySpec, status: IncidentStatus) -> bool:
+    if not to_plan(pinned, status):
+        return False
+    rung = pinned.ladder[status.rung]
+    return rung.rollback is not None or rung.skip_if_changed_within is not None

@@ -7,7 +7,8 @@ from datetime import datetime
 from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import Workload, metadata, share
+from goldseam.engine.objects import Workload, annotation, metadata, share
+from goldseam.engine.owners import YIELDED
 from goldseam.engine.proposal import Proposal, Refusal
 from goldseam.engine.situation import Situation
 
@@ -59,7 +60,18 @@ def owner(s: Situation, now: datetime) -> Hold | None:
     """Something else owns the knob and would undo it, or the action does not fit the target."""
     if isinstance(s.plan, Refusal):
         return Hold(s.plan.guard, "Wait" if s.plan.waits else "Refuse", s.plan.reason, s.plan.message)
+    if isinstance(s.plan, Proposal) and any(w.subresource == "scale" for w in s.plan.writes) and _in_git(s):
+        message = (
+            f"{s.status.git_owner} held spec.replicas of {s.spec.target} in Git, before somebody else scaled it: it"
+            f' would undo a change. Tell it to leave the field alone, then annotate the target: {YIELDED}: "true"'
+        )
+        return Hold("owner", "Refuse", "HeldInGit", message)
     return None
+
+
+def _in_git(s: Situation) -> bool:
+    """Whether GitOps was seen to hold the target's replicas, and nobody says that it leaves them alone by now."""
+    return bool(s.status.git_owner) and annotation(s.world.target or {}, YIELDED) != "true"
 
 
 def protection(s: Situation, now: datetime) -> Hold | None:

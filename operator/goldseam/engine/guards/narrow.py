@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from goldseam.api.ladder import Rung
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicySpec, allows
@@ -21,7 +20,7 @@ def narrowed(s: Situation, now: datetime) -> Hold | None:
         return Hold("policy", "Refuse", "TargetChanged", f"the policy is about another target now than {target}")
     if hold := _elsewhere(s, spec):
         return hold
-    if not any(_covers(live, rung) for live in spec.ladder):
+    if not any(live.covers(rung) for live in spec.ladder):
         return Hold("policy", "Refuse", "RungRemoved", f"the policy's ladder does not allow {rung.title} any more")
     return None
 
@@ -40,7 +39,3 @@ def _elsewhere(s: Situation, spec: PolicySpec) -> Hold | None:
         return None
     message = f"namespace {target.namespace} is not one that namespaceSelector selects (any more)"
     return Hold("policy", "Refuse", "NamespaceNotSelected", message)
-
-
-def _covers(live: Rung, pinned: Rung) -> bool:
-    return live.action == pinned.action and live.parameters.covers(pinned.parameters)

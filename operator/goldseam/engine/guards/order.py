@@ -11,6 +11,7 @@ from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_cap
 from goldseam.engine.guards.busy import busy
 from goldseam.engine.guards.destructive import destructive
 from goldseam.engine.guards.harm import disruption, headroom, owner, permission, protection
+from goldseam.engine.guards.history import changed, failed
 from goldseam.engine.guards.hold import Guard, Hold
 from goldseam.engine.guards.knowledge import invalid, source, unread
 from goldseam.engine.guards.narrow import narrowed
@@ -31,6 +32,8 @@ BEFORE_ACTING: Sequence[Guard] = (
     protection,  # the namespace is protected
     narrowed,  # the policy does not allow it any more
     ceiling,  # the namespace does not allow the action
+    changed,  # the target was changed just before: it would be of no use
+    failed,  # the same did not help a short while ago
     busy,  # somebody else is at work on the target
     cooldown,  # we were here a short while ago
     budget,  # policy, namespace or cluster have had their share

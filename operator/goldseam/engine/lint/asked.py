@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from goldseam.api.expressions import VARIABLE
-from goldseam.api.ladder import Bounded
 from goldseam.api.runbook import RunbookSpec
+from goldseam.api.verifying import Bounded
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
 from goldseam.engine.lint.alert import can_be_ours, is_ours

@@ -14,7 +14,7 @@ from goldseam.engine.lint.findings import Finding, Known, Policy
 from goldseam.engine.verdict import longest_range, looks_back
 from goldseam.engine.verify import LEAST_TIMEOUT
 
-TELLING = frozenset({"wait", "notify", "escalate"})
+TELLING = frozenset({"collect", "wait", "notify", "escalate"})
 """Actions whose rungs are over by themselves: their timeout and their checks are not waited for."""
 MINUTE = timedelta(minutes=1)
 _OFFSETS = re.compile(r"\boffset\s+-?\s*(?:[0-9]+(?:ms|[smhdwy]))+")

@@ -196,6 +196,20 @@ CONDITIONS: tuple[Entry, ...] = (
         c.PLAUSIBLE,
     ),
     Entry(
+        c.NOBODY_ELSE,
+        "Nobody is seen who would undo, or keep Goldseam from, what the ladder does to the target that the policy"
+        " names. Where it is False, the reason is one of those for which an action does not fit its target.",
+        "",
+        c.UNCONTESTED,
+    ),
+    Entry(
+        c.NO_TARGET,
+        "The target that the policy names does not exist.",
+        "Correct `spec.target`, if it is not to be created yet.",
+        c.UNCONTESTED,
+    ),
+    Entry(c.UNREACHABLE, "Who else owns the target could not be read.", "The message has the error.", c.UNCONTESTED),
+    Entry(
         c.NO_TARGET,
         "The alert fires, and its labels name no object that may be acted on.",
         "The message says which label is missing or wrong. Name the object in `spec.target.name`, or add the label to"

@@ -6,6 +6,11 @@ from goldseam.engine.reasons.entry import Entry
 
 EVENTS: tuple[Entry, ...] = (
     Entry("Opened", "The alert fires for a target of a policy: an incident was opened.", ""),
+    Entry(
+        "Changed",
+        "What changed on the target within 30 minutes before the alert began, and who changed it.",
+        "Look there first: a new image or a new setting is the likeliest cause.",
+    ),
     Entry("Investigating", "The alert came back within `flapWindow`: the same incident goes on.", ""),
     Entry("Intent", "A step is written down, and is carried out next. Also on the target.", ""),
     Entry("Fixing", "A step is being carried out, or what it does is being watched.", ""),
@@ -34,6 +39,7 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Unanswered", "Nobody answered in time: `approval.onTimeout` says what follows.", ""),
     Entry("Acknowledged", "A person has seen it.", ""),
     Entry("TakenOver", "A person took over (`goldseam undo`): nothing more is tried.", ""),
+    Entry("Collected", "The rung wrote down how things are: `goldseam show` has it.", ""),
     Entry("Told", "The rung tells people, and did.", ""),
     Entry(
         "ThresholdUnknown",

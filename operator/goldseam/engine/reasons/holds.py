@@ -141,6 +141,26 @@ HOLDS: tuple[Entry, ...] = (
         "permission",
         refuses=True,
     ),
+    Entry(
+        "ChangesUnknown",
+        "The rung has `skipIfChangedWithin`, and no revision of the target tells yet when its template was changed.",
+        "Look whether its ReplicaSets or ControllerRevisions were deleted, or belong to nobody; a rollout makes one.",
+        "history",
+    ),
+    Entry(
+        "ChangedLately",
+        "The target's template was changed less than the rung's `skipIfChangedWithin` before the alert began.",
+        "Look at the change that the message names: it is the likeliest cause. Roll it back, or mend it.",
+        "history",
+        refuses=True,
+    ),
+    Entry(
+        "FailedLately",
+        "The same rung did not help the same target less than its `skipIfFailedWithin` ago.",
+        "Look for the cause: the alert comes back, and what is tried does not cure it.",
+        "history",
+        refuses=True,
+    ),
     Entry("OtherIncident", "Another incident is acting on the same target.", NOTHING, "busy"),
     Entry(
         "OtherPolicy",
@@ -222,6 +242,14 @@ HOLDS: tuple[Entry, ...] = (
         "Alerts of many rules in many namespaces began at once: perhaps it is monitoring that is ill.",
         "Look at Prometheus and its targets first. It ends by itself when fewer alerts begin.",
         "storm",
+    ),
+    Entry(
+        "HeldInGit",
+        "Argo CD or Flux held the replicas in Git earlier in the incident; a write by `/scale`, by whomever, hides it.",
+        "Add the lines of the policy's condition Uncontested, which tell it to leave the field alone, then the"
+        " annotation that the message names.",
+        "owner",
+        refuses=True,
     ),
     Entry(
         "TooFewLeft",

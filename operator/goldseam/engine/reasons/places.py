@@ -22,6 +22,8 @@ SAYS: dict[str, tuple[str, ...]] = {
         f"policy/{name}" for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "RungRemoved")
     ),
     "ceiling": ("permission/ActionForbidden",),
+    "changed": ("history/ChangedLately", "history/ChangesUnknown"),
+    "failed": ("history/FailedLately",),
     "busy": ("busy/OtherIncident", "busy/OtherPolicy", "busy/RolloutInProgress"),
     "cooldown": ("cooldown/Cooldown",),
     "budget": ("budget/PolicyBudget", "budget/NamespaceBudget", "budget/ClusterBudget", "budget/LedgerIncomplete"),
@@ -29,7 +31,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "node_caps": ("nodes/NodesAtOnce", "nodes/NodesPerZone"),
     "breaker": ("breaker/BreakerTripped", "breaker/BreakerUnknown"),
     "storm": ("storm/AlertStorm",),
-    "owner": tuple(f"owner/{entry.name}" for entry in REFUSALS),
+    "owner": ("owner/HeldInGit", *(f"owner/{entry.name}" for entry in REFUSALS)),
     "headroom": ("headroom/TooFewLeft",),
     "disruption": ("headroom/BreaksDisruptionBudget", "headroom/DisruptionUnknown"),
     "permission": ("permission/IncidentsUnprotected", "permission/PermissionUnknown", "permission/PermissionMissing"),

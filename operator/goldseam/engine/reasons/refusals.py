@@ -14,8 +14,20 @@ REFUSALS: tuple[Entry, ...] = (
     ),
     Entry(
         "OwnedByKeda",
-        "KEDA made the HPA and would undo a change of its floor.",
-        "Set `minReplicaCount` in the ScaledObject, as the message says.",
+        "KEDA made the HPA and would undo a change of its floor, and its ScaledObject may not be read.",
+        "Set `minReplicaCount` in the ScaledObject, or let Goldseam do it, as the message says.",
+        "scale",
+    ),
+    Entry(
+        "KedaPaused",
+        "Somebody paused the ScaledObject that scales the workload, by an annotation that the message names.",
+        "Remove the annotation when the pause is over.",
+        "scale",
+    ),
+    Entry(
+        "UnderRollout",
+        "A Rollout of Argo Rollouts runs the pods of the Deployment (`workloadRef`).",
+        "Write the policy for the Rollout that the message names.",
         "scale",
     ),
     Entry(
@@ -49,11 +61,17 @@ REFUSALS: tuple[Entry, ...] = (
         "Nothing: it goes on when that Job has ended. Delete the Job if it hangs.",
         "job",
     ),
-    Entry("TwoAutoscalers", "Two HPAs scale the same object and fight.", "Delete one of them.", "scale"),
+    Entry("TwoAutoscalers", "Two autoscalers scale the same object and fight.", "Delete one of them.", "scale"),
     Entry(
         "AboveHpaMaximum",
-        "The HPA's `maxReplicas` is lower than what the policy asks for.",
-        "Raise `maxReplicas`, or ask for less in the policy.",
+        "The maximum of the HPA or ScaledObject is lower than what the policy asks for.",
+        "Raise it, ask for less in the policy, or for an HPA write `raiseMax: true` there.",
+        "scale",
+    ),
+    Entry(
+        "FloorOfZero",
+        "The HPA has `minReplicas: 0`, which Goldseam may not bring back.",
+        "Write `minReplicas: 1`.",
         "scale",
     ),
     Entry(
