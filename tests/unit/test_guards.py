@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec, Trip
 from goldseam.api.incident import (
     AlertRecord,
@@ -239,6 +240,11 @@ def test_a_rollout_never_breaks_a_disruption_budget() -> None:
     assert reason(disrupting(pdb(0))) == "BreaksDisruptionBudget"
     assert reason(disrupting(pdb(1), takes=2)) == "BreaksDisruptionBudget"
     assert reason(disrupting(pdb(1), pdb(0))) == "BreaksDisruptionBudget", "each budget has its say"
+
+
+@pytest.mark.parametrize("action", ["restart", "patchConfig", "rollback", "drain"])
+def test_the_budgets_are_read_for_whatever_takes_ready_pods_past_them(action: str) -> None:
+    assert "disruption_budgets" in ACTIONS[action].looks_at
 
 
 def test_a_budget_of_other_pods_is_none_of_the_rollouts() -> None:

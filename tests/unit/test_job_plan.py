@@ -142,7 +142,7 @@ def test_it_waits_for_a_job_that_is_at_work(
 
 def test_a_job_is_made_as_kubectl_makes_it() -> None:
     template = {"metadata": {"labels": {"a": "b"}, "annotations": {"goldseam.dev/token": "x", "c": "d"}}}
-    spec = {"ttlSecondsAfterFinished": 5, "template": {}}
+    spec = {"ttlSecondsAfterFinished": 7200, "template": {}}
     found = jobs.job_from(cron_job(jobTemplate=template | {"spec": spec}), WRITE, "shop/heal")
     assert found["metadata"]["name"] == f"restore-{TOKEN}"
     assert found["metadata"]["labels"] == {"a": "b"}
@@ -294,3 +294,10 @@ def test_a_write_that_makes_a_job_says_no_more_than_an_incident_may_hold() -> No
     assert len(found.summary.encode()) <= 512
     assert Write.model_validate(found.writes[0].dump()) == replace(found).writes[0]
     assert len(json.loads(found.writes[0].want)) == 63
+
+
+@pytest.mark.parametrize(("ttl", "kept"), [(5, 3600), (86_400, 86_400)])
+def test_a_job_stays_long_enough_for_its_end_to_be_seen(ttl: int, kept: int) -> None:
+    spec = {"template": {"spec": {"containers": []}}, "ttlSecondsAfterFinished": ttl}
+    found = jobs.job_from(cron_job(jobTemplate={"spec": spec}), WRITE, "shop/heal")
+    assert found["spec"]["ttlSecondsAfterFinished"] == kept

@@ -80,9 +80,11 @@ def _unread(parameters: PatchConfig, target: Json, ref: ObjectRef) -> Refusal | 
 def _proposed(parameters: PatchConfig, target: Json, obj: Json, token: str) -> Proposal:
     ref, config, workload = reference(target), reference(obj, "v1", "ConfigMap"), Workload(target)
     write = patch(config, obj, value_of(parameters.key), json.dumps(parameters.value))
+    # An autoscaler may write the target in between: only our token tells of this write.
+    again = restart.mark(target, token).model_copy(update={"generation": None})
     change = f"set {parameters.key} of {config} to {cut(json.dumps(parameters.value), 100)}"
     return Proposal(
-        writes=(write, restart.mark(target, token)),
+        writes=(write, again),
         summary=cut(f"{change} and restart {ref} ({pods(workload.replicas)})"),
         rights=(Right("patch", "", "configmaps", "", config.namespace, config.name), *_restarting(ref)),
         obligations=(owed("ConfigBack", write, write.before),),

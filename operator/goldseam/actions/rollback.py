@@ -119,5 +119,5 @@ ACTION = Action(
     restart.observe,
     COMPONENT,
     (Right("patch", "apps", ""), Right(VERB, "apps", "")),
-    frozenset({"revisions"}),
+    frozenset({"revisions", "disruption_budgets"}),
 )

@@ -233,6 +233,11 @@ _ROLLOUT_ONLY_SCALED = Rule(
     f"ladder: of what acts on workloads, a Rollout takes {', '.join(ROLLOUT_ACTIONS)} only",
     lambda s: s.target.kind != "Rollout" or all(r.action not in _NOT_FOR_ROLLOUTS for r in s.ladder),
 )
+_ROLLOUT_UNJUDGED = Rule(
+    "self.target.kind != 'Rollout' || !self.ladder.exists(r, has(r.skipIfChangedWithin))",
+    "ladder: skipIfChangedWithin is not for a Rollout, whose former templates Goldseam does not read",
+    lambda s: s.target.kind != "Rollout" or all(r.skip_if_changed_within is None for r in s.ladder),
+)
 
 
 class RemediationPolicySpec(_PolicySpec):
@@ -249,6 +254,7 @@ class RemediationPolicySpec(_PolicySpec):
         ),
         _NO_DAEMONSET_SCALED,
         _ROLLOUT_ONLY_SCALED,
+        _ROLLOUT_UNJUDGED,
         Rule(
             "self.alert.scope != 'Any' || has(self.target.name)",
             "target.name: needed where alert.scope is Any, for such an alert does not say whose it is",
@@ -303,6 +309,7 @@ class ClusterRemediationPolicySpec(_PolicySpec):
         ),
         _NO_DAEMONSET_SCALED,
         _ROLLOUT_ONLY_SCALED,
+        _ROLLOUT_UNJUDGED,
     )
 
     alert: AlertSelector

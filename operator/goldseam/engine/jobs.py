@@ -16,6 +16,9 @@ from goldseam.engine.proposal import World, place
 
 GENERATION = "goldseam.dev/generation"
 """Of which generation of its CronJob a Job is: what was approved is what runs."""
+TTL = "ttlSecondsAfterFinished"
+SEEN_FOR = 3600
+"""Seconds for which a Job that has ended is kept at least."""
 MANUAL = "cronjob.kubernetes.io/instantiate"
 _LONGEST = 63 - 17
 """Characters of the CronJob's name in the Job's: its pods carry that as a label, and a token follows it."""
@@ -35,6 +38,9 @@ def job_from(cron_job: Json, write: Write, incident: str) -> dict[str, Any]:
     marks = {TOKEN: named(write).rpartition("-")[2], INCIDENT: incident, GENERATION: str(write.generation)}
     ref = write.object
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": ref.name, "uid": ref.uid, "controller": True}
+    spec = {**(template.get("spec") or {}), "suspend": True}
+    if TTL in spec:  # its end must be seen, also by the leader that comes after one that has died
+        spec[TTL] = max(int(spec[TTL]), SEEN_FOR)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -45,7 +51,7 @@ def job_from(cron_job: Json, write: Write, incident: str) -> dict[str, Any]:
             "annotations": {MANUAL: "manual", **(metadata(template).get("annotations") or {}), **marks},
             "ownerReferences": [owner],
         },
-        "spec": {**(template.get("spec") or {}), "suspend": True},
+        "spec": spec,
     }
 
 

@@ -30,10 +30,10 @@ async def last_words(status: IncidentStatus, world: World, reads: Reads) -> str:
 
 
 async def _log(job: Mapping[str, Any], reads: Reads) -> str:
-    meta, problems = metadata(job), len(reads.unknown)
-    found = await reads.all(PODS, str(meta["namespace"]), labels=f"{JOB_NAME}={meta['name']}")
-    if len(reads.unknown) > problems:  # it is worth nothing to a decision: none waits for it
-        return cut(f"the log was not read: {reads.unknown.pop()}")
+    meta, aside = metadata(job), reads.aside()  # it is worth nothing to a decision: none waits for it
+    found = await aside.all(PODS, str(meta["namespace"]), labels=f"{JOB_NAME}={meta['name']}")
+    if aside.unknown:
+        return cut(f"the log was not read: {aside.unknown[0]}")
     pods = [pod for pod in found if (controller(pod) or {}).get("uid") == meta["uid"]]
     if not pods:
         return "the log was not read: none of the Job's pods is left"

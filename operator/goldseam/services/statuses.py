@@ -288,7 +288,7 @@ def _needed(spec: PolicySpec, namespace: str) -> list[tuple[Right, str]]:
         for right in ACTIONS[rung.action].needs:
             named = rung.parameters.names.get(right.resource) or (own and not right.resource and spec.target.name) or ""
             of_target = right if right.resource else replace(right, group=kind.group, resource=kind.plural)
-            found[replace(of_target, namespace=where, name=named)] = piece(of_target, rung.action)
+            found.setdefault(replace(of_target, namespace=where, name=named), piece(of_target, rung.action))
     return list(found.items())
 
 

@@ -139,9 +139,10 @@ async def _config_map(asked: Asked) -> Fields:
 
 
 async def _revisions(asked: Asked) -> Fields:
-    """The former templates of the target. Where they only tell people what changed, nothing waits for them."""
+    """The former templates of the target. Where they only tell people what changed, nothing waits for them. Those of an
+    Argo Rollout are numbered by a mark of its own, which nobody here reads."""
     target = await asked.target
-    if target is None or not (selector := selector_of(target)):
+    if target is None or asked.ref.kind == "Rollout" or not (selector := selector_of(target)):
         return {}
     reads = asked.reads.aside()
     kind = REPLICA_SETS if asked.ref.kind == "Deployment" else CONTROLLER_REVISIONS
