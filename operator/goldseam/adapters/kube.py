@@ -144,7 +144,7 @@ class KubeCluster:
     ) -> Json:
         """Send a merge patch."""
         path = _path(resource, namespace, name, subresource)
-        return await self._call("PATCH", path, self._writing(dry_run=dry_run), body, content_type=MERGE_PATCH)
+        return await self._call("PATCH", path, self._writing(dry_run=dry_run), body)
 
     async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
         """Ask the Eviction API to end the pod with this uid."""
@@ -195,27 +195,12 @@ class KubeCluster:
         raise AssertionError("unreachable")
 
     async def _call(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: Json | None = None,
-        *,
-        content_type: str = "application/json",
-        creating: bool = False,
+        self, method: str, path: str, query: dict[str, str], body: Json | None = None, *, creating: bool = False
     ) -> Json:
-        content = await self._content(method, path, query, body, content_type=content_type, creating=creating)
-        return _object(content, f"{method} {path}")
+        return _object(await self._content(method, path, query, body, creating=creating), f"{method} {path}")
 
     async def _content(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: Json | None = None,
-        *,
-        content_type: str = "application/json",
-        creating: bool = False,
+        self, method: str, path: str, query: dict[str, str], body: Json | None = None, *, creating: bool = False
     ) -> bytes:
         what = f"{method} {path}"
         if method == "GET":
@@ -226,7 +211,7 @@ class KubeCluster:
             async with self._slot(method), asyncio.timeout(self._timeout):
                 if method != "GET":  # the lease that is left was looked at before: waiting counts as part of the write
                     await self._throttle.turn(LINE.get())
-                status, headers, content = await self._send(method, path, query, body, content_type)
+                status, headers, content = await self._send(method, path, query, body)
         except TimeoutError as error:
             metrics.api_request(method, "none")
             raise Unavailable(f"{what}: no answer within {self._timeout:g} s") from error
@@ -253,9 +238,8 @@ class KubeCluster:
         query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
         return query | ({"dryRun": "All"} if dry_run else {})
 
-    async def _send(
-        self, method: str, path: str, query: dict[str, str], body: Json | None, content_type: str
-    ) -> tuple[int, Any, bytes]:
+    async def _send(self, method: str, path: str, query: dict[str, str], body: Json | None) -> tuple[int, Any, bytes]:
+        content_type = MERGE_PATCH if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
         m, url, h, b, p = await self._api.param_serialize(
             method,

@@ -78,9 +78,7 @@ class Actor:
         first = writes[0]
         evicts = first.verb == "Evict"
         try:
-            if first.verb == "Create" and not first.before:
-                return "Begun", "", await self._create(first, incident)
-            await self._change(writes, token, incident)
+            made = await self._change(writes, token, incident)
         except AlreadyExists as error:  # whose it is, the next look tells
             return "Unsure", str(error), ""
         except NotFound as error:
@@ -93,18 +91,20 @@ class Actor:
             return "Refused", str(error), ""
         except GoldseamError as error:
             return "Unsure", str(error), ""
-        return "Done", "", ""
+        return "Begun" if made else "Done", "", made
 
-    async def _change(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> None:
+    async def _change(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> str:
+        """Make the request; the uid of what is there now and does not run yet, else empty."""
         first = writes[0]
+        if first.verb == "Create" and not first.before:
+            return await self._create(first, incident, dry_run=dry_run)
         if first.verb == "Evict":
             await self._evict(first, dry_run=dry_run)
-        elif first.verb == "Create" and not first.before:
-            await self._create(first, incident, dry_run=dry_run)
         elif first.verb == "Create":
             await self._release(first)
         else:
             await self._patch(writes, token, incident, dry_run=dry_run)
+        return ""
 
     async def _create(self, write: Write, incident: str, *, dry_run: bool = False) -> str:
         """Make a Job from the CronJob, which must be the one that was planned with; it does not run yet. Its uid."""

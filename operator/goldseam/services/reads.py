@@ -40,13 +40,21 @@ class Reads:
             return None
 
     async def all(
-        self, resource: Resource, namespace: str = "", fields: str = "", labels: str = ""
+        self,
+        resource: Resource,
+        namespace: str = "",
+        fields: str = "",
+        labels: str = "",
+        *,
+        absent: tuple[type[GoldseamError], ...] = (),
     ) -> tuple[Json, ...]:
-        """A list, of those with these fields and labels."""
+        """A list, of those with these fields and labels. `absent`: errors that mean that there are none."""
         try:
             ask = partial(self._cluster.list, resource, namespace, fields=fields, labels=labels)
             page: Page = await self._answer(resource, namespace, f"{fields};{labels}", ask)
             return page.items
+        except absent:
+            return ()
         except GoldseamError as error:
             self.unknown.append(f"{resource.plural} ({error})")
             return ()
@@ -60,14 +68,7 @@ class Reads:
 
     async def optional(self, resource: Resource, namespace: str) -> tuple[Json, ...]:
         """All of a kind that a cluster need not have, nor let us read: none, where it is so."""
-        try:
-            page: Page = await self._answer(resource, namespace, "", partial(self._cluster.list, resource, namespace))
-            return page.items
-        except (NotFound, Forbidden):
-            return ()
-        except GoldseamError as error:
-            self.unknown.append(f"{resource.plural} ({error})")
-            return ()
+        return await self.all(resource, namespace, absent=(NotFound, Forbidden))
 
     async def _answer(
         self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]

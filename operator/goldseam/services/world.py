@@ -9,7 +9,7 @@ from typing import Any
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.incident import ENDED, IncidentStatus, ObjectRef, Obligation, Write
-from goldseam.api.ladder import Job, Parameters, PatchConfig
+from goldseam.api.ladder import Rung
 from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
@@ -48,17 +48,15 @@ class Asked:
     target: Awaitable[Json | None]
     """The same as it is now; who waits for it reads one after the other."""
     reads: Reads
-    parameters: Parameters | None
-    """What the rung whose turn it is says."""
-    judged: bool = False
-    """Whether that rung is judged by former templates, or by what changed: then they must be known."""
+    rung: Rung | None
+    """The rung whose turn it is."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
-    parts, parameters = _looked_at(incident.pinned, status), _parameters(incident.pinned, status)
-    world = await read_parts(ref, parts, reads, known, parameters, judged=_judged_by_revisions(incident.pinned, status))
+    rung = _next(incident.pinned, status)
+    world = await read_parts(ref, _looked_at(rung, status), reads, known, rung)
     world = replace(world, touched=await _touched(status, world, reads))
     return replace(world, log=await last_words(status, world, reads))
 
@@ -68,13 +66,11 @@ async def read_parts(
     parts: frozenset[Part],
     reads: Reads,
     known: Json | None = None,
-    parameters: Parameters | None = None,
-    *,
-    judged: bool = False,
+    rung: Rung | None = None,
 ) -> World:
     """A target, unless it is known already, and these parts of its world; of a node its pods and all nodes always."""
     target = asyncio.ensure_future(_target(ref, reads, known))
-    asked = Asked(ref, target, reads, parameters, judged)
+    asked = Asked(ref, target, reads, rung)
     readers = [*((_of_node,) if ref.kind == "Node" else ()), *(PARTS[part] for part in sorted(parts))]
     obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
     return replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
@@ -133,9 +129,9 @@ async def _disruption_budgets(asked: Asked) -> Fields:
 
 
 async def _config_map(asked: Asked) -> Fields:
-    if not isinstance(asked.parameters, PatchConfig):
+    if asked.rung is None or (told := asked.rung.patch_config) is None:
         return {}
-    return {"config_map": await asked.reads.one(CONFIG_MAPS, asked.ref.namespace, asked.parameters.config_map)}
+    return {"config_map": await asked.reads.one(CONFIG_MAPS, asked.ref.namespace, told.config_map)}
 
 
 async def _revisions(asked: Asked) -> Fields:
@@ -147,19 +143,17 @@ async def _revisions(asked: Asked) -> Fields:
     reads = asked.reads.aside()
     kind = REPLICA_SETS if asked.ref.kind == "Deployment" else CONTROLLER_REVISIONS
     found = await reads.all(kind, asked.ref.namespace, labels=selector)
-    if asked.judged:
+    if _judged_by_revisions(asked.rung):
         asked.reads.unknown += reads.unknown
     return {} if reads.unknown else {"revisions": found}
 
 
 async def _jobs(asked: Asked) -> Fields:
     """The CronJob that the rung names, and its Jobs."""
-    if not isinstance(asked.parameters, Job):
+    if asked.rung is None or (told := asked.rung.job) is None:
         return {}
     namespace, reads = asked.ref.namespace, asked.reads
-    cron_job, jobs = await asyncio.gather(
-        reads.one(CRON_JOBS, namespace, asked.parameters.cron_job), reads.all(JOBS, namespace)
-    )
+    cron_job, jobs = await asyncio.gather(reads.one(CRON_JOBS, namespace, told.cron_job), reads.all(JOBS, namespace))
     uid = str(metadata(cron_job or {}).get("uid") or "")
     return {"cron_job": cron_job, "jobs": tuple(job for job in jobs if is_of(job, uid))}
 
@@ -222,25 +216,24 @@ def to_plan(pinned: PolicySpec, status: IncidentStatus) -> bool:
     return status.rung < len(pinned.ladder) and status.phase not in ENDED and not watched
 
 
-def _parameters(pinned: PolicySpec, status: IncidentStatus) -> Parameters | None:
-    return pinned.ladder[status.rung].parameters if to_plan(pinned, status) else None
+def _next(pinned: PolicySpec, status: IncidentStatus) -> Rung | None:
+    """The rung that may be planned next."""
+    return pinned.ladder[status.rung] if to_plan(pinned, status) else None
 
 
-def _looked_at(pinned: PolicySpec, status: IncidentStatus) -> frozenset[Part]:
+def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
     """What the action looks at that may be planned next, what the one watches that was carried out, and at first what
     changed before the alert."""
     parts: frozenset[Part] = frozenset()
-    if to_plan(pinned, status) and (planned := ACTIONS.get(pinned.ladder[status.rung].action)):
+    if rung is not None and (planned := ACTIONS.get(rung.action)):
         parts |= planned.looks_at
     step = status.open_step()
     if step is not None and (watched := ACTIONS.get(step.action)):
         parts |= watched.watches
     unseen = status.changes is None and not status.steps
-    return parts | ({"revisions"} if unseen or _judged_by_revisions(pinned, status) else frozenset())
+    return parts | ({"revisions"} if unseen or _judged_by_revisions(rung) else frozenset())
 
 
-def _judged_by_revisions(pinned: PolicySpec, status: IncidentStatus) -> bool:
-    if not to_plan(pinned, status):
-        return False
-    rung = pinned.ladder[status.rung]
-    return rung.rollback is not None or rung.skip_if_changed_within is not None
+def _judged_by_revisions(rung: Rung | None) -> bool:
+    """Whether former templates, or what changed, decide about the rung: then they must be known."""
+    return rung is not None and (rung.rollback is not None or rung.skip_if_changed_within is not None)
