@@ -319,10 +319,13 @@ async def test_what_admission_refuses_or_nobody_answers_comes_to_an_end(path: st
     assert made(h) == []
 
 
-async def intended(*ladder: Json) -> Harness:
+async def intended(*ladder: Json, approved: bool = False) -> Harness:
     """The intent is written down, and the operator dies before the Job is made."""
     for kill_at in range(1, 12):
         h = await opened(*ladder)
+        if approved:
+            await h.settle(10)
+            approve(h)
         h.cluster.kill_at = h.cluster.attempts + kill_at
         try:
             await h.settle(20)
@@ -434,38 +437,22 @@ async def test_a_delegate_does_not_approve_what_is_destructive() -> None:
 
 
 async def test_an_approval_that_is_taken_back_before_it_is_made_holds() -> None:
-    h = await intended_restore()
+    h = await intended(RESTORE, NEXT, approved=True)
     h.cluster.remove("responses", "shop", "word")
     await h.start()
     await h.settle(20)
     assert (made(h), outcomes(h)) == ([], [("job", "NotTaken"), ("restart", None)])
 
 
-async def intended_restore() -> Harness:
-    for kill_at in range(1, 12):
-        h = await opened(RESTORE, NEXT)
-        await h.settle(10)
-        approve(h)
-        h.cluster.kill_at = h.cluster.attempts + kill_at
-        try:
-            await h.settle(20)
-        except Killed:
-            h.cluster.kill_at = None
-            step = h.status.open_step()
-            if step is not None and not made(h):
-                return h
-    raise AssertionError("never killed between intent and act")
-
-
 async def test_an_approved_restore_whose_operator_dies_runs_once() -> None:
-    h = await intended_restore()
+    h = await intended(RESTORE, NEXT, approved=True)
     await h.start()
     await h.settle(20)
     assert (len(made(h)), len(released(h))) == (1, 1)
 
 
 async def test_when_the_cron_job_changes_after_the_approval_it_is_asked_anew() -> None:
-    h = await intended_restore()
+    h = await intended(RESTORE, NEXT, approved=True)
     h.cluster.edit(*KEY, {"spec": {"schedule": "1 1 1 1 *"}})
     await h.start()
     await h.settle(20)

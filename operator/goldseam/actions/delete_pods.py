@@ -21,6 +21,8 @@ from goldseam.engine.lineage import was_spared
 from goldseam.engine.objects import (
     Json,
     Workload,
+    condition_of,
+    controlled_by,
     controller,
     is_ready,
     metadata,
@@ -84,7 +86,7 @@ def _of(world: World) -> Iterable[Json]:
     """The target's own pods that are not on their way out. A selector may select those of others."""
     assert world.target is not None
     uid = metadata(world.target).get("uid")
-    theirs = {metadata(one).get("uid") for one in world.replica_sets if (controller(one) or {}).get("uid") == uid}
+    theirs = {metadata(one).get("uid") for one in world.replica_sets if controlled_by(one, uid)}
     owners = theirs | {uid}
     for pod in world.pods:
         if (controller(pod) or {}).get("uid") in owners and not metadata(pod).get("deletionTimestamp"):
@@ -163,8 +165,7 @@ def _failed(pod: Json, now: datetime, lasting: timedelta) -> bool:
 
 def _unready_since(pod: Json, since: datetime) -> bool:
     """Whether its condition Ready is False at least since then; what says nothing of a time is not believed."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    ready: Json = next((one for one in conditions if one.get("type") == "Ready"), {})
+    ready = condition_of(pod, "Ready")
     at = _time(ready.get("lastTransitionTime"))
     return ready.get("status") == "False" and at is not None and at <= since
 

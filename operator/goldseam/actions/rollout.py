@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from goldseam.actions.replies import bounded, effect, pods
-from goldseam.engine.objects import Json, Workload, metadata, reference, share
+from goldseam.engine.objects import Json, Workload, condition_of, metadata, reference, share
 from goldseam.engine.proposal import Effect
 from goldseam.engine.quotable import quotable
 
@@ -74,11 +74,8 @@ def course(workload: Workload, pending: Iterable[Json] = ()) -> Effect:
 def _unscheduled(pending: Iterable[Json]) -> str:
     """How many pods find no node, for people: a quota makes no pods, a full cluster makes such."""
 
-    def unschedulable(pod: Json) -> bool:
-        found = (pod.get("status") or {}).get("conditions") or []
-        return any((c.get("type"), c.get("reason")) == ("PodScheduled", "Unschedulable") for c in found)
-
-    names = [str(metadata(pod).get("name")) for pod in pending if unschedulable(pod)]
+    waiting = (pod for pod in pending if condition_of(pod, "PodScheduled").get("reason") == "Unschedulable")
+    names = [str(metadata(pod).get("name")) for pod in waiting]
     if not names:
         return ""
     return f"; {pods(len(names))} cannot be scheduled (`kubectl describe pod` says why): {bounded(names)}"
@@ -86,8 +83,7 @@ def _unscheduled(pending: Iterable[Json]) -> str:
 
 def _trouble(workload: Workload) -> str:
     """Why no pods are made, such as a used up ResourceQuota, or that the rollout is stuck."""
-    conditions = workload.status.get("conditions") or []
-    failure = next((c for c in conditions if (c.get("type"), c.get("status")) == ("ReplicaFailure", "True")), None)
-    if failure is not None:
+    failure = condition_of(workload.obj, "ReplicaFailure")
+    if failure.get("status") == "True":
         return f"; no pods are made: {quotable(str(failure.get('message'))) or failure.get('reason')}"
     return "; it is past its progressDeadlineSeconds" if workload.stuck else ""

@@ -13,13 +13,13 @@ from goldseam.engine.changes import words
 from goldseam.engine.guards.hold import Guard
 from goldseam.engine.guards.order import BEFORE_ACTING, not_asked
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.objects import condition_of
 from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.places import GUARD_OF, sentence
 from goldseam.engine.reasons.refusals import REFUSALS
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Invalid, NotFound
-from goldseam.ports import Json
 from goldseam.resources import OURS
 
 ASKED = ("Investigating", "AwaitingApproval", "Fixing")
@@ -124,8 +124,7 @@ async def _nothing(session: Session, kind: str, name: str) -> None:
     session.say(f"There is no Incident about {kind}/{name} in namespace {session.namespace}.")
     found = (await session.cluster.list(OURS["RemediationPolicy"], session.namespace)).items
     for obj in found:
-        conditions = (obj.get("status") or {}).get("conditions") or []
-        ready: Json = next((c for c in conditions if c.get("type") == "Ready"), {})
+        ready = condition_of(obj, "Ready")
         alert = obj["spec"].get("alert", {}).get("name", "?")
         session.say(f"  policy/{obj['metadata']['name']} on alert {alert}: {ready.get('message', 'not looked at yet')}")
     if not found:

@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal
 
 from goldseam.api.incident import Step, Write
-from goldseam.engine.objects import INCIDENT, TOKEN, Json, annotation, controller, metadata
+from goldseam.engine.objects import INCIDENT, TOKEN, Json, annotation, condition_of, controlled_by, metadata
 from goldseam.engine.proposal import World, place
 
 GENERATION = "goldseam.dev/generation"
@@ -76,7 +76,7 @@ def made_by(write: Write, world: World) -> Json | None:
 
 def is_of(job: Json, cron_job: str) -> bool:
     """Whether the CronJob of that uid controls the Job."""
-    return (controller(job) or {}).get("uid") == cron_job
+    return controlled_by(job, cron_job)
 
 
 def is_ours(job: Json, write: Write, token: str) -> bool:
@@ -92,18 +92,16 @@ def suspended(job: Json) -> bool:
 
 def ended(job: Json) -> Literal["", "Complete", "Failed"]:
     """How it has ended; empty while it has not (kubernetes `pkg/controller/job`, IsJobFinished)."""
-    conditions = (job.get("status") or {}).get("conditions") or []
-    held = {one.get("type") for one in conditions if one.get("status") == "True"}
-    return "Complete" if "Complete" in held else "Failed" if "Failed" in held else ""
+    if condition_of(job, "Complete").get("status") == "True":
+        return "Complete"
+    return "Failed" if condition_of(job, "Failed").get("status") == "True" else ""
 
 
 def why_failed(job: Json) -> str:
     """The reason that its controller gives, such as `BackoffLimitExceeded`."""
-    conditions = (job.get("status") or {}).get("conditions") or []
-    reasons = [
-        str(one.get("reason")) for one in conditions if (one.get("type"), one.get("status")) == ("Failed", "True")
-    ]
-    return next((reason for reason in reasons if re.fullmatch(r"[A-Za-z]{1,64}", reason)), "no reason given")
+    failed = condition_of(job, "Failed")
+    reason = str(failed.get("reason")) if failed.get("status") == "True" else ""
+    return reason if re.fullmatch(r"[A-Za-z]{1,64}", reason) else "no reason given"
 
 
 def waiting(step: Step) -> str:

@@ -51,6 +51,11 @@ def controller(obj: Json) -> Json | None:
     return next((owner for owner in owners if owner.get("controller")), None)
 
 
+def controlled_by(obj: Json, uid: object) -> bool:
+    """Whether the object with this uid controls it."""
+    return (controller(obj) or {}).get("uid") == uid
+
+
 def steps_of(path: str) -> list[str]:
     """The keys of a field path: dots separate, brackets hold keys that have dots themselves.
 
@@ -89,10 +94,15 @@ def managers_of(obj: Json, path: str) -> Iterator[tuple[str, str, str]]:
             yield str(entry.get("manager")), str(entry.get("operation")), str(entry.get("subresource") or "")
 
 
+def condition_of(obj: Json, kind: str) -> Json:
+    """The object's condition of this type; empty where it has none."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
+
+
 def is_ready(obj: Json) -> bool:
     """Whether the node's or pod's condition Ready is True."""
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    return condition_of(obj, "Ready").get("status") == "True"
 
 
 def must_not_be_disturbed(pod: Json) -> bool:
@@ -231,8 +241,7 @@ class Workload:
     @property
     def stuck(self) -> bool:
         """Whether the rollout is past its `progressDeadlineSeconds`."""
-        conditions = self.status.get("conditions") or []
-        return any(c.get("type") == "Progressing" and c.get("reason") == "ProgressDeadlineExceeded" for c in conditions)
+        return condition_of(self.obj, "Progressing").get("reason") == "ProgressDeadlineExceeded"
 
     @property
     def progress(self) -> str:

@@ -16,12 +16,11 @@ from typing import Any
 
 from goldseam.api.incident import ObjectRef, TemplateSource, Write
 from goldseam.engine import naming
-from goldseam.engine.objects import TOKEN, Json, annotation, controller, metadata, reference
+from goldseam.engine.objects import TOKEN, Json, annotation, controlled_by, metadata, reference
+from goldseam.engine.rollouts import HASH_LABEL, NUMBER
 from goldseam.engine.views import merge_patch
 
-NUMBER = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
-HASH_LABEL = "pod-template-hash"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -50,7 +49,7 @@ class Revision:
 def revisions(target: Json, found: Iterable[Json]) -> list[Revision]:
     """The target's own revisions, the newest first. A selector may select those of others."""
     uid = metadata(target).get("uid")
-    ours = [obj for obj in found if (controller(obj) or {}).get("uid") == uid]
+    ours = [obj for obj in found if controlled_by(obj, uid)]
     known = [revision for obj in ours if (revision := _read(obj)) is not None]
     return sorted(known, key=lambda revision: revision.number, reverse=True)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from goldseam.engine.objects import TOKEN, Json, annotation, controller, metadata, steps_of
+from goldseam.engine.objects import TOKEN, Json, annotation, controlled_by, metadata, steps_of
 
 TEMPLATE = "spec.template"
-_REVISION = "deployment.kubernetes.io/revision"
+NUMBER = "deployment.kubernetes.io/revision"
+HASH_LABEL = "pod-template-hash"
 _AGAIN = "deployment.kubernetes.io/revision-history"
-_HASH = "pod-template-hash"
 _AT_ONCE = timedelta(seconds=2)
 
 
@@ -44,7 +44,7 @@ def rollouts(target: Json, revisions: Iterable[Json]) -> list[Rollout]:
     given the next number (kubernetes `SetNewReplicaSetAnnotations`, `UpdateControllerRevision`).
     """
     uid = metadata(target).get("uid")
-    mine = [r for r in revisions if (controller(r) or {}).get("uid") == uid]
+    mine = [r for r in revisions if controlled_by(r, uid)]
     mine.sort(key=lambda r: (_created(r), _number(r)))
     found = [_first(mine, place) for place in range(len(mine))]
     current = max(mine, key=_number, default=None)
@@ -108,7 +108,7 @@ def _created(revision: Json) -> datetime:
 
 
 def _number(revision: Json) -> int:
-    text = str(revision["revision"]) if "data" in revision else annotation(revision, _REVISION) or ""
+    text = str(revision["revision"]) if "data" in revision else annotation(revision, NUMBER) or ""
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
@@ -116,6 +116,6 @@ def _template(revision: Json) -> Json:
     """The revision's template, without what its controller and our restarts add to it."""
     found = ((revision.get("data") or revision).get("spec") or {}).get("template") or {}
     meta = metadata(found)
-    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != _HASH}
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != HASH_LABEL}
     marks = {key: value for key, value in (meta.get("annotations") or {}).items() if key != TOKEN}
     return {"labels": labels, "annotations": marks, "spec": found.get("spec") or {}}

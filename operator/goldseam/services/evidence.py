@@ -7,7 +7,7 @@ from typing import Any
 
 from goldseam.api.incident import IncidentStatus
 from goldseam.engine.jobs import ended, is_ours, made_by
-from goldseam.engine.objects import controller, metadata
+from goldseam.engine.objects import controlled_by, metadata
 from goldseam.engine.proposal import World
 from goldseam.engine.record import cut
 from goldseam.engine.redaction import LINES, end_of
@@ -34,7 +34,7 @@ async def _log(job: Mapping[str, Any], reads: Reads) -> str:
     found = await aside.all(PODS, str(meta["namespace"]), labels=f"{JOB_NAME}={meta['name']}")
     if aside.unknown:
         return cut(f"the log was not read: {aside.unknown[0]}")
-    pods = [pod for pod in found if (controller(pod) or {}).get("uid") == meta["uid"]]
+    pods = [pod for pod in found if controlled_by(pod, meta["uid"])]
     if not pods:
         return "the log was not read: none of the Job's pods is left"
     newest = max(pods, key=lambda pod: str(metadata(pod).get("creationTimestamp") or ""))
