@@ -35,6 +35,7 @@ def key(tool: Tool) -> str:
     module = HERE / "tools" / tool.name
     parts = [(module / name).read_bytes() for name in ("go.mod", "go.sum")]
     parts.append(repr((tool.programs, tool.ldflags, tool.tags)).encode())
+    parts += [tool.crds.encode()] if tool.crds else []
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
@@ -88,6 +89,8 @@ def _build(tool: Tool) -> None:
     try:
         for program, package in tool.programs:
             _compile(go, tool, program, package, draft, begun)
+        if tool.crds:
+            _keep_crds(go, tool, draft / "crds")
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
     finally:
@@ -98,10 +101,9 @@ def _build(tool: Tool) -> None:
 def _compile(go: str, tool: Tool, program: str, package: str, draft: Path, begun: float) -> None:
     command = [go, "build", "-trimpath", "-ldflags", tool.ldflags, "-o", str(draft / program)]
     command += ["-tags", tool.tags] if tool.tags else []
-    env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [*command, package], cwd=HERE / "tools" / tool.name, env=env, stdout=output, stderr=output
+            [*command, package], cwd=HERE / "tools" / tool.name, env=_environment(), stdout=output, stderr=output
         )
         try:
             _wait(process, f"{tool.name}: {program}", begun, tool.minutes)
@@ -113,6 +115,23 @@ def _compile(go: str, tool: Tool, program: str, package: str, draft: Path, begun
             output.seek(0)
             text = output.read().decode(errors="replace")[-2000:]
             raise BuildError(f"building {program} failed:\n{text}")
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+
+
+def _keep_crds(go: str, tool: Tool, target: Path) -> None:
+    """The module cache may be emptied: what belongs to the program is kept with it."""
+    command = [go, "list", "-f", "{{.Module.Dir}}", tool.programs[0][1]]
+    where = HERE / "tools" / tool.name
+    done = subprocess.run(command, cwd=where, env=_environment(), capture_output=True, text=True, check=False)
+    files = sorted(Path(done.stdout.strip()).glob(tool.crds)) if done.returncode == 0 else []
+    if not files:
+        raise BuildError(f"the CRDs of {tool.name} are not where they were ({tool.crds}): {done.stderr[-2000:]}")
+    target.mkdir()
+    for file in files:
+        shutil.copyfile(file, target / file.name)
 
 
 def _wait(process: subprocess.Popen[bytes], what: str, begun: float, usual: int) -> None:

@@ -21,6 +21,8 @@ class Tool:
     """Program and the Go package that it is built from."""
     ldflags: str = "-s -w"
     tags: str = ""
+    crds: str = ""
+    """Which files of its module hold its CRDs, as a glob: they are kept beside the programs, in `crds/`."""
 
 
 def _versioned() -> str:
@@ -75,6 +77,25 @@ TOOLS = {
             _prometheus(ALERTMANAGER),
         ),
         Tool("helm", 1, (("helm", "helm.sh/helm/v3/cmd/helm"),), _helm()),
+        # neighbours, for `make test-interop` only
+        Tool(
+            "kustomize-controller",
+            5,
+            (("kustomize-controller", "github.com/fluxcd/kustomize-controller"),),
+            crds="config/crd/bases/*.yaml",
+        ),
+        Tool(
+            "argo-rollouts",
+            4,
+            (("rollouts-controller", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),),
+            crds="manifests/crds/*-crd.yaml",
+        ),
+        Tool(
+            "keda",
+            10,
+            (("keda-operator", "github.com/kedacore/keda/v2/cmd/operator"),),
+            crds="config/crd/bases/*.yaml",
+        ),
     )
 }
 NEEDED = ("etcd", "alertmanager", "kwok", "prometheus", "kube")
