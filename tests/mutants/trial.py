@@ -30,7 +30,9 @@ SLOW = ("test_random_lives.py", "test_promises.py")
 QUIET = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov")
 ENOUGH = 5.0
 """Seconds of the processor that the tests of one fault may take, the quickest first."""
-PATIENCE = 120.0
+MORE = 40.0
+"""The same for those that are asked besides, where none of these notices."""
+PATIENCE = 600.0
 """Seconds after which a fault counts as noticed: the tests never end with it."""
 
 
@@ -43,14 +45,14 @@ class Reach:
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     """By file and line, the tests."""
 
-    def tests(self, fault: Fault) -> list[str]:
-        """The tests that reach a fault, the quickest first, as many as fit."""
+    def tests(self, fault: Fault, seconds: float = ENOUGH) -> list[str]:
+        """The tests that reach a fault, the quickest first, as many as fit into that."""
         lines = self.lines.get(str(fault.module), {})
         reaching = {test for line in fault.reach for test in lines.get(line, ())}
         if not reaching or "" in reaching:  # it is read when the module is, or only by something slow
             reaching = {test for tests in lines.values() for test in tests}
         chosen: list[str] = []
-        left = ENOUGH
+        left = seconds
         for test in sorted(reaching & self.seconds.keys(), key=lambda test: (self.seconds[test], test)):
             left -= self.seconds[test]
             if chosen and left < 0:
