@@ -7,9 +7,10 @@ UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-
 # Control planes side by side, for tests wait more than they work; on a cluster that is lent one at a time.
 PARALLEL := $(if $(E2E_KUBECONFIG),,-n 3 --dist worksteal)
 FAULTY := $(if $(E2E_KUBECONFIG),,-n 2 --dist loadfile)
+NEIGHBOURS := argo-rollouts,kustomize-controller,keda
 SOURCES := $(wildcard operator deploy/local deploy/demo tests benchmarks)
 
-.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast faults fuzz mutate bench coverage check clean
+.PHONY: help venv lock control-plane demo crds reference format format-check lint types layers generated test test-fast test-interop faults fuzz mutate bench coverage check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +40,9 @@ demo: venv ## watch four incidents being healed on a real control plane (KEEP=1 
 crds: venv ## write crds/ from the models
 	$(PY) -m goldseam.api.write_crds crds
 
-reference: venv ## write docs/reference/guards.md and reasons.md from the code
+reference: venv ## write guards.md, reasons.md and rights.md of docs/reference
 	$(PY) -m goldseam.engine.reasons.write_reference docs/reference
+	$(PY) -m tests.stolen docs/reference
 
 format: venv ## format the code
 	$(VENV)/bin/ruff format $(SOURCES)
@@ -68,8 +70,13 @@ test: control-plane ## unit, component and cluster tests
 test-fast: venv ## unit and component tests only (seconds)
 	$(PY) -m pytest tests/unit tests/component
 
-faults: control-plane ## the proofs by crashing, and by what else fails: a sample of them, then all (half an hour)
-	$(PY) -m pytest tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
+test-interop: control-plane ## beside the real Flux, Argo Rollouts and KEDA (they are built once, about 20 min)
+	@deploy/local/cluster build --only $(NEIGHBOURS)
+	$(PY) -m pytest tests/interop
+
+faults: control-plane ## the proofs by crashing, and by what else fails, and the slow tests (over an hour)
+	$(PY) -m pytest -m '' tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
+	$(PY) -m pytest -m slow $(PARALLEL) --ignore tests/cluster/test_kills.py tests/cluster
 	$(PY) -m pytest $(FAULTY) --ignore tests/faults/test_crash_matrix.py tests/faults
 	$(PY) -m pytest tests/faults/test_crash_matrix.py
 

@@ -31,7 +31,9 @@ def installed(nodes: int = 3) -> Iterator[tuple[Plane, Path]]:
 @contextmanager
 def operator(plane: Plane, home: Path, **settings: str) -> Iterator[OperatorProcess]:
     """The operator with its ServiceAccount's rights, and without recordings, as it is set by default."""
-    with running(service_account(plane, home), home / "operator.log", recorded=False, **settings) as process:
+    with running(
+        service_account(plane, home), home / "operator.log", alone=True, recorded=False, **settings
+    ) as process:
         yield process
 
 

@@ -48,6 +48,10 @@ class BudgetExhausted(Retryable):
     """An eviction was refused with the cause DisruptionBudget: the PodDisruptionBudget allows none now."""
 
 
+class NotItsTurn(Retryable):
+    """An eviction was not asked for: the pod has become ready, and has to wait until others are."""
+
+
 class Conflict(Retryable):
     """The object has another uid or resourceVersion than the one that was read: read again, decide again."""
 

@@ -94,8 +94,8 @@ class Cluster(Protocol):
     async def create(self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
         """Create one object. 409 is `AlreadyExists`."""
 
-    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
-        """The last lines of what a container has written, 64 KiB at most."""
+    async def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """The last lines of what a container has written, or its run before that, 64 KiB at most."""
 
     async def patch(
         self,

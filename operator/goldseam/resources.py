@@ -35,6 +35,11 @@ CRON_JOBS = Resource("batch", "v1", "cronjobs")
 JOBS = Resource("batch", "v1", "jobs")
 SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects")
 VPAS = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
+GITOPS = {
+    "Kustomization": Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations"),
+    "Application": Resource("argoproj.io", "v1alpha1", "applications"),
+}
+"""What delivers workloads from Git."""
 ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False)
 ADMISSION_BINDINGS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False

@@ -15,7 +15,8 @@ from access import Access, own_cluster, unclaimed
 from goldseam.services.fleet import UNHEALTHY
 from tests.support import exporter as exporters
 from tests.support.objects_on_cluster import alert_source
-from tests.support.operator_process import NAMESPACE, OperatorProcess, running, service_account
+from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
+from tests.support.operator_process import running as running_operator
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
 
 Json = dict[str, Any]
@@ -97,9 +98,11 @@ def operator_kubeconfig(installed: Plane, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def operator(installed: Plane, operator_kubeconfig: Path, tmp_path: Path, source: str) -> Iterator[OperatorProcess]:
+def operator(
+    operator_kubeconfig: Path, source: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
     """A running operator with the rights of its ServiceAccount."""
-    with running(operator_kubeconfig, tmp_path / "operator.log") as process:
+    with running_operator(operator_kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log") as process:
         yield process
 
 
@@ -108,13 +111,12 @@ def namespace(installed: Plane) -> Iterator[str]:
     """A fresh namespace; whatever of ours is cluster-scoped, or about nodes, is removed after the test."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     eventually(lambda: left_unhealthy(installed) < 2, "the incidents of earlier tests to go with their namespaces", 90)
-    installed.must("create", "namespace", name)
-    installed.must("label", "namespace", name, MARK)
+    installed.namespace(name, **dict([MARK.split("=")]))
     yield name
-    for kind in OURS:
-        installed.must("delete", kind, "--all", "-A", "--wait=true", "--ignore-not-found")
-    installed.kubectl("delete", "incidents", "--all", "-n", NAMESPACE)  # those of nodes; refused while one owes
-    installed.must("delete", "namespace", name, "--wait=false")
+    installed.clear(*OURS)
+    if installed.all("incidents", NAMESPACE):
+        installed.kubectl("delete", "incidents", "--all", "-n", NAMESPACE)  # those of nodes; refused while one owes
+    installed.remove("namespace", name)
 
 
 def left_unhealthy(plane: Plane) -> int:

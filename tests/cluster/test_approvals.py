@@ -164,7 +164,8 @@ def _bare(manifest: str) -> str:
     import yaml
 
     obj = yaml.safe_load(manifest)
-    obj["metadata"] = {"name": obj["metadata"]["name"], "labels": obj["metadata"].get("labels", {})}
+    ours = ("name", "labels", "annotations")
+    obj["metadata"] = {key: value for key, value in obj["metadata"].items() if key in ours}
     return yaml.safe_dump({key: value for key, value in obj.items() if key != "status"})
 
 

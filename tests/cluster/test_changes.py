@@ -15,6 +15,7 @@ from tests.support.objects_on_cluster import deployment, effects, outcomes, poli
 from tests.support.operator_process import OperatorProcess
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import sampled
 
 Trouble = Callable[..., None]
 Json = dict[str, Any]
@@ -74,7 +75,7 @@ def test_a_new_image_is_named_with_who_set_it_and_the_restart_is_passed_over(
     assert effects(installed, namespace) == []
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+@pytest.mark.parametrize("kind", sampled(["StatefulSet", "Deployment"]))
 def test_one_that_was_changed_long_ago_is_restarted(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, kind: str
 ) -> None:
@@ -85,7 +86,7 @@ def test_one_that_was_changed_long_ago_is_restarted(
     assert effects(installed, namespace) == [f"patch {kind.lower()}s"]
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+@pytest.mark.parametrize("kind", sampled(["Deployment", "StatefulSet", "DaemonSet"]))
 def test_one_that_was_rolled_back_just_now_is_not_restarted(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, kind: str
 ) -> None:

@@ -25,6 +25,7 @@ from tests.support.operator_process import NAMESPACE as HOME
 from tests.support.operator_process import OperatorProcess
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import SLOW, sampled
 
 Trouble = Callable[..., None]
 SCALE = {"scale": {"replicas": 8}, "timeout": "120s"}
@@ -64,7 +65,7 @@ def delete_guardrails(plane: Plane, namespace: str) -> None:
     plane.must("delete", "guardrails", "cluster")
 
 
-@pytest.mark.parametrize("change", [delete_policy, suspend, pause_new_work, observe, delete_guardrails])
+@pytest.mark.parametrize("change", sampled([delete_policy, suspend, pause_new_work, observe, delete_guardrails]))
 def test_a_debt_is_paid_though_the_operator_dies_and_the_world_changes(
     change: Callable[[Plane, str], None],
     installed: Plane,
@@ -87,7 +88,7 @@ def test_a_debt_is_paid_though_the_operator_dies_and_the_world_changes(
     assert effects(installed, namespace) == ["patch deployments/scale"] * 3, "up once, and down by half at most"
 
 
-@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+@pytest.mark.parametrize("dies", [pytest.param(False, marks=SLOW, id="lives"), pytest.param(True, id="dies")])
 def test_of_two_incidents_on_one_field_the_second_inherits_what_was_there_before_the_first(
     dies: bool,
     installed: Plane,
@@ -128,6 +129,7 @@ def both_are_paid(plane: Plane, namespace: str, trouble: Trouble) -> dict[str, l
     return eventually(lambda: settled(plane, namespace), "both to owe nothing")
 
 
+@SLOW
 def test_the_incident_that_wrote_last_pays_though_it_was_opened_first_and_the_operator_dies(
     installed: Plane, namespace: str, source: str, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
 ) -> None:

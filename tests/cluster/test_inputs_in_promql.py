@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ INPUT = Selector("waiting", 'reason="CrashLoopBackOff"')
 NARROW = ('namespace=~"|shop"',)
 WINDOW = Window(begins=1800, began=1500)
 """It is asked after 120 minutes; the alert became active 25 minutes before, and its rule looked back 5."""
+EVALUATED = datetime(1970, 1, 1, 1, 58, 30, tzinfo=UTC)
+"""A minute and a half before: promtool's clock begins with that of Unix."""
 WORKER = 'job="ksm",instance="a"'
 SERIES = f'waiting{{{WORKER},namespace="shop",reason="CrashLoopBackOff"}}'
 OTHER = f'waiting{{{WORKER},namespace="shop",reason="ContainerCreating"}}'
 UP = f"up{{{WORKER}}}"
 ALWAYS, DOWN = "1x120", "1x110 0x9"
-ENDED, CAME, FLAPPED = "1x115 _x5", "_x92 1x20 _x8", "1x50 _x10 1x48 _x10"
+ENDED, CAME, FLAPPED = "1x114 stale _x4", "_x92 1x20 _x8", "1x50 _x10 1x48 _x10"
 
 CASES = {
     "alive": ({SERIES: ALWAYS, UP: ALWAYS}, {"has"}),
@@ -40,6 +43,14 @@ CASES = {
     "it came with the trouble and went with it": ({SERIES: CAME, UP: ALWAYS}, {"had", "up", "passing"}),
     "it came and went before": ({SERIES: FLAPPED, UP: ALWAYS}, {"had", "up", "passing"}),
     "it never had data": ({UP: ALWAYS}, set()),
+    "the scrape before the evaluation failed, and the next one did not": (
+        {SERIES: "1x117 stale 1x1", UP: "1x117 0 1x1"},
+        {"had", "down"},
+    ),
+    "the scrape before the evaluation did not fail, and the next ones did": (
+        {SERIES: "1x118 stale _", UP: "1x118 0x1"},
+        {"has"},
+    ),
     "it is another namespace's": ({SERIES.replace("shop", "other"): ALWAYS, UP: ALWAYS}, set()),
     "it has no namespace": ({SERIES.replace('namespace="shop",', ""): ALWAYS, UP: ALWAYS}, {"has"}),
 }
@@ -49,7 +60,7 @@ CASES = {
 def test_each_question_means_in_promql_what_it_says(
     series: dict[str, str], yes: set[str], cluster: Plane, tmp_path: Path
 ) -> None:
-    asked = Questions(INPUT, NARROW, WINDOW)
+    asked = Questions(INPUT, NARROW, WINDOW, EVALUATED)
     questions = {
         "has": asked.has,
         "had": asked.had,

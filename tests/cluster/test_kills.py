@@ -25,9 +25,10 @@ from tests.support.operator_process import OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
 from tests.support.proxy import FaultProxy, Strike, When, fault_proxy
+from tests.support.sampling import sampled
 
 Trouble = Callable[..., None]
-PHASES = pytest.mark.parametrize("when", ["before", "after"])
+PHASES = pytest.mark.parametrize("when", sampled(["after", "before"]))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,6 +30,16 @@ from tests.support.objects_on_cluster import (
 )
 from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import sampled
+
+
+def replica_set(rollout: Json, uid: str) -> Json:
+    """The ReplicaSet of a Rollout."""
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": rollout["metadata"]["name"], "uid": uid}
+    meta = rollout["metadata"] | {"ownerReferences": [owner | {"controller": True}]}
+    meta |= {"labels": rollout["spec"]["template"]["metadata"]["labels"]}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": rollout["spec"]}
+
 
 Trouble = Callable[..., None]
 Json = dict[str, Any]
@@ -151,6 +162,40 @@ def test_a_rollout_is_scaled_by_its_own_scale_and_put_back(
     assert effects(neighbours, namespace) == ["patch rollouts/scale"] * 3
 
 
+def test_a_rollout_is_restarted_as_of_its_newest_pod_and_over_when_its_controller_says_so(
+    neighbours: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    rung = {"restart": {"method": "Template"}, "timeout": "60s", "verify": {"settle": "1s", "rollout": False}}
+    made = rollout(namespace, "api", 2)
+    neighbours.apply(made)
+    uid = neighbours.get("rollouts.argoproj.io", "api", namespace)["metadata"]["uid"]
+    neighbours.apply(replica_set(made, uid))  # as the controller of Argo Rollouts makes it
+    where = ("-n", namespace, "--subresource=status", "--type=merge", "-p")
+    settled = {"observedGeneration": "1", "currentPodHash": "a", "stableRS": "a", "readyReplicas": 2}
+    neighbours.must("patch", "rollouts.argoproj.io", "api", *where, json.dumps({"status": settled}))
+    made_at = eventually(lambda: born(neighbours, namespace), "its pods")
+    neighbours.apply(policy(namespace, rung, target={"kind": "Rollout", "name": "api"}))
+    trouble(1)
+
+    def asked() -> str:
+        return str(neighbours.get("rollouts.argoproj.io", "api", namespace)["spec"].get("restartAt", ""))
+
+    at = eventually(asked, "restartAt")
+    assert datetime.fromisoformat(at) - made_at == timedelta(seconds=1)
+    restarted = {"observedGeneration": "2", "restartedAt": at}
+    neighbours.must("patch", "rollouts.argoproj.io", "api", *where, json.dumps({"status": restarted}))
+    trouble(0)
+    reached(neighbours, namespace, "Resolved")
+    assert outcomes(status(neighbours, namespace)) == [("restart", "Passed")]
+    assert effects(neighbours, namespace) == ["patch rollouts"]
+
+
+def born(plane: Plane, namespace: str) -> datetime | None:
+    """When the newest of the two pods was made, once both are there."""
+    found = [datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in plane.all("pods", namespace)]
+    return max(found) if len(found) == 2 else None
+
+
 def replicas(plane: Plane, namespace: str) -> int:
     return int(plane.get("rollouts.argoproj.io", "api", namespace)["spec"]["replicas"])
 
@@ -176,7 +221,7 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize("manager", LINES)
+@pytest.mark.parametrize("manager", sampled(list(LINES)))
 def test_what_is_in_git_is_warned_of_before_and_then_refused_and_once_allowed_being_undone_stops_us(
     manager: str, installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
@@ -219,6 +264,23 @@ def test_flux_that_leaves_replicas_out_of_git_and_goldseam_live_in_peace(
     reached(installed, namespace, "Resolved")
     assert paid(installed, namespace) == ["Paid"]
     assert installed.get("deployment", "worker", namespace)["spec"]["replicas"] == 3
+
+
+def test_replicas_that_are_in_no_manifest_come_back_though_nobody_owns_them(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    """A number that is a default has no owner, and of a write by `/scale` to it the API server keeps no record."""
+    without = deployment(namespace, "worker")
+    del without["spec"]["replicas"]
+    applied(installed, "kustomize-controller", without)
+    installed.apply(policy(namespace, {"scale": {"replicas": 4}, "timeout": "120s"}))
+    running(installed, namespace, "worker", 1)
+    trouble(1, deployment="worker")
+    running(installed, namespace, "worker", 4)
+    trouble(0, deployment="worker")
+    assert outcomes(reached(installed, namespace, "Resolved")) == [("scale", "Passed")]
+    assert paid(installed, namespace) == ["Paid"]
+    assert installed.get("deployment", "worker", namespace)["spec"]["replicas"] == 1
 
 
 def test_a_quota_is_on_the_incident_not_a_timeout(

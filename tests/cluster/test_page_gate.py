@@ -30,6 +30,7 @@ from tests.support.objects_on_cluster import (
 from tests.support.operator_process import OperatorProcess, free_port
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import SLOW
 
 Trouble = Callable[..., None]
 LONG = {"restart": {}, "timeout": "120s"}
@@ -120,6 +121,7 @@ def test_when_somebody_pauses_it_people_are_called_as_ever(
     assert (reasons.count("PageHeld"), reasons.count("PageReleased")) == (1, 1)
 
 
+@SLOW
 def test_another_operator_goes_on_with_the_same_silence(
     installed: Plane, namespace: str, pages: Pages, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_another_operator_goes_on_with_the_same_silence(
     assert pages.of(namespace, "Trouble") == []
 
 
+@SLOW
 def test_of_two_alertmanagers_that_gossip_either_is_enough(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, tmp_path: Path
 ) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from tests.support.as_operator import Answer, AsOperator
 from tests.support.objects_on_cluster import condition, deployment, effects, outcomes, policy, reached, running, status
-from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import OperatorProcess, service_account
+from tests.support.operator_process import running as running_operator
 from tests.support.pieces import ACCOUNT, OPERATOR, RBAC, account, bound, piece
 from tests.support.plane import Plane, eventually
+from tests.support.proxy import Strike, fault_proxy
+from tests.support.sampling import SLOW
 
 Trouble = Callable[..., None]
 Json = dict[str, Any]
@@ -70,6 +73,32 @@ def test_the_value_is_set_read_put_back_and_read_again(
     trouble(0, deployment="api")
     reached(pieces, namespace, "Resolved")
     eventually(lambda: status(pieces, namespace).get("owes", 0) == 0, "the value to be put back", 60)
+    assert value(pieces, namespace) == "info"
+    assert effects(pieces, namespace) == 2 * ["patch configmaps", "patch deployments"]
+
+
+@SLOW
+def test_an_operator_that_dies_as_its_value_is_set_goes_on_with_the_restart_though_another_key_is_written_meanwhile(
+    pieces: Plane, namespace: str, source: str, trouble: Trouble, tmp_path: Path
+) -> None:
+    """The sample; the other faults of this write, and those of Jobs, are in tests/faults/test_other_writes.py."""
+    pieces.apply(*world(namespace), policy(namespace, PATCH, serviceAccountName=ACCOUNT))
+    running(pieces, namespace, "api", 3)
+    with fault_proxy(pieces) as proxy:
+        kubeconfig = service_account(pieces, tmp_path, proxy.url)
+        with running_operator(kubeconfig, tmp_path / "first.log") as first:
+            proxy.strike = strike = Strike(lambda seen: seen.label == "PATCH configmaps", "after", first.kill)
+            trouble(1, deployment="api")
+            assert strike.done.wait(90)
+            first.process.wait(10)
+        other = {"data": {"B": "c"}, "metadata": {"annotations": {"goldseam.dev/token": "of-another-incident"}}}
+        pieces.must("patch", "configmap", "settings", "-n", namespace, "--type=merge", "-p", json.dumps(other))
+        with running_operator(kubeconfig, tmp_path / "second.log"):
+            eventually(lambda: len(effects(pieces, namespace)) == 2, "the restart")
+            running(pieces, namespace, "api", 3)
+            trouble(0, deployment="api")
+            reached(pieces, namespace, "Resolved")
+            eventually(lambda: status(pieces, namespace).get("owes", 0) == 0, "the value to be put back", 60)
     assert value(pieces, namespace) == "info"
     assert effects(pieces, namespace) == 2 * ["patch configmaps", "patch deployments"]
 

@@ -114,6 +114,22 @@ def test_an_incident_goes_with_its_namespace(installed: Plane, tenancy: str, owi
     assert gone.returncode == 0, gone.stderr
 
 
+def test_an_incident_that_is_deleted_in_the_foreground_goes(
+    installed: Plane, as_operator: AsOperator, tenancy: str, owing: str
+) -> None:
+    settle(as_operator, tenancy, owes=0)
+    gone = installed.kubectl("delete", "incident", owing, "-n", tenancy, "--cascade=foreground", "--timeout=60s")
+    assert gone.returncode == 0, gone.stderr
+
+
+def test_the_garbage_collectors_name_opens_no_record(installed: Plane, tenancy: str, owing: str) -> None:
+    name = "system:serviceaccount:kube-system:generic-garbage-collector"
+    merge = ("patch", "incident", owing, "-n", tenancy, "--type", "merge", "--as", name)
+    assert PHRASE in installed.kubectl(*merge, "--subresource", "status", "-p", '{"status": {"owes": 0}}').stderr
+    finalizer = '{"metadata": {"finalizers": ["x.example.com/y"]}}'
+    assert "no owner and no finalizer" in installed.kubectl(*merge, "-p", finalizer).stderr
+
+
 def test_the_namespace_controllers_name_alone_opens_nothing(installed: Plane, tenancy: str, owing: str) -> None:
     name = "system:serviceaccount:kube-system:namespace-controller"
     refused = installed.kubectl("delete", "incident", owing, "-n", tenancy, "--as", name)

@@ -1,6 +1,6 @@
-"""RBAC as the API server sees it: what the operator, policies and people may do with every piece installed.
+"""RBAC as the API server sees it: what policies and people may do with every piece installed.
 
-What admission policies take away of it is in test_limits.py.
+What the operator itself may do, and what admission policies take away of it, is in test_stolen_token.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,6 @@ import pytest
 from tests.support.as_operator import AsOperator
 from tests.support.operator_process import service_account
 from tests.support.plane import Plane, eventually
-
-
-@pytest.fixture
-def as_operator(installed: Plane, operator_kubeconfig: Path) -> AsOperator:
-    """kubectl with the operator's token."""
-    return AsOperator(installed, operator_kubeconfig)
 
 
 @pytest.fixture(scope="module")
@@ -44,36 +38,6 @@ def test_the_operators_credentials_are_made_of_a_kubeconfig_as_any_cluster_gives
     elsewhere = Plane(installed.home, installed.env | {"KUBECONFIG": str(given)}, ours=False)
     answer = AsOperator(elsewhere, service_account(elsewhere, tmp_path))("auth", "whoami")
     assert "system:serviceaccount:goldseam-system:goldseam" in answer.stdout, answer.stderr
-
-
-FORBIDDEN = [
-    *(["create", "deployments.apps"], ["delete", "deployments.apps"], ["update", "deployments.apps"]),
-    *(["delete", "pods"], ["create", "pods"], ["create", "pods/exec"], ["get", "pods/log"]),
-    *(["get", "secrets"], ["list", "secrets"], ["delete", "nodes"], ["patch", "nodes/status"], ["get", "nodes/proxy"]),
-    *(["impersonate", "users"], ["bind", "clusterroles"], ["escalate", "clusterroles"], ["create", "rolebindings"]),
-    *(["create", "serviceaccounts/token"], ["patch", "customresourcedefinitions"], ["patch", "guardrails"]),
-    *(["patch", "remediationpolicies"], ["create", "pauses"], ["delete", "validatingadmissionpolicybindings"]),
-]
-
-
-@pytest.mark.parametrize("right", FORBIDDEN, ids=" ".join)
-def test_the_operator_has_no_right_beyond_the_pieces(as_operator: AsOperator, right: list[str]) -> None:
-    verb, resource = right
-    main, _, subresource = resource.partition("/")
-    flags = ["--subresource", subresource] if subresource else []
-    assert as_operator("auth", "can-i", verb, main, *flags, "-n", "default").stdout.strip() == "no"
-
-
-def test_the_operator_cannot_create_by_a_patch(as_operator: AsOperator) -> None:
-    pods = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
-    new = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "new", "namespace": "default"},
-        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": pods},
-    }
-    answer = as_operator("apply", "--server-side", "--dry-run=server", "-f", "-", body=new)
-    assert 'cannot create resource "deployments"' in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,26 @@ def test_the_release_before_comes_back_as_a_whole(
     assert effects(pieces, namespace) == [f"patch {lower}s"]
 
 
+def test_who_rolls_forward_by_an_image_alone_has_it_and_people_are_told(
+    pieces: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    """Our mark stays on the template then: it is the template that tells."""
+    pieces.apply(*account(namespace, "rollback", operator=("rollback",)), release(namespace, OLD))
+    rolled_out(pieces, namespace)
+    pieces.apply(release(namespace, NEW))
+    rolled_out(pieces, namespace)
+    pieces.apply(policy(namespace, BACK, {"notify": {}}, serviceAccountName=ACCOUNT))
+    trouble(1, deployment="api")
+    eventually(lambda: outcomes(status(pieces, namespace)) == [("rollback", None)], "the rollback")
+    eventually(lambda: status(pieces, namespace)["steps"][0]["phase"] == "Acted", "it to be recorded")
+    rolled_out(pieces, namespace)
+    pieces.must("set", "image", "deployment/api", f"app={NEW}", "-n", namespace)
+    found = reached(pieces, namespace, "Escalated")
+    assert outcomes(found) == [("rollback", "Superseded")]
+    assert "RevertedBy=kubectl-set" in found["steps"][0]["message"]
+    assert (effects(pieces, namespace), image(pieces, namespace)) == (["patch deployments"], NEW)
+
+
 def test_a_release_that_flux_applies_is_reverted_in_git(
     pieces: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:

@@ -28,11 +28,12 @@ def test_the_wheel_runs_with_the_hashed_requirements_and_nothing_else(tmp_path: 
     build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path / "dist", ROOT)
     run(sys.executable, "-m", "pip", *build)
     (wheel,) = (tmp_path / "dist").glob("goldseam-*.whl")
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
     requirements = ROOT / "requirements" / "run.txt"
-    run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", requirements)
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
-    run(python, "-m", "pip", "check")
+    run(*pip, "install", "--quiet", "--no-compile", "--require-hashes", "--no-deps", "-r", requirements)
+    run(*pip, "install", "--quiet", "--no-compile", "--no-deps", "--no-index", wheel)
+    run(*pip, "check")
     assert "usage: goldseam" in run(python, "-m", "goldseam", "--help")
     assert "goldseam" in run(tmp_path / "venv" / "bin" / "goldseam", "--version")

@@ -55,6 +55,42 @@ async def test_what_changed_is_on_the_incident_and_in_its_timeline_before_anythi
     assert kinds.count("Changed") == 1
 
 
+FLUX = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "apps"}
+
+
+def delivered(h: Harness, lists: str) -> None:
+    """A Kustomization that has delivered a revision two minutes before the alert, and lists this."""
+    history = [{"firstReconciled": before(2), "metadata": {"revision": "main@sha1:bbb"}}]
+    status = {"history": history, "inventory": {"entries": [{"id": lists}]}}
+    h.cluster.add("kustomizations", {"metadata": {"namespace": "apps", "name": "shop"}, "status": status})
+    h.cluster.edit("deployments", "shop", "api", {"metadata": {"labels": FLUX}})
+
+
+@pytest.mark.parametrize(("lists", "told"), [("shop_api_apps_Deployment", True), ("other_api_apps_Deployment", False)])
+async def test_the_git_revision_is_told_where_what_delivered_it_lists_the_target(lists: str, told: bool) -> None:
+    h = harness(SCALE)
+    delivered(h, lists)
+    await h.start()
+    await h.open()
+    await h.settle(20)
+    revision = "Git revision: ? → main@sha1:bbb, by Flux Kustomization apps/shop"
+    words = next(e.message for e in h.status.timeline if e.kind == "Changed")
+    assert (revision in words) == told
+    assert WORDS in words
+
+
+@pytest.mark.parametrize("trouble", ["forbidden", "unreadable", "absent"])
+async def test_nothing_waits_for_the_git_revision(trouble: str) -> None:
+    h = harness(SCALE)
+    delivered(h, "shop_api_apps_Deployment")
+    getattr(h.cluster, trouble).add("kustomizations")
+    await h.start()
+    await h.open()
+    await h.settle(20)
+    assert h.live()["spec"]["replicas"] == 8
+    assert [c.what for c in h.status.changes or []] == ["image of container app"]
+
+
 async def test_it_is_looked_for_once_and_in_mode_observe_too() -> None:
     h = await opened(SCALE, mode="Observe")
     await h.settle(20)

@@ -162,7 +162,7 @@ async def test_evidence_is_kept_within_its_bounds_however_often_it_is_collected(
     h = await opened(*[COLLECT] * 6, {"escalate": {}})
     await h.settle(30)
     assert [outcome for _, outcome in outcomes(h)] == ["Collected"] * 6 + ["Told"]
-    assert len(h.status.evidence or ()) == 24
+    assert len(h.status.evidence or ()) == 32
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -179,3 +179,115 @@ async def test_an_operator_that_is_killed_meanwhile_collects_once_and_goes_on(af
         assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
         assert len(h.status.evidence or ()) == 7
         assert foreign(h) == ["deployments/shop/api/scale"]
+
+
+LOGS: Json = {"collect": {"logs": True}}
+ILL = {
+    "name": "app",
+    "ready": False,
+    "restartCount": 3,
+    "state": {"running": {}},
+    "lastState": {"terminated": {"exitCode": 1}},
+}
+
+
+async def logging(*ladder: Json, label: str | None = "true", container: Json = ILL, **spec: Any) -> Harness:
+    """One pod of three is ill, and has a log, and one of the run before."""
+    h = await opened(*ladder, **spec)
+    labels = {} if label is None else {"goldseam.dev/collect-logs": label}
+    h.cluster.add("namespaces", {"metadata": {"name": "shop", "labels": labels}})
+    h.cluster.objects["pods", "shop", "ill"]["status"]["containerStatuses"] = [container]
+    h.cluster.objects["pods", "shop", "well"]["status"]["containerStatuses"] = []
+    h.cluster.logs |= {
+        "ill": "starting\npassword=hunter2\n",
+        "ill before": "connecting\npostgres://app:hunter2@db failed\n",
+        "other": "not of the target",
+    }
+    return h
+
+
+def logs(h: Harness) -> dict[str, str | None]:
+    return {one.about: one.log for one in h.status.evidence or () if "log" in one.about}
+
+
+async def test_the_ends_of_logs_are_written_down_without_what_looks_like_a_secret() -> None:
+    h = await logging(LOGS, SCALE)
+    await h.settle(20)
+    assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
+    assert logs(h) == {
+        "log of Pod ill app, the run before": "connecting\npostgres://<hidden>@db failed",
+        "log of Pod ill app": "starting\npassword=<hidden>",
+    }
+    assert found(h)["log of Pod ill app"] == "its last 2 lines"
+
+
+@pytest.mark.parametrize("label", [None, "false", "", "yes"])
+async def test_where_the_namespace_does_not_allow_it_no_log_is_read_and_it_is_said(label: str | None) -> None:
+    h = await logging(LOGS, SCALE, label=label)
+    await h.settle(20)
+    assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
+    assert logs(h) == {"logs": None}
+    assert found(h)["logs"] == 'not read: namespace shop does not have the label goldseam.dev/collect-logs: "true"'
+    assert h.cluster.logs_read == []
+
+
+async def test_a_policy_that_does_not_ask_for_logs_gets_none() -> None:
+    h = await logging(COLLECT, SCALE)
+    await h.settle(20)
+    assert logs(h) == {}
+    assert h.cluster.logs_read == []
+
+
+async def test_logs_are_bounded_in_lines_bytes_and_pods() -> None:
+    h = await logging(LOGS, SCALE)
+    for number in range(6):
+        more = troubled(f"more-{number}", "", metadata={"labels": LABELS})
+        more["status"]["containerStatuses"] = [ILL]
+        h.cluster.add("pods", more)
+        h.cluster.logs |= {f"more-{number}": "x" * 5_000, f"more-{number} before": "line\n" * 500}
+    await h.settle(20)
+    assert len(logs(h)) == 6, "of three pods two runs"
+    assert all(log is not None and len(log.encode()) <= 2_003 and log.count("\n") < 20 for log in logs(h).values())
+
+
+async def test_a_log_that_cannot_be_read_is_named_and_the_ladder_goes_on() -> None:
+    h = await logging(LOGS, SCALE)
+    del h.cluster.logs["ill before"]
+    await h.settle(20)
+    assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
+    (one,) = [one for one in h.status.evidence or () if one.missing]
+    assert one.about == "log of Pod ill app, the run before"
+    assert "the kubelet does not answer" in one.text
+
+
+async def test_a_kubelet_that_hangs_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "PATIENCE", 0.05)
+    h = await logging(LOGS, SCALE)
+    h.cluster.logs_hang = True
+    await h.settle(20)
+    assert outcomes(h) == [("collect", "Collected"), ("scale", None)]
+    assert [one.text for one in h.status.evidence or () if one.missing] == 2 * ["not read: no answer within 0.05 s"]
+    assert "Pod ill" in found(h), "what could be read is there"
+
+
+async def test_a_forged_incident_reads_no_log_that_the_policy_does_not_ask_for() -> None:
+    h = await logging(COLLECT, SCALE)
+    forged = next(h.cluster.all("incidents"))
+    forged["status"]["policySnapshot"]["spec"]["ladder"][0]["collect"]["logs"] = True
+    await h.start()
+    await h.settle(20)
+    assert outcomes(h)[0] == ("collect", "Refused")
+    assert h.cluster.logs_read == []
+
+
+async def test_of_the_pods_of_a_node_no_log_is_read() -> None:
+    rules = policy(LOGS, {"escalate": {}}, target={"kind": "Node", "name": "worker-1"})
+    rules["kind"] = "ClusterRemediationPolicy"
+    del rules["metadata"]["namespace"]
+    h = Harness(rules, node(ready=False), "nodes")
+    h.cluster.add("pods", troubled("ill", "CrashLoopBackOff"))
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    assert "of many namespaces" in found(h)["logs"]
+    assert h.cluster.logs_read == []

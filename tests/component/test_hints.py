@@ -167,6 +167,16 @@ async def test_a_hint_that_comes_while_it_is_read_wakes_one_more_read(stage: Sta
     assert not stage.source._bell._rung.is_set()
 
 
+async def test_whoever_needs_the_rules_next_evaluation_wakes_a_read_when_it_is_due(stage: Stage) -> None:
+    bell = stage.source._bell
+    for _ in range(2):
+        stage.source.hint_later(0.001)
+        stage.source.hint_later(3600)
+        async with asyncio.timeout(5):
+            await bell._rung.wait()
+        bell.heard()
+
+
 async def test_what_rings_wakes_at_once_when_the_last_read_is_a_while_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bell, "SPACING", 0.0)
     its = Bell()

@@ -24,7 +24,10 @@ CLEARED = Reading("Cleared", True, "the rule is healthy and the alert is gone")
 LABELS = {"alertname": "Backlog", "namespace": "shop", "deployment": "api"}
 TARGET = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="api", uid="u")
 NARROW = 'queue_size{namespace=~"|shop",deployment=~"|api"}'
-HAS = f"count({NARROW})"
+THEN = f"@ {(EPOCH + timedelta(seconds=60)).timestamp():.3f}"
+"""When the rule was last evaluated."""
+HAS = f"count({NARROW} {THEN})"
+DOWN = f"(up {THEN} == 0)"
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Server:
 
     answers: Callable[[str], float | Exception | Samples]
     asked: list[str] = field(default_factory=list)
+    looks_again: list[float] = field(default_factory=list)
+    """In how many seconds its rules are to be read again."""
 
     async def query(self, expression: str) -> Samples:
         self.asked.append(expression)
@@ -51,7 +56,8 @@ def made(server: Server, query: str = "queue_size > 10") -> tuple[Inputs, Any, V
         labels={"severity": "critical"}, alerts=(),
     )  # fmt: skip
     spec = AlertSourceSpec.model_validate({"url": "http://prometheus:9090", "timeout": "1s"})
-    source = SimpleNamespace(name="default", promql=server, spec=spec, rules_of=lambda _: (rule,))
+    again = server.looks_again.append
+    source = SimpleNamespace(name="default", promql=server, spec=spec, rules_of=lambda _: (rule,), hint_later=again)
     alert = SimpleNamespace(labels=LABELS, active_at=EPOCH)
     incident = SimpleNamespace(uid="i", spec=SimpleNamespace(target=TARGET, alert=alert))
     clock = VirtualClock()
@@ -70,17 +76,35 @@ async def test_an_input_with_data_whose_target_is_not_down_is_asked_for_by_two_q
     server = Server(lambda question: 3 if question == HAS else 0)
     assert await judged(server) == CLEARED
     assert len(server.asked) == 2
-    assert server.asked[1].endswith("and on (job, instance) (up == 0))")
+    assert server.asked[1].endswith(f"and on (job, instance) {DOWN})")
 
 
 async def test_a_dead_exporter_is_no_recovery_and_the_message_names_the_input() -> None:
-    found = await judged(Server(lambda question: 1 if "up == 0" in question else 0))
+    found = await judged(Server(lambda question: 1 if DOWN in question else 0))
     assert (found.state, found.fresh, found.inputs_gone) == ("Unknown", False, True)
     assert found.message == "no alert is shown, but its input queue_size has no data: its target is down"
 
 
+async def test_the_first_scrape_after_one_that_failed_does_not_speak_for_what_was_evaluated_between_the_two() -> None:
+    """Its data is there again, and no target is down any more; as the rule was evaluated it was otherwise."""
+    found = await judged(Server(lambda question: DOWN in question if " @ " in question else "== 0" not in question))
+    assert (found.state, found.inputs_gone) == ("Unknown", True)
+
+
+async def test_of_servers_of_a_pair_each_is_asked_about_as_it_evaluated_its_rule() -> None:
+    server = Server(lambda question: question.startswith(f"count({NARROW}"))
+    inputs, incident, _ = made(server)
+    source = inputs._source("default")
+    assert source is not None
+    (one,) = source.rules_of("Backlog")
+    two = replace(one, replica=1, last_evaluation=EPOCH + timedelta(seconds=67))
+    source.rules_of = lambda _: (one, two)  # type: ignore[method-assign]
+    assert await inputs.judged(incident, SPEC, CLEARED) == CLEARED
+    assert [HAS.replace(THEN, THEN[:-5] + "7.000") in server.asked, HAS in server.asked] == [True, True]
+
+
 async def test_a_series_that_carries_the_targets_name_only_in_the_query_is_looked_for_without_it() -> None:
-    server = Server(lambda question: 2 if question == "count(queue_size)" else 0)
+    server = Server(lambda question: 2 if question == f"count(queue_size {THEN})" else 0)
     assert await judged(server) == CLEARED
     assert server.asked[0] == HAS
 
@@ -138,7 +162,7 @@ async def test_while_the_alert_stays_away_it_is_asked_again_only_after_a_while()
         assert await inputs.judged(incident, SPEC, CLEARED) == CLEARED
     assert len(server.asked) == 2
     clock.advance(KEPT)
-    server.answers = lambda question: 1 if "up == 0" in question else 0
+    server.answers = lambda question: 1 if DOWN in question else 0
     assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
     assert inputs.as_last_judged(incident, CLEARED).state == "Unknown", "nothing new: it need not be looked at"
 
@@ -150,13 +174,13 @@ async def test_an_alert_that_is_back_is_asked_for_anew_when_it_is_gone_again() -
     assert await inputs.judged(incident, SPEC, CLEARED) == CLEARED
     assert await inputs.judged(incident, SPEC, firing) == firing
     assert len(server.asked) == 2, "nothing is asked while it fires"
-    server.answers = lambda question: 1 if "up == 0" in question else 0
+    server.answers = lambda question: 1 if DOWN in question else 0
     assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
 
 
 FIRING = Reading("Firing", True, "the alert is firing")
 ANEW = replace(FIRING, watched_since=EPOCH + timedelta(seconds=30))
-OLD = f"count(timestamp({NARROW}) < {(EPOCH + timedelta(seconds=30)).timestamp():.3f})"
+OLD = f"count(timestamp({NARROW} {THEN}) < {(EPOCH + timedelta(seconds=30)).timestamp():.3f})"
 
 
 async def test_an_alert_that_fires_and_is_watched_for_long_is_believed_without_a_question() -> None:
@@ -173,6 +197,7 @@ async def test_an_alert_that_fires_on_samples_of_before_its_rule_was_watched_is_
     found = await inputs.judged(incident, SPEC, ANEW)
     assert (found.state, found.fresh) == ("Firing", False)
     assert "on what was scraped before" in found.message
+    assert server.looks_again == [10.0], "after the rule's next evaluation, and not at the next regular read"
     old = False
     assert not (await inputs.judged(incident, SPEC, ANEW)).fresh, "asked a moment ago"
     assert not inputs.as_last_judged(incident, ANEW).fresh
@@ -182,6 +207,16 @@ async def test_an_alert_that_fires_on_samples_of_before_its_rule_was_watched_is_
     clock.advance(1000)
     assert await inputs.judged(incident, SPEC, ANEW) == ANEW
     assert len(server.asked) == asked, "what was scraped since then, stays so"
+    assert server.looks_again == [10.0]
+
+
+async def test_the_first_new_sample_does_not_speak_for_what_was_evaluated_without_it() -> None:
+    """The server has only new samples by now; what is shown was evaluated on the old ones."""
+    server = Server(
+        lambda question: question in (OLD, HAS) if " @ " in question else not question.startswith("count(t")
+    )
+    inputs, incident, _ = made(server)
+    assert not (await inputs.judged(incident, SPEC, ANEW)).fresh
 
 
 async def test_after_another_break_it_is_asked_anew() -> None:
@@ -201,7 +236,7 @@ async def test_an_alert_that_fires_is_stale_while_it_cannot_be_asked_on_what() -
 
 
 async def test_an_answer_about_an_alert_that_was_away_says_nothing_of_one_that_fires() -> None:
-    server = Server(lambda question: 1 if "up == 0" in question or question == HAS else 0)
+    server = Server(lambda question: 1 if DOWN in question or question == HAS else 0)
     inputs, incident, _ = made(server)
     assert (await inputs.judged(incident, SPEC, CLEARED)).state == "Unknown"
     assert inputs.as_last_judged(incident, ANEW) == ANEW

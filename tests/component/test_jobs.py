@@ -184,14 +184,37 @@ async def test_however_long_it_runs_nothing_else_is_tried_beside_it_and_people_a
     assert h.status.phase == "Resolved"
 
 
-async def test_one_that_somebody_deletes_while_it_runs_is_not_made_again() -> None:
-    h = await opened({**JOB, "attempts": 1}, NEXT)
+@pytest.mark.parametrize("rung", [JOB, RESTORE], ids=["job", "destructive"])
+async def test_of_one_that_is_gone_before_its_end_was_seen_nobody_knows_and_people_decide(rung: Json) -> None:
+    h = await opened({**rung, "attempts": 3}, NEXT)
     await h.settle(10)
+    if h.status.approvals:
+        approve(h)
+        await h.settle(10)
+    assert len(released(h)) == 1
     h.cluster.remove("jobs", "shop", jobs(h)[0]["metadata"]["name"])
-    await h.settle(10)
-    assert outcomes(h)[0] == ("job", "Failed")
+    await h.settle(60)
+    assert (outcomes(h), h.status.phase) == ([("job", "Inconclusive")], "Escalated")
     assert "how it ended is not known" in h.status.steps[0].message
+    assert h.status.escalations[-1].threshold == "inconclusive"
     assert len(made(h)) == 1
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert h.status.phase == "Resolved"
+    h.alert_state = "Firing"
+    await h.settle(60)
+    assert (len(made(h)), h.status.phase) == (1, "Escalated")
+
+
+async def test_another_job_of_the_same_name_tells_nothing_of_ours() -> None:
+    h = await opened({**JOB, "attempts": 3}, NEXT)
+    await h.settle(10)
+    (job,) = jobs(h)
+    h.cluster.remove("jobs", "shop", job["metadata"]["name"])
+    again = {**job, "metadata": {**job["metadata"], "uid": "another"}}
+    h.cluster.add("jobs", again | {"status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+    await h.settle(20)
+    assert outcomes(h) == [("job", "Inconclusive")]
 
 
 async def test_each_attempt_is_a_job_of_its_own_and_starts_once_the_one_before_has_ended() -> None:

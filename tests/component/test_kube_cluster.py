@@ -414,6 +414,9 @@ async def test_a_log_is_text_bounded_by_the_server(cluster: KubeCluster, server:
     ((method, path, query, _, _),) = server.asked
     assert (method, path) == ("GET", "/api/v1/namespaces/shop/pods/restore-x/log")
     assert query == {"container": "main", "tailLines": "20", "limitBytes": "65536"}
+    server.will(says("before"))
+    assert await cluster.log("shop", "restore-x", "main", 20, previous=True) == "before"
+    assert server.asked[1][2] == query | {"previous": "true"}
 
 
 async def test_a_log_that_cannot_be_read_is_asked_for_once(cluster: KubeCluster, server: FakeServer) -> None:

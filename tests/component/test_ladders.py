@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.runbook import RunbookSpec
+from goldseam.engine.owners import YIELDED
 from goldseam.engine.situation import Other
 from goldseam.services import queries
 from tests.support.harness import NAMESPACE, Harness, deployment, policy
@@ -386,6 +387,21 @@ async def test_a_value_that_somebody_else_has_applied_too_is_theirs() -> None:
     assert "argocd-controller" in h.status.obligations[0].message
 
 
+async def test_what_gitops_applies_of_ours_because_it_was_told_to_leave_it_alone_is_put_back() -> None:
+    h = await opened(SCALE)
+    h.cluster.edit(
+        "deployments", "shop", "api", {"metadata": {"annotations": {YIELDED: "true"}}}, "kustomize-controller"
+    )
+    await h.settle(20)
+    h.cluster.share("deployments", "shop", "api", "spec.replicas", "kustomize-controller")
+    await h.settle(20)
+    assert h.status.phase == "Fixing"
+    h.alert_state = "Cleared"
+    await h.settle(900)
+    assert h.live()["spec"]["replicas"] == 3
+    assert [o.state for o in h.status.obligations] == ["Paid"]
+
+
 async def test_people_are_told_when_what_is_owed_cannot_be_put_back_for_lack_of_knowledge() -> None:
     for gone in (False, True):
         h = await opened(SCALE, unknownTimeout="5m")
@@ -423,14 +439,14 @@ async def test_a_question_that_is_asked_anew_is_told_anew() -> None:
 
 
 async def test_questions_asked_anew_never_use_up_what_people_can_be_told() -> None:
-    h = await opened(SCALE, approval={"rungs": ["scale"], "timeout": "4h"}, escalateAfter="2h")
+    h = await opened(SCALE, approval={"rungs": ["scale"], "timeout": "4h"}, escalateAfter="30m")
     for _ in range(25):
         h.cluster.add("horizontalpodautoscalers", AUTOSCALER)
         await h.settle(20)
         h.cluster.remove("horizontalpodautoscalers", "shop", "api")
         await h.settle(20)
     assert len([note for note in h.people.events.values() if "may Goldseam" in note]) == 50
-    await h.settle(7200)
+    await h.settle(1800)
     assert [e.threshold for e in h.status.escalations][1:] == ["escalateAfter"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from goldseam.engine.owners import YIELDED
 from tests.support.harness import Harness, deployment, policy
-from tests.support.objects import hpa, scaled_object
+from tests.support.objects import hpa, replica_set, scaled_object, troubled
 from tests.support.toycluster import Json
 
 FREE = {"cooldown": "0s", "concurrent": 5}
@@ -338,3 +338,54 @@ async def test_a_forged_debt_of_a_maximum_that_nobody_raised_lowers_nothing() ->
     await h.settle(120)
     assert bodies(h, HPA) == []
     assert [o.state for o in h.status.obligations] == ["Lost"]
+
+
+ROLLOUT = {"kind": "Rollout", "name": "api"}
+
+
+async def restarting(method: str, **spec: Any) -> Harness:
+    """A Rollout with three pods, all ready."""
+    target = rollout(restartedAt=None)
+    target["spec"]["selector"] = {"matchLabels": {"app": "api"}}
+    h = Harness(policy({"restart": {"method": method}}, target=ROLLOUT, limits=FREE, **spec), target, "rollouts")
+    labels = {"labels": {"app": "api"}}
+    h.cluster.add("replicasets", replica_set(owner=h.target["metadata"]["uid"]) | {"kind": "ReplicaSet"})
+    h.cluster.objects["replicasets", "shop", "uid-set"]["metadata"] |= labels
+    for number in range(3):
+        one = troubled(f"api-{number}", metadata=labels | {"creationTimestamp": f"2026-11-23T11:00:0{number}Z"})
+        one["status"]["conditions"][0]["status"] = "True"
+        h.cluster.add("pods", one)
+    await h.start()
+    await h.open()
+    return h
+
+
+async def test_a_rollout_is_restarted_by_its_controller_where_the_policy_says_so() -> None:
+    h = await restarting("Template")
+    await h.settle(20)
+    asked = h.live()["spec"]["restartAt"]
+    assert asked == "2026-11-23T11:00:03Z", "one second after the newest pod"
+    assert h.status.steps[0].phase == "Acted"
+    h.cluster.edit("rollouts", "shop", "api", {"status": {"restartedAt": asked}})
+    h.alert_state = "Cleared"
+    await h.settle(120)
+    assert (h.status.phase, h.status.steps[0].outcome, h.status.owes) == ("Resolved", "Passed", 0)
+    assert len(bodies(h, "rollouts")) == 1
+
+
+async def test_a_rollout_is_restarted_pod_by_pod_by_default() -> None:
+    h = await restarting("Auto")
+    await h.settle(20)
+    assert {one["metadata"]["name"] for one in h.cluster.all("pods")} == {"api-0", "api-1"}
+    assert bodies(h, "rollouts") == []
+
+
+async def test_a_new_pod_of_a_rollout_makes_no_other_question_and_no_later_restart() -> None:
+    h = await restarting("Template", mode="Propose")
+    await h.settle(20)
+    (question,) = h.status.approvals
+    newer = troubled("api-9", metadata={"labels": {"app": "api"}, "creationTimestamp": "2026-11-23T11:59:00Z"})
+    newer["status"]["conditions"][0]["status"] = "True"
+    h.cluster.add("pods", newer)
+    await h.settle(20)
+    assert [asked.plan_hash for asked in h.status.approvals] == [question.plan_hash]

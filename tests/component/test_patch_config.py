@@ -219,6 +219,27 @@ async def test_a_config_map_that_may_not_be_read_is_waited_for() -> None:
     assert "configmaps/settings" in h.status.holds[0].message
 
 
+async def test_where_the_operator_has_no_right_to_read_it_the_component_that_brings_it_is_named() -> None:
+    h = await opened(PATCH, {"escalate": {}})
+    h.cluster.forbidden.add("configmaps")
+    await h.settle(30)
+    assert (effects(h), h.status.phase, h.status.steps[0].outcome) == ([], "Escalated", "Refused")
+    assert "Goldseam itself may not get configmaps in namespace shop" in h.status.steps[0].message
+    assert "install the component config of deploy/kustomize" in h.status.steps[0].message
+
+
+async def test_what_is_owed_is_not_given_up_when_the_right_to_read_it_is_taken_away() -> None:
+    h = await opened()
+    await h.settle(20)
+    h.cluster.forbidden.add("configmaps")
+    h.alert_state = "Cleared"
+    await h.settle(120)
+    assert (values(h), h.status.owes, h.status.holds[0].reason) == ({"LEVEL": "warn"}, 1, "NotRead")
+    h.cluster.forbidden.clear()
+    await h.settle(120)
+    assert (values(h), h.status.owes) == ({"LEVEL": "info"}, 0)
+
+
 async def test_without_the_right_nothing_is_written() -> None:
     h = await opened(PATCH, {"escalate": {}})
     h.cluster.denied.add("configmaps")
@@ -317,3 +338,129 @@ async def test_a_step_that_was_written_by_somebody_else_is_planned_anew() -> Non
     await h.settle(30)
     assert h.status.steps[0].outcome == "NotTaken"
     assert values(h) == {"LEVEL": "warn"}
+
+
+async def stopped_half_way() -> tuple[Harness, str]:
+    """Two workloads read one ConfigMap. The first incident has set its key, and before it restarts, a second one sets
+    its own key of the same ConfigMap. The uid of the first incident."""
+    h = await opened(PATCH, {"escalate": {}}, data={"LEVEL": "info", "MODE": "a"}, limits={"concurrent": 5})
+    (mine,) = (obj["metadata"]["uid"] for obj in h.cluster.all("incidents"))
+    h.cluster.mute.add(TARGET)  # the value is set, the restart gets no answer
+    await h.settle(5)
+    other = deployment(3, name="web")
+    other["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+    h.target = h.cluster.add("deployments", other)
+    second = policy({"patchConfig": {**PATCH["patchConfig"], "key": "MODE", "value": "b"}}, target={"name": "web"},
+                    serviceAccountName="remediator")  # fmt: skip
+    second["metadata"]["name"] = "web"
+    h.policy = h.cluster.add("remediationpolicies", second)
+    await h.open()
+    (theirs,) = (obj["metadata"]["uid"] for obj in h.cluster.all("incidents") if obj["metadata"]["uid"] != mine)
+    for _ in range(4):
+        await h.looker.look(theirs)
+    assert values(h) == {"LEVEL": "warn", "MODE": "b"}
+    return h, mine
+
+
+async def test_a_second_incident_on_another_key_does_not_keep_the_first_from_its_restart() -> None:
+    h, _ = await stopped_half_way()
+    h.cluster.mute.clear()
+    await h.settle_all(20)
+    first, _ = h.statuses()
+    assert [(step.action, step.phase, step.outcome) for step in first.steps] == [("patchConfig", "Acted", None)]
+    assert value_at(h.cluster.objects["deployments", "shop", "api"], RESTART) == f'"{first.steps[0].token}"'
+    h.alert_state = "Cleared"
+    await h.settle_all(180)
+    assert values(h) == {"LEVEL": "info", "MODE": "a"}
+    assert [status.owes for status in h.statuses()] == [0, 0]
+
+
+async def test_what_was_begun_is_never_said_to_be_not_taken_and_is_owed_still() -> None:
+    h, _ = await stopped_half_way()
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"template": {"spec": {"containers": [{"name": "a"}]}}}})
+    h.cluster.mute.clear()
+    await h.settle_all(10)
+    first, _ = h.statuses()
+    assert first.steps[0].outcome == "Failed"
+    assert [(o.kind, o.state) for o in first.obligations] == [("ConfigBack", "Open")]
+    h.alert_state = "Cleared"
+    await h.settle_all(180)
+    assert values(h) == {"LEVEL": "info", "MODE": "a"}
+
+
+async def test_an_undo_whose_value_is_back_is_done_where_nothing_is_left_that_reads_it() -> None:
+    h = await opened()
+    await h.settle(20)
+    h.cluster.mute.add(TARGET)
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert (values(h), h.status.steps[1].outcome) == ({"LEVEL": "info"}, None)
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"template": {"spec": {"containers": [{"name": "a"}]}}}})
+    await h.settle(20)
+    assert (h.status.steps[1].outcome, [o.state for o in h.status.obligations]) == ("Undone", ["Paid"])
+
+
+def taken_one_at_a_time(h: Harness) -> None:
+    """A restart of the target takes one ready pod away at a time, and a budget that covers it lets none go."""
+    rolling = {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    labels = {"metadata": {"labels": {"app": "api"}}}
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"strategy": rolling, "template": labels}})
+    budget = {"metadata": {"name": "api", "namespace": "shop"}, "spec": {"selector": {"matchLabels": {"app": "api"}}}}
+    counts = {"observedGeneration": 1, "disruptionsAllowed": 0, "currentHealthy": 3, "desiredHealthy": 3}
+    h.cluster.add("poddisruptionbudgets", {**budget, "status": counts})
+
+
+async def test_an_old_value_waits_for_the_disruption_budget_that_its_restart_would_break() -> None:
+    h = await opened()
+    await h.settle(20)
+    taken_one_at_a_time(h)
+    h.alert_state = "Cleared"
+    await h.settle(120)
+    assert (values(h), h.status.owes) == ({"LEVEL": "warn"}, 1)
+    assert [(hold.reason, hold.kind) for hold in h.status.holds] == [("BreaksDisruptionBudget", "Wait")]
+    assert "PodDisruptionBudget shop/api lets 0 go" in h.status.holds[0].message
+    h.cluster.edit("poddisruptionbudgets", "shop", "api", {"status": {"disruptionsAllowed": 1}})
+    await h.settle(120)
+    assert (values(h), h.status.owes) == ({"LEVEL": "info"}, 0)
+    assert effects(h) == [CONFIG, TARGET, CONFIG, TARGET]
+
+
+async def test_an_old_value_waits_for_a_rollout_that_somebody_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = await opened()
+    await h.settle(20)
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"template": {"metadata": {"labels": {"v": "2"}}}}})
+    monkeypatch.setattr(h, "controllers", lambda: None)
+    h.alert_state = "Cleared"
+    await h.settle(120)
+    assert (values(h), h.status.owes) == ({"LEVEL": "warn"}, 1)
+    assert [hold.reason for hold in h.status.holds] == ["RolloutInProgress"]
+    monkeypatch.undo()
+    await h.settle(120)
+    assert (values(h), h.status.owes) == ({"LEVEL": "info"}, 0)
+
+
+async def test_once_the_old_value_is_back_its_restart_waits_too_and_is_not_lost() -> None:
+    h = await opened()
+    await h.settle(20)
+    h.cluster.mute.add(TARGET)
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert values(h) == {"LEVEL": "info"}
+    taken_one_at_a_time(h)
+    h.cluster.mute.clear()
+    await h.settle(60)
+    assert effects(h) == [CONFIG, TARGET, CONFIG]
+    assert [hold.reason for hold in h.status.holds] == ["BreaksDisruptionBudget"]
+    h.cluster.remove("poddisruptionbudgets", "shop", "api")
+    await h.settle(120)
+    assert effects(h) == [CONFIG, TARGET, CONFIG, TARGET]
+    assert h.status.owes == 0
+
+
+async def test_what_was_set_is_put_back_though_the_policy_does_not_allow_it_any_more() -> None:
+    h = await opened()
+    await h.settle(20)
+    h.cluster.edit("remediationpolicies", "shop", "api", {"spec": {"ladder": [{"escalate": {}}]}})
+    h.alert_state = "Cleared"
+    await h.settle(120)
+    assert (values(h), h.status.owes) == ({"LEVEL": "info"}, 0)

@@ -24,10 +24,13 @@ class FakePrometheus:
 
     def __init__(self) -> None:
         self.answer: Answer = says({})
+        self.started: Answer = says("not found", 404)
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.path, dict(request.query)))
+        if request.path.endswith("/status/runtimeinfo"):
+            return await self.started(request)
         return await self.answer(request)
 
 
@@ -88,6 +91,45 @@ async def problem(url: str, **more: Any) -> str:
         await PrometheusServer(url, **{"timeout": 10, **more}).rules()
     assert len(str(caught.value)) <= 200
     return str(caught.value)
+
+
+def started(at: Any) -> Answer:
+    return says({"status": "success", "data": {"startTime": at, "CWD": "/"}})
+
+
+async def test_a_rule_says_since_when_its_server_runs_and_of_several_behind_one_address_the_newest_counts(
+    fake: FakePrometheus, url: str
+) -> None:
+    fake.answer, server, seen = says(rules(rule())), PrometheusServer(url, timeout=10), []
+    for minute in (1, 3, 1, 5):
+        fake.started = started(f"2026-11-23T20:0{minute}:00Z")
+        (found,) = (await server.rules()).rules
+        seen.append(found.server_started.minute)
+    assert seen == [1, 3, 3, 5]
+    assert [path.rsplit("/", 1)[1] for path, _ in fake.asked[-2:]] == ["rules", "runtimeinfo"], "in this order"
+
+
+async def test_a_server_that_does_not_know_since_when_it_runs_is_asked_once(fake: FakePrometheus, url: str) -> None:
+    fake.answer, server = says(rules(rule())), PrometheusServer(url, timeout=10)
+    for _ in range(3):
+        (found,) = (await server.rules()).rules
+        assert found.server_started == NEVER
+    assert len(fake.asked) == 4
+
+
+@pytest.mark.parametrize("answer", [says("no", 403), says("no", 500), says({}), started(None), started(5), says("[]")])
+async def test_where_it_never_says_since_when_it_runs_its_rules_are_read_and_where_it_has_said_so_they_are_not(
+    fake: FakePrometheus, url: str, answer: Answer
+) -> None:
+    fake.answer, server = says(rules(rule())), PrometheusServer(url, timeout=10)
+    fake.started = answer
+    (found,) = (await server.rules()).rules
+    assert found.server_started == NEVER
+    fake.started = started("2026-11-23T20:01:00Z")
+    await server.rules()
+    fake.started = answer
+    with pytest.raises(Unavailable):
+        await server.rules()
 
 
 @pytest.mark.parametrize("never", ["", None])

@@ -164,6 +164,26 @@ async def test_what_a_person_deploys_afterwards_is_theirs_and_people_are_told() 
     assert value_at(h.live(), RESTART) == "null"
 
 
+async def test_who_rolls_forward_and_keeps_our_mark_on_the_template_is_seen_too_and_left_alone() -> None:
+    h = await opened(BACK, {"restart": {}})
+    await h.settle(20)
+    containers = {"containers": [{"name": "app", "image": "web:2"}]}
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"template": {"spec": containers}}}, "kubectl-set")
+    await h.settle(120)
+    assert (h.status.phase, h.status.steps[0].outcome) == ("Escalated", "Superseded")
+    assert h.status.message.startswith("RevertedBy=kubectl-set: Deployment shop/api has another template than the one")
+    assert (effects(h), image(h)) == ([TARGET], "web:2")
+
+
+async def test_a_restart_by_a_person_after_a_rollback_is_no_roll_forward() -> None:
+    h = await opened()
+    await h.settle(20)
+    again = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
+    h.cluster.edit("deployments", "shop", "api", {"spec": {"template": again}})
+    await h.settle(20)
+    assert (h.status.phase, h.status.steps[0].outcome) == ("Fixing", None)
+
+
 @pytest.mark.parametrize("purpose", ["Rung", "Undo"])
 async def test_a_forged_step_brings_back_nothing_that_the_plan_does_not(purpose: str) -> None:
     h = await opened(BACK, {"escalate": {}})

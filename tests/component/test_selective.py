@@ -46,6 +46,8 @@ class RuleServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.down:
             return web.Response(status=503)
+        if request.path.endswith("/runtimeinfo"):
+            return web.Response(status=404)
         if request.path.endswith("/alerts"):
             return web.json_response({"status": "success", "data": self.alerts})
         names, token = request.query.getall("rule_name[]", []), request.query.get("group_next_token", "")

@@ -17,6 +17,8 @@ from tests.cluster.conftest import (  # noqa: F401
     source,
     trouble,
 )
+from tests.cluster.test_jobs import allowed, with_jobs  # noqa: F401
+from tests.cluster.test_patch_config import pieces  # noqa: F401
 
 COUNTED: Counter[str] = Counter()
 

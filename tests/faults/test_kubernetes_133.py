@@ -19,7 +19,8 @@ from tests.cluster.test_slice import (
 )
 from tests.support.plane import Plane, control_plane
 
-__all__ = ["crds", "installed", "namespace", "older", "operator", "operator_kubeconfig", "source", "trouble"]
+__all__ = ["crds", "installed", "namespace", "older", "operator", "operator_kubeconfig"]
+__all__ += ["source", "trouble"]
 __all__ += [
     "test_a_node_is_drained_under_its_budget_and_comes_back",
     "test_an_hpa_is_helped_by_its_floor_and_a_restart_follows",

@@ -40,6 +40,24 @@ def test_an_exporter_that_is_killed_is_no_recovery(troubled: World) -> None:
     troubled.heals()
 
 
+def test_a_scrape_that_failed_is_no_recovery_though_the_next_one_did_not(
+    installed: Plane, namespace: str, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    """The rule was evaluated between the two: it is healthy, shows no alert, and its data is there again."""
+    with world(installed, namespace, operator, tmp_path / "prometheus") as troubled:
+        troubled.prometheus.rules(*troubled.rules, interval="6s")
+        troubled.begin(timeout="10m", patience="30s")
+        for _ in range(3):
+            with troubled.gateway.held():
+                troubled.exporter.kill()
+                eventually(lambda: not troubled.prometheus.shown(), "the alert to be gone")
+                troubled.exporter.start()
+                eventually(lambda: troubled.prometheus.ask("queue_size"), "data again")
+            troubled.goes_on_until(troubled.firing, "the alert again")
+        assert troubled.failed_reads() == 0
+        troubled.heals()
+
+
 def test_a_metric_with_a_new_name_is_no_recovery(troubled: World) -> None:
     troubled.queue(50, name="queue_length")
     eventually(lambda: not troubled.prometheus.shown(), "the alert to be gone")
@@ -115,6 +133,23 @@ def test_a_server_that_was_killed_fires_on_samples_of_before_and_that_proves_not
     troubled.queue(1)
     troubled.exporter.start()
     troubled.heals()
+
+
+def test_a_server_that_is_back_before_anybody_looks_fires_on_samples_of_before_and_that_proves_nothing(
+    installed: Plane, namespace: str, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    with world(installed, namespace, operator, tmp_path / "prometheus") as troubled:
+        troubled.begin(patience="20s")
+        with troubled.gateway.held():
+            troubled.prometheus.kill()
+            troubled.exporter.kill()
+            troubled.prometheus.start()
+        eventually(troubled.firing, "the alert to fire on old samples")
+        troubled.stands_still("the alert is firing, but it may do so on what was scraped before its rule was watched")
+        assert troubled.failed_reads() == 0, "no read has shown that it was away"
+        troubled.queue(1)
+        troubled.exporter.start()
+        troubled.heals()
 
 
 def test_a_server_that_has_lost_its_data_does_not_know_what_an_alert_was_made_from(troubled: World) -> None:

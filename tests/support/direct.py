@@ -1,11 +1,14 @@
-"""The API server as admin over one open connection: a poll by it costs a millisecond, one by kubectl a process."""
+"""The API server over one open connection: a poll by it costs a millisecond, one by kubectl a process."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,29 +17,43 @@ from urllib.parse import urlsplit
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+RETRIES = 10
+"""As often kubectl asks again, a second later each time."""
 
 
 class Direct:
-    """Requests as admin; each thread has a connection of its own."""
+    """Requests as the user of a kubeconfig, to its first cluster or the one of that name; each thread has a connection
+    of its own."""
 
-    def __init__(self, kubeconfig: str) -> None:
+    def __init__(self, kubeconfig: str, to: str = "") -> None:
         config = json.loads(Path(kubeconfig).read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        cluster = next(one["cluster"] for one in config["clusters"] if to in ("", one["name"]))
+        user = config["users"][0]["user"]
         self._server = urlsplit(cluster["server"])
-        self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        self._tls.load_cert_chain(user["client-certificate"], user["client-key"])
+        authority = base64.b64decode(cluster.get("certificate-authority-data", "")).decode() or None
+        self._tls = ssl.create_default_context(cafile=cluster.get("certificate-authority"), cadata=authority)
+        token = user.get("token") or (Path(user["tokenFile"]).read_text() if "tokenFile" in user else "")
+        if token:
+            self._headers = {"Authorization": f"Bearer {token.strip()}"}
+        else:
+            self._headers = {}
+            self._tls.load_cert_chain(user["client-certificate"], user["client-key"])
         self._open = threading.local()
 
-    def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
-        """Status and answer."""
+    def ask(
+        self, method: str, path: str, body: Json | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Json]:
+        """Status and answer; a text that is no JSON as its `message`."""
         kind = MERGE if method == "PATCH" else "application/json"
+        sent = {"Content-Type": kind} | self._headers | dict(headers or {})
         for attempt in (1, 2):
             connection = getattr(self._open, "connection", None) or self._connected()
             try:
                 text = None if body is None else json.dumps(body)
-                connection.request(method, path, text, {"Content-Type": kind})
+                connection.request(method, path, text, sent)
                 answer = connection.getresponse()
-                return answer.status, json.loads(answer.read() or b"{}")
+                return answer.status, _read(answer.read())
             except (http.client.HTTPException, OSError):
                 self._open.connection = None  # an idle one is closed by the server
                 if attempt == 2:
@@ -62,14 +79,28 @@ class Direct:
         return answer if status < 300 else {}
 
     def items(self, path: str) -> list[Json]:
-        """A list."""
-        found: list[Json] = self.must("GET", path)["items"]
+        """A list. While a kind that was defined anew is being read (429), it is asked for again, as kubectl does."""
+        for _ in range(RETRIES):
+            status, answer = self.ask("GET", path)
+            if status != 429:
+                break
+            time.sleep(1)
+        assert status < 300, f"GET {path}: {status} {answer.get('message')}"
+        found: list[Json] = answer["items"]
         return found
 
     def gone(self, path: str) -> None:
         """Delete, if it is there."""
         status, answer = self.ask("DELETE", path)
         assert status < 300 or status == 404, answer
+
+
+def _read(content: bytes) -> Json:
+    try:
+        found: Json = json.loads(content or b"{}")
+    except ValueError:
+        return {"message": content.decode(errors="replace")}
+    return found
 
 
 def _root(version: str) -> str:
@@ -118,6 +149,18 @@ class Objects:
         for item in items:
             item["metadata"].pop("managedFields", None)
         return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in items]
+
+    def create(self, obj: Json) -> None:
+        """Create an object that has no namespace."""
+        resource = self._resource(obj["kind"].lower())
+        assert resource is not None, f"the server has no kind {obj['kind']}"
+        self._direct.must("POST", resource.path(), obj)
+
+    def delete(self, kind: str, name: str, namespace: str = "") -> None:
+        """Delete it, if it is there; its finalizers may keep it for a while."""
+        resource = self._resource(kind)
+        assert resource is not None, f"the server has no resource type {kind}"
+        self._direct.gone(resource.path(namespace, name))
 
     def _resource(self, kind: str) -> Resource | None:
         if kind not in self._resources:

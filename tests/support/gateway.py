@@ -25,12 +25,14 @@ class Gateway:
     def __init__(self, behind: str) -> None:
         self._behind, self.asked = behind, 0
         self.lie: Lie | None = None
+        self._turn, self._under_way, self._held = threading.Condition(), 0, False
         gateway = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 gateway.asked += 1
-                answer = gateway.true(self.path)
+                with gateway._passing():
+                    answer = gateway.true(self.path)
                 status, headers, body = gateway.lie(self.path, answer) if gateway.lie else answer
                 self.send_response(status)
                 for name, value in headers.items():
@@ -55,6 +57,31 @@ class Gateway:
         """Answer no more."""
         self._server.shutdown()
         self._server.server_close()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is passed on meanwhile: who asks has to wait."""
+        with self._turn:
+            self._held = True
+            self._turn.wait_for(lambda: self._under_way == 0)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._held = False
+                self._turn.notify_all()
+
+    @contextmanager
+    def _passing(self) -> Iterator[None]:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._held)
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._under_way -= 1
+                self._turn.notify_all()
 
     def true(self, path: str) -> Answer:
         """What the server behind it says."""

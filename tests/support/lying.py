@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +63,9 @@ class World:
         """Whether the real server shows the alert to fire."""
         return any(alert["state"] == "firing" for alert in self.prometheus.shown())
 
-    def begin(self, *, timeout: str = VERIFIED_FOR, replicas: tuple[str, ...] = ()) -> None:
-        """Let the alert fire, and the first rung be done."""
-        source = alert_source(self.gateway.url, interval="1s", timeout="3s", replicas=list(replicas))
+    def begin(self, *, timeout: str = VERIFIED_FOR, replicas: tuple[str, ...] = (), patience: str = "3s") -> None:
+        """Let the alert fire, and the first rung be done; the source is read with this patience."""
+        source = alert_source(self.gateway.url, interval="1s", timeout=patience, replicas=list(replicas))
         verified = {"timeout": timeout, "verify": {"settle": SETTLE}}
         ladder = ({"scale": {"replicas": 5}, **verified}, {"restart": {}, **verified})
         self.plane.apply(source, deployment(self.namespace, "worker"), policy(self.namespace, *ladder))
@@ -75,8 +75,15 @@ class World:
 
     def reads(self) -> int:
         """How often the source was read, or could not be."""
-        name = 'goldseam_source_reads_total{{outcome="{}",source="default"}}'
-        return int(sum(self.operator.metric(re.escape(name.format(kind))) for kind in ("ok", "failed")))
+        return self._reads("ok") + self.failed_reads()
+
+    def failed_reads(self) -> int:
+        """How often it could not be read."""
+        return self._reads("failed")
+
+    def _reads(self, outcome: str) -> int:
+        name = f'goldseam_source_reads_total{{outcome="{outcome}",source="default"}}'
+        return int(self.operator.metric(re.escape(name)))
 
     def stands_still(self, says: str, reads: int = 5) -> None:
         """Nothing is over, climbs, passes or is done again; and the incident says what is not known.
@@ -89,6 +96,10 @@ class World:
         eventually(lambda: self._unmoved() and self.reads() >= until, f"{reads} more reads", 60)
         assert self._held(says), self.found["holds"]
         assert effects(self.plane, self.namespace) == ["patch deployments/scale"]
+
+    def goes_on_until(self, told: Callable[[], object], what: str) -> None:
+        """Nothing moves before that is so."""
+        eventually(lambda: self._unmoved() and told(), what, 60)
 
     @property
     def found(self) -> Json:

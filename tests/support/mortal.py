@@ -9,34 +9,27 @@ from pathlib import Path
 from tests.support.crash_points import Point
 from tests.support.direct import Direct
 from tests.support.faults import Strike, When
-from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
+from tests.support.operator_process import LEASE, OperatorProcess, service_account
 from tests.support.plane import Plane, eventually
 from tests.support.proxy import FaultProxy
 
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/goldseam"
-
 
 class Mortal:
-    """One operator after the other; the next one has loaded its code already when it is needed."""
+    """One operator after the other."""
 
     def __init__(self, plane: Plane, direct: Direct, proxy: FaultProxy, home: Path) -> None:
-        self._direct, self._proxy, self._home, self._lives = direct, proxy, home, 0
-        self._kubeconfig = service_account(plane, home, proxy.url)
+        self._direct, self._proxy = direct, proxy
+        self._kubeconfig, self._home, self._lives = service_account(plane, home, proxy.url), home, 0
         self._lock, self._over = threading.Lock(), False
         self._troubles: list[str] = []
-        self._next = self._prepared()
-        self._now = self._next
         self._live()
         eventually(self._now.ready, "the operator to be ready", 120)
 
-    def _prepared(self) -> OperatorProcess:
-        self._lives += 1
-        return OperatorProcess(self._kubeconfig, self._home / f"operator-{self._lives}.log", waits=True)
-
     def _live(self) -> None:
-        self._now = self._next
-        self._now.begin()
-        self._next = self._prepared()
+        self._lives += 1
+        own = self._home / str(self._lives)
+        own.mkdir()
+        self._now = OperatorProcess(self._kubeconfig, own / "operator.log")
 
     def dies_at(self, point: Point, when: When, meanwhile: Callable[[], None]) -> Strike:
         """Be killed there; `meanwhile` the world may change, and then it lives again."""
@@ -79,6 +72,5 @@ class Mortal:
         """Kill what there is."""
         with self._lock:
             self._over = True
-            for operator in (self._now, self._next):
-                operator.process.kill()
-                operator.process.wait(30)
+            self._now.process.kill()
+            self._now.process.wait(30)

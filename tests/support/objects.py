@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from goldseam.engine.objects import as_managed, steps_of
+
 Json = dict[str, Any]
 
 MARK = {"goldseam.dev/token": "0123456789abcdef"}
@@ -14,8 +16,8 @@ def manages(manager: str, *fields: str, operation: str = "Update", subresource: 
     tree: Json = {}
     for field in fields:
         node = tree
-        for key in field.split("."):
-            node = node.setdefault(f"f:{key}", {})
+        for key in steps_of(field):
+            node = node.setdefault(as_managed(key), {})
     entry: Json = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": tree}
     return entry | ({"subresource": subresource} if subresource else {}) | ({"time": at} if at else {})
 

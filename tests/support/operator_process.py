@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.direct import Direct
 from tests.support.plane import Plane, eventually, python
 from tests.support.proxy import authority_of
+from tests.support.zygote import Forked, forked
 
 NAMESPACE = "goldseam-system"
-WAITING = "import sys; from goldseam.__main__ import main; sys.stdin.readline() and sys.exit(main(['run']))"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/goldseam"
 
 
 class OperatorProcess:
@@ -30,15 +32,14 @@ class OperatorProcess:
         kubeconfig: Path,
         log: Path,
         *,
-        waits: bool = False,
+        alone: bool = False,
         recorded: bool = True,
         env: Mapping[str, str] | None = None,
         stdout: int | None = None,
         **settings: str,
     ) -> None:
-        """With `waits` it loads its code, and nothing else until `begin` is called. `recorded`: whether it records its
-        decisions. `env` is added to ours; `stdout` is
-        a file descriptor for what would go to `log`."""
+        """`alone`: it loads its code itself, as in a pod, so does one with `env`, which is added to ours, and one with
+        `stdout`, a file descriptor for what would go to `log`. `recorded`: whether it records its decisions."""
         self.log, self.port, self._kubeconfig = log, free_port(), kubeconfig
         ours = {name: value for name, value in os.environ.items() if not name.startswith("GOLDSEAM_")}
         ours |= {
@@ -50,16 +51,13 @@ class OperatorProcess:
         ours |= {"GOLDSEAM_RECORD_DIR": str(log.parent / "recordings")} if recorded else {}
         ours |= {f"GOLDSEAM_{name.upper()}": value for name, value in settings.items()}
         ours |= env or {}
-        command = [python(), "-c", WAITING] if waits else [python(), "-m", "goldseam", "run"]
-        stdin = subprocess.PIPE if waits else None
+        self.process: Forked | subprocess.Popen[bytes]
         with log.open("ab") as out:
-            self.process = subprocess.Popen(command, env=ours, stdin=stdin, stdout=stdout or out, stderr=out)
-
-    def begin(self) -> None:
-        """Let one that waits begin."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        self.process.stdin.close()
+            if not (alone or env or stdout):
+                self.process = forked(ours, out.fileno())
+                return
+            command = [python(), "-m", "goldseam", "run"]
+            self.process = subprocess.Popen(command, env=ours, stdout=stdout or out, stderr=out)
 
     def freeze(self) -> None:
         """SIGSTOP: as a machine that hangs for a while."""
@@ -106,11 +104,8 @@ class OperatorProcess:
 
 def release(kubeconfig: Path) -> None:
     """End the lease of a process that is no more, so that the next one need not wait until it is over."""
-    patch = '{"spec": {"holderIdentity": ""}}'
-    as_operator = ["--kubeconfig", str(kubeconfig), "--context", "direct", "-n", NAMESPACE]
-    command = ["kubectl", *as_operator, "patch", "lease", "goldseam", "--type=merge", "-p", patch]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 or "NotFound" in done.stderr, done.stderr
+    status, answer = Direct(str(kubeconfig), "direct").ask("PATCH", LEASE, {"spec": {"holderIdentity": ""}})
+    assert status in (200, 404), answer
 
 
 @contextmanager
@@ -133,7 +128,7 @@ def running(kubeconfig: Path, log: Path, **options: Any) -> Iterator[OperatorPro
     operator = OperatorProcess(kubeconfig, log, **options)
     try:
         eventually(lambda: operator.ready() or operator.process.poll() is not None, "the operator to be ready")
-        assert operator.process.poll() is None, log.read_text()[-3000:]
+        assert operator.process.poll() is None, operator.log.read_text()[-3000:]
         yield operator
     finally:
         if operator.process.poll() is None:

@@ -18,8 +18,9 @@ RBAC = "rbac.authorization.k8s.io"
 
 @contextmanager
 def piece(plane: Plane, name: str) -> Iterator[None]:
-    """The piece's ClusterRole and its admission policy, as long as the context lasts."""
-    files = [flag for part in ("rights", "limits") for flag in ("-f", str(COMPONENTS / name / f"{part}.yaml"))]
+    """The piece's ClusterRole and its admission policy, where it has one, as long as the context lasts."""
+    parts = [COMPONENTS / name / f"{part}.yaml" for part in ("rights", "limits")]
+    files = [flag for part in parts if part.exists() for flag in ("-f", str(part))]
     plane.must("apply", "--server-side", *files)
     try:
         yield

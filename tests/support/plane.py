@@ -136,6 +136,32 @@ class Plane:
         items: list[dict[str, Any]] = json.loads(self.must("get", kind, *where, "-o", "json"))["items"]
         return items
 
+    def namespace(self, name: str, **labels: str) -> None:
+        """Make a namespace."""
+        obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        if self.ours:
+            objects(self.kubeconfig).create(obj)
+        else:
+            self.must("create", "-f", "-", input=json.dumps(obj))
+
+    def remove(self, kind: str, name: str, namespace: str = "") -> None:
+        """Delete an object, if it is there, without waiting until it is gone."""
+        if self.ours:
+            objects(self.kubeconfig).delete(kind, name, namespace)
+        else:
+            where = ["-n", namespace] if namespace else []
+            self.must("delete", kind, name, *where, "--wait=false", "--ignore-not-found")
+
+    def clear(self, *kinds: str) -> None:
+        """Delete all objects of these kinds, and wait until they are gone."""
+
+        def left() -> list[tuple[str, dict[str, Any]]]:
+            return [(kind, found["metadata"]) for kind in kinds for found in self.all(kind)]
+
+        for kind, about in left():
+            self.remove(kind, about["name"], about.get("namespace", ""))
+        eventually(lambda: not left(), f"all {', '.join(kinds)} to be gone")
+
     def audit(self) -> Iterator[dict[str, Any]]:
         """What the API server's audit log has: the judge of every test about effects."""
         if not self.ours:

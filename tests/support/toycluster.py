@@ -6,17 +6,24 @@ on admission, RBAC or controllers is proven on the real control plane.
 
 from __future__ import annotations
 
-import copy
+import asyncio
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from goldseam.engine.objects import value_at
+from goldseam.engine.objects import as_managed, value_at
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, Forbidden, NotFound, Unavailable
 from goldseam.ports import Access, Json, Page, Resource
 
 Key = tuple[str, str, str]
+
+
+def copied(obj: Json) -> Json:
+    """A copy of it, in an eighth of the time that `deepcopy` takes: a quarter of a test's was in that."""
+    found: Json = pickle.loads(pickle.dumps(obj))
+    return found
 
 
 class Killed(BaseException):
@@ -36,7 +43,7 @@ class ToyCluster:
     kill_after: bool = False
     """Whether the write takes effect before it dies."""
     denied: set[str] = field(default_factory=set)
-    """Resources, with subresource, that a SubjectAccessReview says no to."""
+    """Resources, with subresource, that a SubjectAccessReview says no to; `zero deployments/scale` for one verb."""
     unreadable: set[str] = field(default_factory=set)
     """Plurals whose reads fail."""
     absent: set[str] = field(default_factory=set)
@@ -54,17 +61,24 @@ class ToyCluster:
     budget: int = 1_000
     """How many evictions a PodDisruptionBudget lets through."""
     logs: dict[str, str] = field(default_factory=dict)
-    """What the container of each pod has written, by the pod's name; of others nothing can be read."""
+    """What the container of each pod has written, by the pod's name, and in the run before by `NAME before`; of others
+    nothing can be read."""
+    logs_read: list[str] = field(default_factory=list)
+    """Which were asked for."""
+    logs_hang: bool = False
+    """Whether the kubelets give no answer."""
     user: str = "jane"
     """Who asks, as a SelfSubjectReview says."""
     _version: int = 0
     _attempts: int = 0
     _owners: dict[str, dict[str, str]] = field(default_factory=dict)
     _sharers: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _untracked: set[str] = field(default_factory=set)
+    """The uids of what was at zero replicas: from then on nobody owns them by `/scale`."""
 
     def add(self, plural: str, obj: Json) -> Json:
         """Put an object in, as a person would."""
-        obj = copy.deepcopy(obj)
+        obj = copied(obj)
         meta = obj.setdefault("metadata", {})
         meta.setdefault("uid", f"uid-{plural}-{meta['name']}-{self._version}")
         meta.setdefault("creationTimestamp", self.now())
@@ -76,7 +90,7 @@ class ToyCluster:
     def edit(self, plural: str, namespace: str, name: str, body: Json, manager: str = "kubectl-edit") -> Json:
         """Change an object, as a person or another controller would."""
         obj = self.objects[plural, namespace, name]
-        self._merge(obj, copy.deepcopy(body), manager)
+        self._merge(obj, copied(body), manager)
         return obj
 
     def share(self, plural: str, namespace: str, name: str, path: str, manager: str) -> None:
@@ -114,7 +128,11 @@ class ToyCluster:
     async def count(self, resource: Resource, namespace: str = "") -> int:
         return len((await self.list(resource, namespace)).items)
 
-    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+    async def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        pod = f"{pod} before" if previous else pod
+        self.logs_read.append(pod)
+        if self.logs_hang:
+            await asyncio.Event().wait()
         if pod not in self.logs:
             raise Unavailable(f"GET {namespace}/{pod}/log: the kubelet does not answer")
         return "".join(self.logs[pod].splitlines(keepends=True)[-lines:])
@@ -127,7 +145,7 @@ class ToyCluster:
             raise AlreadyExists(key[2])
         if dry_run:
             return {**body, "metadata": {**body["metadata"], "uid": "dry-run"}}
-        with_uid = copy.deepcopy(body)
+        with_uid = copied(body)
         return self._write("create", key, body, lambda: self._shown(self.add(resource.plural, with_uid)))
 
     async def patch(
@@ -145,7 +163,7 @@ class ToyCluster:
         marks = {k: v for k, v in pins.items() if k not in ("uid", "resourceVersion")}
         if marks and not subresource:
             changes["metadata"] = marks
-        return self._write("patch", key, body, lambda: self._merged(obj, changes))
+        return self._write("patch", key, body, lambda: self._merged(obj, changes, by_scale=subresource == "scale"))
 
     async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
         pod = self._find("pods", namespace, name)
@@ -176,7 +194,7 @@ class ToyCluster:
 
     async def allowed(self, access: Access) -> bool:
         name = f"{access.resource}/{access.subresource}" if access.subresource else access.resource
-        return name not in self.denied
+        return name not in self.denied and f"{access.verb} {name}" not in self.denied
 
     def _readable(self, resource: Resource) -> None:
         if resource.plural in self.unreadable:
@@ -206,7 +224,7 @@ class ToyCluster:
         if doomed and not self.kill_after:
             raise Killed
         result = effect()
-        self.writes.append((verb, path, "goldseam", copy.deepcopy(body)))
+        self.writes.append((verb, path, "goldseam", copied(body)))
         if path in self.deaf:
             self.deaf.remove(path)
             raise Unavailable(f"{path}: no answer")
@@ -219,16 +237,25 @@ class ToyCluster:
         """How many writes were tried."""
         return self._attempts
 
-    def _merged(self, obj: Json, body: Json) -> Json:
-        self._merge(obj, copy.deepcopy(body), "goldseam")
+    def _merged(self, obj: Json, body: Json, *, by_scale: bool = False) -> Json:
+        self._merge(obj, copied(body), "goldseam")
+        uid = obj["metadata"]["uid"]
+        if by_scale and (obj["spec"]["replicas"] == 0 or uid in self._untracked):
+            self._untracked.add(uid)
+            self._owners[uid].pop("spec\0replicas", None)
+            self._owners[uid].setdefault("spec\0template", "kubectl")
         return self._shown(obj)
 
     def _merge(self, obj: Json, body: Json, manager: str) -> None:
         before = json.dumps(obj.get("spec"), sort_keys=True)
+        entries = dict(_entries(obj.get("spec"), "spec"))
         _merge(obj, body)
         owners = self._owners.setdefault(obj["metadata"]["uid"], {})
         for part in ("spec", "data"):
             for path in _leaves(body.get(part) or {}, part):
+                owners[path] = manager
+        for path, value in _entries(obj.get("spec"), "spec"):
+            if entries.get(path) != value:  # a list comes as a whole: of its entries, what is another value is theirs
                 owners[path] = manager
         if json.dumps(obj.get("spec"), sort_keys=True) != before:
             obj["metadata"]["generation"] = obj["metadata"].get("generation", 1) + 1
@@ -239,7 +266,7 @@ class ToyCluster:
         obj["metadata"]["resourceVersion"] = str(self._version)
 
     def _shown(self, obj: Json) -> Json:
-        shown = copy.deepcopy(obj)
+        shown = copied(obj)
         owners = self._owners.get(obj["metadata"]["uid"], {})
         shown["metadata"]["managedFields"] = [
             {"manager": manager, "operation": "Update", "fieldsV1": _fields(path), "time": self.now()}
@@ -249,7 +276,8 @@ class ToyCluster:
 
     def _scale(self, obj: Json) -> Json:
         meta = {k: obj["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
-        return {"kind": "Scale", "metadata": meta, "spec": {"replicas": obj["spec"].get("replicas", 1)}}
+        replicas = obj["spec"].get("replicas", 1)  # a zero is left out
+        return {"kind": "Scale", "metadata": meta, "spec": {"replicas": replicas} if replicas else {}}
 
 
 def _merge(obj: Json, patch: Json) -> None:
@@ -273,8 +301,20 @@ def _leaves(value: Any, path: str) -> Iterator[str]:
         yield from _leaves(inner, f"{path}\0{key}")
 
 
+def _entries(value: Any, path: str, *, inside: bool = False) -> Iterator[tuple[str, Any]]:
+    """The fields of entries of lists that are kept by name, each with its value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _entries(inner, f"{path}\0{key}", inside=inside)
+    elif isinstance(value, list) and all(isinstance(one, dict) and "name" in one for one in value):
+        for one in value:
+            yield from _entries(one, f"{path}\0name={one['name']}", inside=True)
+    elif inside:
+        yield path, value
+
+
 def _fields(path: str) -> Json:
     nested: Json = {}
     for key in reversed(path.split("\0")):
-        nested = {f"f:{key}": nested}
+        nested = {as_managed(key): nested}
     return nested

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from goldseam.actions.scale import ACTION, contested
 from goldseam.api.incident import Step
-from goldseam.api.ladder import Scale
+from goldseam.api.scaling import Scale
 from goldseam.engine.obligations import FIELDS
 from goldseam.engine.owners import KEDA_LABEL, PAUSED_REPLICAS, PAUSING, YIELDED
 from goldseam.engine.proposal import NothingToDo, Plan, Proposal, Refusal, Right, World
@@ -101,6 +101,15 @@ def test_keda_without_its_hpa_is_seen_all_the_same() -> None:
 
 def test_what_keda_has_idled_is_woken_for_nobody_switched_it_off() -> None:
     assert proposal(2, workload(replicas=0), scaled_objects=(scaled_object(0),)).writes[0].want == "2"
+
+
+def test_what_keda_keeps_idle_until_a_trigger_is_active_no_floor_would_wake() -> None:
+    idle = scaled_object(2)
+    idle["spec"]["idleReplicaCount"] = 0
+    found = refusal(5, workload(replicas=0), scaled_objects=(idle,))
+    assert found.reason == "SwitchedOff"
+    assert "ScaledObject shop/queue has idleReplicaCount" in found.message
+    assert proposal(5, workload(replicas=3), scaled_objects=(idle,))
 
 
 @pytest.mark.parametrize("most", [8, None])

@@ -10,7 +10,7 @@ import pytest
 
 from goldseam.api.incident import Escalation, Step
 from goldseam.api.runbook import RunbookSpec
-from goldseam.engine import climb
+from goldseam.engine import climb, escalation
 from goldseam.engine.proposal import NothingToDo, Proposal
 from goldseam.engine.situation import Decision, Permission, Situation
 from goldseam.engine.verdict import Reading
@@ -30,6 +30,16 @@ def climbing(*ladder: dict[str, Any], mode: str = "Act", rung: int = 0, **fields
     status = {"mode": mode, "rung": rung} | fields.pop("status", {})
     base = situation(**({"spec": spec(mode=mode, ladder=list(ladder or (SCALE,))), "plan": PLAN} | fields))
     return replace(base, status=base.status.model_copy(update=status))
+
+
+def test_nobody_more_is_called_once_the_incident_holds_as_many_calls_as_it_may() -> None:
+    """The CRD refuses a longer list, and nothing of the Incident could be written any more."""
+    s = climbing()
+    status = s.status
+    for number in range(45):
+        status = escalation.told(s, status, f"threshold-{number}", None, "it still fires", NOW)
+    assert [e.threshold for e in status.escalations] == [f"threshold-{number}" for number in range(40)]
+    assert status.timeline[-1].message.startswith("people: Deployment shop/api: ")
 
 
 def tried(s: Situation) -> Decision:

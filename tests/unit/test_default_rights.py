@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,53 +10,36 @@ import yaml
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.crd import crd
 from goldseam.api.kinds import BY_NAME, KINDS
+from goldseam.api.ladder import Rung
+from goldseam.engine.proposal import Right
 from goldseam.services.permissions import INCIDENTS_POLICY, PEOPLE_POLICY
 from goldseam.settings import load
+from tests.stolen.pieces import (
+    BASE,
+    KUSTOMIZE,
+    OPERATOR,
+    PIECES,
+    READING,
+    granted,
+    grants,
+    in_overlay,
+    of_piece,
+    rendered,
+    said,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-KUSTOMIZE = ROOT / "deploy" / "kustomize"
-COMPONENTS = sorted(path.parent.name for path in (KUSTOMIZE / "components").glob("*/rights.yaml"))
 RECEIVER = KUSTOMIZE / "components" / "receiver"
-READING = {"get", "list", "watch"}
 DANGEROUS = {"*", "impersonate", "bind", "escalate", "deletecollection"}
 
-Grant = tuple[str, str, str, tuple[str, ...], str]
-"""Verb, group, resource, names, and the namespace; empty for the whole cluster."""
-
-
-def rendered(directory: Path) -> list[dict[str, Any]]:
-    """What kustomize makes of a directory: all objects of its resources and components."""
-    made = yaml.safe_load((directory / "kustomization.yaml").read_text())
-    objects: list[dict[str, Any]] = []
-    for entry in [*made.get("resources", []), *made.get("components", [])]:
-        path = (directory / entry).resolve()
-        objects += rendered(path) if path.is_dir() else [d for d in yaml.safe_load_all(path.read_text()) if d]
-    return objects
-
-
-def granted(objects: list[dict[str, Any]], subject: dict[str, str]) -> set[Grant]:
-    """What the bindings among the objects grant to a subject."""
-    roles = {(role["kind"], role["metadata"]["name"]): role for role in objects if role["kind"].endswith("Role")}
-    found: set[Grant] = set()
-    for binding in (o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
-        if any(subject.items() <= entry.items() for entry in binding["subjects"]):
-            namespace = binding["metadata"].get("namespace", "")
-            rules = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]["rules"]
-            found |= {grant for rule in rules for grant in _grants(rule, namespace)}
-    return found
-
-
-def _grants(rule: dict[str, Any], namespace: str) -> Iterator[Grant]:
-    for group in rule["apiGroups"]:
-        for resource in rule["resources"]:
-            for verb in rule["verbs"]:
-                yield verb, group, resource, tuple(rule.get("resourceNames", ())), namespace
-
-
-OPERATOR = {"kind": "ServiceAccount", "name": "goldseam", "namespace": "goldseam-system"}
 POLICIES = {"kind": "Group", "name": "goldseam:policies"}
 CLUSTER_POLICIES = {"kind": "Group", "name": "goldseam:cluster-policies"}
-BASE = rendered(KUSTOMIZE / "base")
+PARAMETERS = {
+    "scale": {"replicas": 3},
+    "deletePods": {"states": ["Failed"]},
+    "patchConfig": {"configMap": "settings", "key": "LEVEL", "value": "warn"},
+    "resources": {"container": "web", "limits": {"memory": "1Gi"}},
+    "job": {"cronJob": "restore"},
+}
 
 ADDED = {
     "scale": {("patch", "apps", "deployments/scale"), ("patch", "apps", "statefulsets/scale")},
@@ -67,13 +47,21 @@ ADDED = {
     "hpa": {("patch", "autoscaling", "horizontalpodautoscalers")},
     "keda": {("patch", "keda.sh", "scaledobjects")},
     "rollouts": {("patch", "argoproj.io", "rollouts/scale")},
+    "rollouts-restart": {("patch", "argoproj.io", "rollouts")},
     "pods": {("create", "", "pods/eviction")},
     "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
     "config": {("patch", "", "configmaps")},
+    "logs": set(),
+    "scale-to-zero": {
+        ("zero", "apps", "deployments/scale"),
+        ("zero", "apps", "statefulsets/scale"),
+        ("zero", "argoproj.io", "rollouts/scale"),
+    },
     "rollback": {(v, "apps", k) for v in ("patch", "rollback") for k in ("deployments", "statefulsets", "daemonsets")},
+    "resources": {(v, "apps", k) for v in ("patch", "resize") for k in ("deployments", "statefulsets", "daemonsets")},
 }
-BY_HAND = {"config", "rollback"}
+BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs"}
 """Not in the overlay, and bound to nobody: admission cannot say what of their right is harmless."""
 
 
@@ -91,7 +79,6 @@ def test_the_default_install_writes_only_its_own_kinds_events_its_lease_and_ques
     assert writes - ours - lease == {
         ("create", "coordination.k8s.io", "leases", (), "goldseam-system"),
         ("create", "events.k8s.io", "events", (), ""),
-        ("patch", "events.k8s.io", "events", (), ""),
         ("create", "authorization.k8s.io", "subjectaccessreviews", (), ""),
     }
     specs = {(verb, resource) for verb, _, resource, _, _ in ours if not resource.endswith("/status")}
@@ -118,16 +105,33 @@ def test_nothing_is_granted_by_a_wildcard_or_a_right_that_leads_to_others() -> N
     roles = [role for role in rendered(KUSTOMIZE / "overlays" / "all") if role["kind"] in ("Role", "ClusterRole")]
     for role in roles:
         people = role["metadata"]["name"] == "goldseam-edit"
-        for verb, group, resource, _, _ in (grant for rule in role["rules"] for grant in _grants(rule, "")):
+        for verb, group, resource, _, _ in (grant for rule in role["rules"] for grant in grants(rule, "")):
             assert verb not in DANGEROUS - ({"deletecollection"} if people else set())
             assert "*" not in group + resource
 
 
-def test_there_is_a_piece_for_each_action_and_all_that_can_be_tied_are_in_the_overlay() -> None:
-    of_owners = {"hpa", "keda", "rollouts"}
-    assert set(COMPONENTS) == set(ADDED) == {action.component for action in ACTIONS.values()} | of_owners
-    overlay = yaml.safe_load((KUSTOMIZE / "overlays" / "all" / "kustomization.yaml").read_text())
-    assert {Path(path).name for path in overlay["components"]} == set(COMPONENTS) - BY_HAND - {*UNTIED}
+def needed() -> set[tuple[str, Right]]:
+    """The rights that each action may need, in whatever way it is told and of whatever kind its target is."""
+    rungs = [Rung.model_validate({name: PARAMETERS.get(name, {})}) for name in ACTIONS]
+    rungs += [Rung.model_validate({"restart": {"method": method}}) for method in ("Template", "Eviction")]
+    rungs.append(Rung.model_validate({"scale": {"replicas": 0, "direction": "Down", "allowZero": True}}))
+    actions = [(ACTIONS[rung.action], rung.parameters) for rung in rungs]
+    return {(a.name, right) for a, told in actions for kind in a.kinds for right in a.needs(told, kind)}
+
+
+def test_there_is_a_piece_for_each_action_and_those_that_do_not_say_why_not_are_in_the_overlay() -> None:
+    assert set(PIECES) == set(ADDED) == {right.piece for _, right in needed()} | {"hpa", "keda", "logs"}
+    off = BY_HAND | {*UNTIED}
+    assert set(in_overlay()) == set(PIECES) - off
+    assert {piece for piece in PIECES if said(of_piece(piece), "off-by-default")} == off
+
+
+def test_the_piece_that_a_right_names_grants_it_and_says_which_actions_it_serves() -> None:
+    for action, right in needed():
+        resource = f"{right.resource}/{right.subresource}".rstrip("/")
+        assert (right.verb, right.group, resource) in ADDED[right.piece]
+        served = {name for names in said(of_piece(right.piece), "serves") for name in names.split(", ")}
+        assert action in served
 
 
 @pytest.mark.parametrize("piece", sorted(BY_HAND))
@@ -135,29 +139,43 @@ def test_a_piece_that_is_bound_by_hand_is_bound_to_nobody(piece: str) -> None:
     objects = rendered(KUSTOMIZE / "components" / piece)
     assert not [o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")]
     (role,) = (o for o in objects if o["kind"] == "ClusterRole")
-    rights = {grant[:3] for rule in role["rules"] for grant in _grants(rule, "")}
+    rights = {grant[:3] for rule in role["rules"] for grant in grants(rule, "")}
     assert {right for right in rights if right[0] not in READING} == ADDED[piece]
 
 
-@pytest.mark.parametrize("piece", sorted(set(COMPONENTS) - BY_HAND))
+@pytest.mark.parametrize("piece", sorted(set(PIECES) - BY_HAND))
 def test_a_piece_grants_exactly_its_writes_to_the_operator_and_to_policies(piece: str) -> None:
-    objects = rendered(KUSTOMIZE / "components" / piece)
+    objects = of_piece(piece)
     everywhere = {(*right, (), "") for right in ADDED[piece]}
     assert granted(objects, OPERATOR) == everywhere | {(*right, (), "") for right in READ.get(piece, ())}
     assert granted(objects, CLUSTER_POLICIES) == everywhere
     assert granted(objects, POLICIES) == (set() if piece in FOR_CLUSTER_POLICIES else everywhere)
 
 
-@pytest.mark.parametrize("piece", COMPONENTS)
+@pytest.mark.parametrize("piece", ["scale", "rollouts"])
+def test_the_right_to_scale_to_zero_is_asked_for_where_scaling_is_tied(piece: str) -> None:
+    (policy,) = (o["spec"] for o in of_piece(piece) if o["kind"] == "ValidatingAdmissionPolicy")
+    asks = {v["name"]: v["expression"] for v in policy["variables"]}
+    assert asks["mayZero"] == "authorizer.requestResource.check('zero').allowed()"
+    judged = {
+        ("zero", group, resource)
+        for rule in policy["matchConstraints"]["resourceRules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert judged <= ADDED["scale-to-zero"]
+
+
+@pytest.mark.parametrize("piece", sorted({*PIECES} - {"scale-to-zero"}))
 def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: str) -> None:
-    objects = rendered(KUSTOMIZE / "components" / piece)
+    objects = of_piece(piece)
     policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicy"}
     bindings = {o["spec"]["policyName"]: o["spec"] for o in objects if o["kind"].endswith("PolicyBinding")}
     assert policies.keys() == bindings.keys()
     assert all(binding == {"policyName": name, "validationActions": ["Deny"]} for name, binding in bindings.items())
     assert all(policy["failurePolicy"] == "Fail" for policy in policies.values())
     rules = [rule for policy in policies.values() for rule in policy["matchConstraints"]["resourceRules"]]
-    operation = {"patch": "UPDATE", "rollback": "UPDATE", "create": "CREATE"}
+    operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE"}
     judged = {
         (op, group, resource)
         for rule in rules

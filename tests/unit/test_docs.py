@@ -74,12 +74,13 @@ def test_a_command_in_a_document_can_be_typed(page: Path) -> None:
 
 
 def named_tests() -> list[str]:
-    """The tests that the table of faults names, as `cluster/test_kills.py::test_a_restart_takes_effect_once`."""
-    return sorted(set(re.findall(r"`(\w+/test_\w+\.py::\w+)`", (ROOT / "docs" / "faults.md").read_text())))
+    """The tests that documents name, as `cluster/test_kills.py::test_a_restart_takes_effect_once`."""
+    pages = (ROOT / "docs").rglob("*.md")
+    return sorted({name for page in pages for name in re.findall(r"`(\w+/test_\w+\.py::\w+)`", page.read_text())})
 
 
 @pytest.mark.parametrize("named", named_tests())
-def test_a_test_that_proves_a_fault_exists(named: str) -> None:
+def test_a_test_that_a_document_names_exists(named: str) -> None:
     file, _, test = named.partition("::")
     assert re.search(rf"^(async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), named
 
@@ -91,3 +92,26 @@ def test_every_fault_has_a_result_and_what_is_proven_has_a_test() -> None:
         assert re.match(r" (proven|partly|not covered)\b", result), number
         assert "::" in row or result.startswith(" not covered"), number
         assert result.startswith(" proven") or re.search(r"Missing: |Not covered: |not covered: ", result), number
+
+
+NEIGHBOURS = {
+    "kustomize-controller": "github.com/fluxcd/kustomize-controller",
+    "argo-rollouts": "github.com/argoproj/argo-rollouts",
+    "keda": "github.com/kedacore/keda/v2",
+    "kube": "k8s.io/kubernetes",
+}
+
+
+@pytest.mark.parametrize(("tool", "module"), NEIGHBOURS.items())
+def test_the_neighbours_are_named_with_the_versions_that_are_built(tool: str, module: str) -> None:
+    required = (ROOT / "deploy" / "local" / "tools" / tool / "go.mod").read_text()
+    (version,) = re.findall(rf"^(?:require)?\s*{re.escape(module)} v(\S+)", required, re.MULTILINE)
+    page = (ROOT / "docs" / "reference" / "neighbours.md").read_text()
+    assert re.search(rf"[ v]{re.escape(version)}\b", page)
+
+
+def test_what_is_said_about_neighbours_has_its_tests_and_each_test_is_there() -> None:
+    page = (ROOT / "docs" / "reference" / "neighbours.md").read_text()
+    files = (ROOT / "tests" / "interop").glob("test_*.py")
+    written = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert set(re.findall(r"`(test_\w+)`", page)) == written

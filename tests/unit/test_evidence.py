@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from goldseam.api.ladder import Collect, Rung
-from goldseam.engine.evidence import missing, of_events, of_object, of_pods, of_values, summary
+from goldseam.engine.evidence import logs_of, missing, of_events, of_object, of_pods, of_values, summary
 from goldseam.engine.matching import asks_queries
 from tests.support.objects import node, pod, troubled, workload
 from tests.unit.test_guards import spec
@@ -97,7 +97,7 @@ def test_of_a_node_what_is_bad_comes_first() -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [((), "no data"), ((3.0, 9.5), "9.5, 3"), ((float("nan"), 1.0), "1, nan"),
-     (tuple(map(float, range(9))), "8, 7, 6, 5, 4 and 4 more")],
+     (tuple(map(float, range(5))), "4, 3, 2, 1, 0"), (tuple(map(float, range(9))), "8, 7, 6, 5, 4 and 4 more")],
 )  # fmt: skip
 def test_the_values_of_a_query_are_shown_without_labels(values: tuple[float, ...], text: str) -> None:
     assert of_values("up", values, NOW).text == text
@@ -136,7 +136,7 @@ def test_a_policy_that_asks_for_less_does_not_cover_more() -> None:
         {"collect": {"queries": ["a"] * 5}},
         {"collect": {"queries": [""]}},
         {"collect": {"queries": ["${target.name}"]}},
-        {"collect": {"logs": True}},
+        {"collect": {"logs": "often"}},
         {"collect": {}, "skipIfFailedWithin": "2h"},
         {"collect": {}, "skipIfChangedWithin": "2h"},
     ],
@@ -144,3 +144,39 @@ def test_a_policy_that_asks_for_less_does_not_cover_more() -> None:
 def test_what_it_does_not_do_is_refused(rung: Json) -> None:
     with pytest.raises(ValidationError):
         Rung.model_validate(rung)
+
+
+RUNS: Json = {"running": {}}
+WAITS: Json = {"waiting": {"reason": "CrashLoopBackOff"}}
+DIED: Json = {"terminated": {"exitCode": 1}}
+WELL: Json = {"terminated": {"exitCode": 0}}
+
+
+def container(name: str, state: Json, last: Json | None = None, *, ready: bool = False) -> Json:
+    return {"name": name, "ready": ready, "state": state, "lastState": last or {}}
+
+
+@pytest.mark.parametrize(
+    ("init", "main", "told"),
+    [
+        ([], [], []),
+        ([], [container("app", RUNS, ready=True)], [("app", False)]),
+        ([], [container("app", RUNS, DIED)], [("app", True), ("app", False)]),
+        ([], [container("app", WAITS, DIED)], [("app", True)]),
+        ([], [container("app", WAITS)], []),
+        ([], [container("a", RUNS, ready=True), container("b", DIED)], [("b", False)]),
+        ([container("init", DIED)], [container("app", {"waiting": {"reason": "PodInitializing"}})], [("init", False)]),
+        ([container("init", WELL)], [container("app", RUNS, DIED)], [("app", True), ("app", False)]),
+    ],
+)
+def test_of_a_pod_the_logs_of_the_container_that_is_not_well_are_read(
+    init: list[Json], main: list[Json], told: list[tuple[str, bool]]
+) -> None:
+    found = {"status": {"initContainerStatuses": init, "containerStatuses": main}}
+    assert logs_of(found) == told
+
+
+def test_a_live_policy_that_reads_no_logs_does_not_allow_them() -> None:
+    assert Collect(logs=True).covers(Collect())
+    assert Collect(logs=True).covers(Collect(logs=True))
+    assert not Collect().covers(Collect(logs=True))

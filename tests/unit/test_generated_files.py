@@ -10,6 +10,7 @@ import yaml
 from goldseam.api.kinds import KINDS
 from goldseam.api.write_crds import HEADER, files, main
 from goldseam.engine.reasons import write_reference
+from tests.stolen import table
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT / "crds"
@@ -55,6 +56,11 @@ def test_the_committed_reference_is_what_the_code_says(name: str) -> None:
     path = ROOT / "docs" / "reference" / name
     written = path.read_text() if path.exists() else ""
     assert written == write_reference.files()[name], f"docs/reference/{name} is out of date: run make reference"
+
+
+def test_the_committed_table_of_rights_is_what_the_pieces_and_the_attempts_say() -> None:
+    path = ROOT / "docs" / "reference" / "rights.md"
+    assert path.read_text() == table.page(), "docs/reference/rights.md is out of date: run make reference"
 
 
 def test_the_reference_is_written_where_it_is_wanted(tmp_path: Path) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Escalation, Step, Write
+from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, Obligation, Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import approvals
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.inputs import believed
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.proposal import Proposal, Refusal, World
+from goldseam.engine.proposal import Proposal, Refusal, Turn, World
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import (
@@ -36,12 +37,16 @@ from tests.unit.test_guards import NOW, TARGET, TEMPLATE, guardrails, node, othe
 
 GUARDS = {guard.__name__: guard for guard in (*BEFORE_ACTING, *BEFORE_UNDOING)}
 PLAN = Proposal((), "restart Deployment shop/api", ())
+EVICTION = Write(verb="Evict", object=TARGET)
 MARKED = workload(metadata={"annotations": {"goldseam.dev/ignore": "true"}})
 MINE = {"kind": "Node", "metadata": {"name": "n", "uid": "uid-api", "labels": {"topology.kubernetes.io/zone": "a"}}}
 WARY = spec(ladder=[{"restart": {}, "skipIfChangedWithin": "30m", "skipIfFailedWithin": "2h"}])
 BEFORE = revision(1, "2026-11-23T08:00:00Z", pod_template("api:1"))
 NEWER = revision(2, "2026-11-23T11:40:00Z", pod_template("api:2"))
-FAILED = Failure("shop/heal-0", "restart", {}, NOW - timedelta(minutes=90), "did not help in time")
+FAILED = Failure("shop/heal-0", "restart", {"method": "Auto"}, NOW - timedelta(minutes=90), "did not help in time")
+AWAY = situation().status.model_copy(update={"holds": [HoldRecord(
+    guard="busy", kind="Wait", reason="NotAllThere", message="1 pod", since=NOW - timedelta(minutes=10)
+)]})  # fmt: skip
 TWO_NODES = guardrails(budgets={"nodes": {"atOnce": 2}})
 
 
@@ -64,6 +69,13 @@ def held_in_git() -> Situation:
     write = Write(verb="Patch", object=TARGET, subresource="scale", field="spec.replicas", before="5", want="8")
     base = situation(plan=Proposal((write,), "scale", ()))
     return replace(base, status=base.status.model_copy(update={"git_owner": "Flux Kustomization apps"}))
+
+
+def held_down() -> Situation:
+    """Another incident has taken replicas away; it would be our turn to bring some back."""
+    owed = partial(Obligation, key="uid-api:spec.replicas", kind="ScaleBack", object=TARGET, field="spec.replicas")
+    theirs = other(obligations=(owed(original="10", want="1"),))
+    return situation(plan=Proposal((), "scale", (), (owed(original="1", want="8"),)), others=(theirs,))
 
 
 def acted() -> Situation:
@@ -201,6 +213,11 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "skipIfFailedWithin is 2h, and it failed at 11-23 10:30 UTC in Incident shop/heal-0: did not help in time"),
     ("busy", situation(world=World(target=ROLLING)), "Wait", "busy/RolloutInProgress",
      "a rollout of the target is in progress"),
+    ("busy", situation(plan=replace(PLAN, writes=(EVICTION,), turn=Turn(None, frozenset(), "1 pod that is missing"))),
+     "Wait", "busy/NotAllThere",
+     "no pod is evicted yet: waiting for 1 pod that is missing"),
+    ("busy", situation(plan=replace(PLAN, turn=Turn(None, frozenset(), "1 pod")), status=AWAY), "Refuse",
+     "busy/NeverAllThere", "no pod is evicted yet: waiting for 1 pod, for longer than the rung may take"),
     ("cooldown", situation(ledger=Ledger((spent(timedelta(minutes=10)),))), "Wait", "cooldown/Cooldown",
      "the policy acted on this target at 11:50:00 UTC; limits.cooldown ends at 12:20:00 UTC"),
     ("budget", situation(ledger=Ledger((spent(timedelta(minutes=50), 3),))), "Wait", "budget/PolicyBudget",
@@ -233,6 +250,8 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "Flux Kustomization apps held spec.replicas of Deployment shop/api in Git, before somebody else scaled it: it"
      " would undo a change. Tell it to leave the field alone, then annotate the target:"
      ' goldseam.dev/gitops-ignores: "true"'),
+    ("owner", held_down(), "Refuse", "owner/HeldDown",
+     "Incident shop/other has scaled Deployment shop/api down, and brings it back when its alert is over"),
     ("headroom", situation(plan=Proposal((), "restart", (), takes_ready=3)), "Refuse", "headroom/TooFewLeft",
      "it would leave 0 of 3 pods ready, and limits.minAvailable (50%) asks for 2"),
     ("disruption", covered(pdb(0)), "Refuse", "headroom/BreaksDisruptionBudget",

@@ -19,6 +19,7 @@ from goldseam.api.incident import (
     PolicyRef,
     PolicySnapshot,
     Step,
+    Write,
 )
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.engine.guards import asking, breaker, budget, busy, harm, knowledge, narrow, paused, silenced, window
@@ -124,6 +125,23 @@ def test_what_cannot_be_read_holds() -> None:
 def test_another_incident_at_work_on_the_target_holds() -> None:
     assert reason(busy.busy(situation(others=(other(busy=True),)), NOW)) == "OtherIncident"
     assert busy.busy(situation(others=(other(busy=True, target_uid="else"),)), NOW) is None
+
+
+def test_one_job_of_a_cron_job_at_a_time_whatever_the_targets_and_of_two_that_have_begun_one_goes() -> None:
+    ref = ObjectRef(api_version="batch/v1", kind="CronJob", namespace="shop", name="fix", uid="uid-fix")
+    job = Proposal((Write(verb="Create", object=ref, generation=1, want='"fix-1"'),), "run it", ())
+    before, after = (other(uid=uid, target_uid="else", runs="uid-fix") for uid in ("uid-a", "uid-z"))
+    step = Step(id="1-job", rung=0, action="job", intent_at=NOW, writes=list(job.writes))
+    for rival, begun, waits in (
+        (before, False, True),
+        (after, False, True),
+        (before, True, True),
+        (after, True, False),
+    ):
+        s = situation(plan=job, others=(rival,))
+        s = replace(s, status=s.status.model_copy(update={"steps": [step] if begun else []}))
+        assert (reason(busy.busy(s, NOW)) == "OtherIncident") is waits, (rival.uid, begun)
+    assert busy.busy(situation(plan=job, others=(replace(before, runs="uid-else"),)), NOW) is None
 
 
 def test_of_two_policies_the_older_comes_first_and_namespaced_ones_before_the_clusters() -> None:
@@ -242,7 +260,7 @@ def test_a_rollout_never_breaks_a_disruption_budget() -> None:
     assert reason(disrupting(pdb(1), pdb(0))) == "BreaksDisruptionBudget", "each budget has its say"
 
 
-@pytest.mark.parametrize("action", ["restart", "patchConfig", "rollback", "drain"])
+@pytest.mark.parametrize("action", ["restart", "patchConfig", "resources", "rollback", "drain"])
 def test_the_budgets_are_read_for_whatever_takes_ready_pods_past_them(action: str) -> None:
     assert "disruption_budgets" in ACTIONS[action].looks_at
 

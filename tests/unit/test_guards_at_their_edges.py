@@ -169,9 +169,29 @@ def test_of_two_policies_of_one_age_the_name_decides() -> None:
 
 def test_a_stateful_set_whose_every_pod_is_updated_is_not_in_a_rollout_any_more() -> None:
     for updated, partition, held in ((3, 0, False), (2, 0, True), (2, 1, False), (1, 1, True)):
-        status = {"updateRevision": "api-2", "updatedReplicas": updated}
+        status = {"updateRevision": "api-2", "updatedReplicas": updated, "currentReplicas": 3 - updated}
         rules = {"updateStrategy": {"rollingUpdate": {"partition": partition}}}
         target = workload("StatefulSet", status=status, spec=rules if partition else {})
+        assert bool(busy.busy(situation(world=World(target=target)), NOW)) is held
+
+
+def test_a_pod_of_a_standing_canary_that_is_being_replaced_is_no_rollout() -> None:
+    status = {"updateRevision": "api-2", "updatedReplicas": 0, "currentReplicas": 2}  # ordinal 2 is on its way out
+    rules = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
+    assert busy.busy(situation(world=World(target=workload("StatefulSet", status=status, spec=rules))), NOW) is None
+
+
+def test_a_deployment_that_lets_all_old_pods_end_first_is_in_a_rollout() -> None:
+    complete = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
+    for there, held in ((0, True), (2, False)):
+        status = {"replicas": there, "updatedReplicas": there, "readyReplicas": there, "conditions": complete}
+        target = workload(status=status, spec={"strategy": {"type": "Recreate"}})
+        assert bool(busy.busy(situation(world=World(target=target)), NOW)) is held
+
+
+def test_a_rollout_that_its_controller_restarts_is_waited_for() -> None:
+    for done, held in ((None, True), ("2026-11-23T09:00:00Z", True), ("2026-11-23T11:00:00Z", False)):
+        target = workload("Rollout", spec={"restartAt": "2026-11-23T11:00:00Z"}, status={"restartedAt": done})
         assert bool(busy.busy(situation(world=World(target=target)), NOW)) is held
 
 

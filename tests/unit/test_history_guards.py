@@ -92,7 +92,7 @@ def test_a_template_that_is_back_since_a_time_that_is_not_known_may_be_back_sinc
     assert changed(after(back, young, target=workload(metadata={"managedFields": [long_ago]})), NOW) is None
 
 
-FAILED = Failure("shop/heal-0", "restart", {}, NOW - timedelta(hours=1), "did not help in time")
+FAILED = Failure("shop/heal-0", "restart", {"method": "Auto"}, NOW - timedelta(hours=1), "did not help in time")
 
 
 def tried(*past: Failure, **rung: Any) -> Situation:
@@ -114,11 +114,16 @@ def test_what_failed_within_the_time_is_passed_over(past: Failure, passed_over: 
     assert reason(failed(tried(past), NOW)) == ("FailedLately" if passed_over else "")
 
 
+def scaled(replicas: int) -> Json:
+    """How it is kept what `scale` was told."""
+    return {"replicas": replicas, "direction": "Up", "allowZero": False, "raiseMax": False}
+
+
 def test_other_parameters_are_another_try_and_the_newest_failure_is_named() -> None:
-    small = replace(FAILED, action="scale", parameters={"replicas": 5, "raiseMax": False}, incident="shop/small")
+    small = replace(FAILED, action="scale", parameters=scaled(5), incident="shop/small")
     scale: Json = {"ladder": [{"scale": {"replicas": 8}, "skipIfFailedWithin": "2h"}]}
     assert failed(situation(spec=spec(**scale), failures=(small,)), NOW) is None
-    same = replace(small, parameters={"replicas": 8, "raiseMax": False}, incident="shop/first")
+    same = replace(small, parameters=scaled(8), incident="shop/first")
     newer = replace(same, at=NOW - timedelta(minutes=9), incident="shop/second")
     hold = failed(situation(spec=spec(**scale), failures=(newer, same, small)), NOW)
     assert hold is not None
@@ -139,7 +144,7 @@ MINE = past("heal-1")
 
 
 def test_a_failed_rung_of_an_earlier_incident_is_known_by_action_and_parameters() -> None:
-    assert list(failures(MINE, [past()])) == [Failure("shop/heal-0", "restart", {}, NOW, "in vain")]
+    assert list(failures(MINE, [past()])) == [Failure("shop/heal-0", "restart", {"method": "Auto"}, NOW, "in vain")]
 
 
 @pytest.mark.parametrize(

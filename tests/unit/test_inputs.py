@@ -135,20 +135,22 @@ def test_the_series_about_the_target_are_found_by_what_all_its_alerts_have_alike
 
 def test_what_prometheus_says_of_a_target_itself_is_there_while_it_is_down() -> None:
     def synthetic(name: str) -> bool:
-        return Questions(Selector(name), (), Window(10, 5)).synthetic
+        return Questions(Selector(name), (), Window(10, 5), EPOCH).synthetic
 
     assert [synthetic(name) for name in ("up", "scrape_duration_seconds", "uptime")] == [True, True, False]
 
 
 def test_each_question_asks_what_it_is_called() -> None:
     window = Window(begins=400, began=100)
-    asked = Questions(Selector("queue_size", 'queue="a"'), ('pod=~"|api"',), window)
+    asked = Questions(Selector("queue_size", 'queue="a"'), ('pod=~"|api"',), window, EPOCH)
     text = 'queue_size{queue="a",pod=~"|api"}'
     fed = f"count by (job, instance) (count_over_time({text}[400s]))"
-    assert asked.has == f"count({text})"
+    then = f"@ {EPOCH.timestamp():.3f}"
+    assert asked.has == f"count({text} {then})"
+    assert asked.before(EPOCH) == f"count(timestamp({text} {then}) < {EPOCH.timestamp():.3f})"
     assert asked.had == f"count(count_over_time({text}[400s]))"
-    assert asked.targets(up=0) == f"count({fed} and on (job, instance) (up == 0))"
-    assert asked.alike == f"count(queue_size and on (job, instance) {fed})"
+    assert asked.targets(up=0) == f"count({fed} and on (job, instance) (up {then} == 0))"
+    assert asked.alike == f"count(queue_size {then} and on (job, instance) {fed})"
     span = "[3600s] offset 400s"
     scrapes = f"max(count_over_time(up{span}) and on (job, instance) {fed})"
     assert asked.passing == f"count(0.9 * {scrapes} > (max(count_over_time({text}{span})) or vector(0)))"

@@ -15,7 +15,7 @@ from goldseam.engine import verify
 from goldseam.engine.decide import decide
 from goldseam.engine.inputs import believed
 from goldseam.engine.proposal import Effect, Proposal
-from goldseam.engine.situation import Decision, QueryAnswer, Situation
+from goldseam.engine.situation import Decision, QueryAnswer, Situation, timeout
 from goldseam.engine.verdict import Reading
 from tests.unit.test_guards import NOW, situation, spec
 from tests.unit.test_obligations import debt
@@ -115,9 +115,9 @@ def test_a_rung_has_its_time_and_then_it_has_failed() -> None:
 
 def test_without_a_timeout_it_has_ten_minutes_or_as_long_as_the_rule_looks_back() -> None:
     rung = spec().ladder[0]
-    assert verify.timeout(done(), rung) == timedelta(minutes=10)
-    assert verify.timeout(done(reading=replace(FIRING, look_back=timedelta(hours=1))), rung) == timedelta(hours=1)
-    assert verify.timeout(done(), spec(ladder=[{"restart": {}, "timeout": "5m"}]).ladder[0]) == timedelta(minutes=5)
+    assert timeout(done(), rung) == timedelta(minutes=10)
+    assert timeout(done(reading=replace(FIRING, look_back=timedelta(hours=1))), rung) == timedelta(hours=1)
+    assert timeout(done(), spec(ladder=[{"restart": {}, "timeout": "5m"}]).ladder[0]) == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(

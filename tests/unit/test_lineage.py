@@ -9,6 +9,7 @@ import pytest
 
 from goldseam.api.incident import ObjectRef, Obligation, Step, Write
 from goldseam.engine.lineage import judged, still_ours
+from goldseam.engine.owners import YIELDED
 from goldseam.engine.proposal import World, place
 from tests.support.objects import Json, manages, node, pod, scale_of, workload
 
@@ -121,9 +122,33 @@ def test_an_eviction_is_done_when_that_very_pod_is_gone_or_going(live: Json | No
     assert (found.state, found.message) == (state, "" if state == "Done" else write.message)
 
 
-def owed(obj: Json | None, main: Json | None) -> bool:
+def way_down(replicas: int, *states: str) -> list[tuple[str, str]]:
+    """The states, and the pins, of a way from 8 to 1, where so many replicas are there."""
+    ways = zip(("8", "4", "2"), ("4", "2", "1"), states, strict=True)
+    writes = [
+        patch(
+            subresource="scale", before=before, want=want, state=state, resource_version="99" if before == "8" else ""
+        )
+        for before, want, state in ways
+    ]
+    live = workload(replicas=replicas)
+    touched = {place("Deployment", "shop", "api"): live, place("Deployment", "shop", "api", "scale"): scale_of(live)}
+    step = Step(id="1", rung=0, action="x", token=TOKEN, intent_at=NOW, writes=writes)
+    return [(w.state, w.resource_version) for w in judged(step, World(target=None, touched=touched)).writes]
+
+
+def test_a_write_on_the_way_down_is_judged_and_pinned_once_the_one_before_is_made() -> None:
+    waits = ("Pending", "")
+    assert way_down(8, *3 * ["Pending"]) == [("Pending", "100"), waits, waits]
+    assert way_down(4, *3 * ["Pending"]) == [("Done", "99"), ("Pending", "100"), waits], "the reply was lost"
+    assert way_down(4, "Done", "Pending", "Pending") == [("Done", "99"), ("Pending", "100"), waits]
+    assert way_down(2, "Done", "Pending", "Pending") == [("Done", "99"), ("Done", ""), ("Pending", "100")]
+    assert way_down(6, "Done", "Pending", "Pending") == [("Done", "99"), ("Superseded", ""), waits]
+
+
+def owed(obj: Json | None, main: Json | None, want: str = "8") -> bool:
     debt = Obligation(
-        key="k", kind="ScaleBack", object=API, subresource="scale", field="spec.replicas", original="3", want="8"
+        key="k", kind="ScaleBack", object=API, subresource="scale", field="spec.replicas", original="3", want=want
     )
     touched = {place("Deployment", "shop", "api"): main, place("Deployment", "shop", "api", "scale"): obj}
     return still_ours(debt, World(target=None, touched=touched))
@@ -135,6 +160,45 @@ def test_a_field_is_ours_while_it_holds_what_we_wrote_and_we_are_among_its_write
     theirs = workload(replicas=8, metadata={"managedFields": [manages("kubectl", "spec.replicas")]})
     assert not owed(scale_of(theirs), theirs)
     assert not owed(scale_of(ours | {"spec": {"replicas": 7}}), ours)
+
+
+def test_a_number_that_nobody_owns_is_ours_while_it_is_what_we_wrote_for_a_write_by_scale_leaves_no_trace() -> None:
+    nobodys = workload(replicas=8, metadata={"managedFields": [manages("kubectl", "spec.template")]})
+    assert owed(scale_of(nobodys), nobodys)
+    moved = workload(replicas=7, metadata={"managedFields": []})
+    assert not owed(scale_of(moved), moved)
+
+
+@pytest.mark.parametrize(
+    ("beside", "annotations", "ours"),
+    [
+        ("kustomize-controller", {}, False),
+        ("kustomize-controller", {YIELDED: "false"}, False),
+        ("kustomize-controller", {YIELDED: "true"}, True),
+        ("argocd-controller", {YIELDED: "true"}, True),
+        ("kubectl", {YIELDED: "true"}, False),
+    ],
+)
+def test_gitops_that_ignores_a_field_applies_our_value_and_it_stays_ours(
+    beside: str, annotations: dict[str, str], ours: bool
+) -> None:
+    entries = [manages("goldseam", "spec.replicas", subresource="scale"), manages(beside, "spec.replicas")]
+    shared = workload(replicas=8, metadata={"managedFields": entries, "annotations": annotations})
+    assert owed(scale_of(shared), shared) == ours
+    theirs = workload(replicas=8, metadata={"managedFields": entries[1:], "annotations": annotations})
+    assert not owed(scale_of(theirs), theirs)
+
+
+def test_where_nobody_is_known_to_own_replicas_the_value_tells() -> None:
+    """So it is from zero on, which a Scale leaves out."""
+    fields = [manages("kubectl", "spec.template")]
+    for replicas, want, ours in ((0, "0", True), (8, "8", True), (3, "0", False), (0, "8", False)):
+        live = workload(replicas=replicas, metadata={"managedFields": fields})
+        assert owed(scale_of(live), live, want) is ours
+    theirs = workload(replicas=0, metadata={"managedFields": [*fields, manages("kubectl", "spec.replicas")]})
+    assert not owed(scale_of(theirs), theirs, "0")
+    unknown = workload(replicas=0, metadata={"managedFields": []})
+    assert not owed(scale_of(unknown), unknown, "0"), "somebody has taken them out: nothing is known"
 
 
 def test_nothing_is_ours_of_what_is_gone() -> None:

@@ -147,16 +147,18 @@ def test_a_rung_knows_its_action(action: str) -> None:
     pods = {"states": ["Failed"], "for": "5m", "atMost": 1}
     config = {"configMap": "settings", "key": "LEVEL", "value": "warn", "addKey": False}
     parameters = {
-        "scale": {"replicas": 3, "raiseMax": True},
+        "scale": {"replicas": 3, "direction": "Up", "allowZero": False, "raiseMax": True},
+        "restart": {"method": "Auto"},
         "wait": {"duration": "5m"},
         "deletePods": pods,
         "patchConfig": config,
+        "resources": {"container": "web", "limits": {"memory": "1Gi"}},
         "rollback": {"window": "30m"},
         "job": {"cronJob": "restore", "destructive": False},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)
-    defaults = {"notify": {"message": ""}, "collect": {"queries": []}}
+    defaults = {"notify": {"message": ""}, "collect": {"queries": [], "logs": False}}
     assert rung.parameters.dump() == defaults.get(action, {}) | parameters
     assert Rung.model_validate({"name": "mine", action: parameters}).title == "mine"
 

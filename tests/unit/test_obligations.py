@@ -12,6 +12,7 @@ from goldseam.api.incident import ObjectRef, Obligation, Step, Write
 from goldseam.engine import obligations
 from goldseam.engine.objects import RESTART
 from goldseam.engine.proposal import World, place
+from goldseam.engine.record import with_obligations
 from goldseam.engine.situation import Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import Json, config_map, manages, node, scale_of, workload
@@ -48,6 +49,14 @@ def owing(*owed: Obligation, live: Json | None = None, phase: str = "Resolved", 
     return replace(
         base, status=base.status.model_copy(update=update), world=World(target=base.world.target, touched=touched)
     )
+
+
+def test_of_a_list_that_is_full_what_is_settled_longest_makes_room() -> None:
+    """The CRD refuses a longer one, and nothing of the Incident could be written any more."""
+    settled = [debt(key=f"old-{number}", state="Paid") for number in range(16)]
+    status = situation().status.model_copy(update={"obligations": settled})
+    found = with_obligations(status, [debt()]).obligations
+    assert [o.key for o in found] == [*(f"old-{number}" for number in range(1, 16)), debt().key]
 
 
 def state(s: Situation) -> str:
@@ -108,6 +117,57 @@ def test_of_two_incidents_that_owe_the_same_value_one_keeps_the_debt() -> None:
 )
 def test_what_goldseam_could_not_owe_is_not_paid(forged: dict[str, Any]) -> None:
     assert message(owing(debt(**forged))).startswith("not one that Goldseam could owe: ")
+
+
+DOWN = spec(ladder=[{"scale": {"replicas": 4, "direction": "Down"}}])
+
+
+@pytest.mark.parametrize(
+    ("original", "want", "pinned", "found"),
+    [
+        ("10", "8", DOWN, "Open"),
+        ("10", "4", DOWN, "Open"),
+        ("10", "3", DOWN, "Void"),  # further down than the policy goes
+        ("10", "8", spec(ladder=[{"scale": {"replicas": 4}}]), "Void"),
+        ("10", "8", spec(), "Void"),
+    ],
+)
+def test_it_goes_up_again_only_where_the_policy_takes_away(original: str, want: str, pinned: Any, found: str) -> None:
+    debts = debt(original=original, want=want)
+    assert state(owing(debts, live=deployed(int(want), "goldseam"), spec=pinned)) == found
+
+
+def test_what_was_taken_away_comes_back_in_one_write_and_when_the_alert_is_surely_gone() -> None:
+    s = owing(debt(original="10", want="4"), live=deployed(4, "goldseam"), spec=DOWN)
+    (owed,) = s.status.obligations
+    assert obligations.undo(owed, s, NOW).message == "scale Deployment shop/api back from 4 to 10"
+    assert obligations.holds(owed, s, NOW) == []
+    unsure = replace(s, reading=Reading("Unknown", False, "nothing is known"))
+    assert "what was scaled down does not run again" in obligations.holds(owed, unsure, NOW)[0].message
+
+
+def test_who_is_at_work_on_the_field_half_way_down_owes_it() -> None:
+    heir = other(obligations=(debt(want="2"),))
+    for busy, found in ((False, "Lost"), (True, "Void")):
+        s = owing(debt(), live=deployed(4, "goldseam"), others=(replace(heir, busy=busy),))
+        assert state(s) == found
+    assert state(owing(debt(), others=(replace(heir, busy=True),))) == "Open", "nothing was written yet"
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [([], ("Void", "2")), (["Done"], ("Open", "5")), (["Done", "Done"], ("Open", "3"))],
+)
+def test_a_way_down_that_ends_half_way_owes_what_it_has_reached(made: list[str], found: tuple[str, str]) -> None:
+    ways = (("10", "5"), ("5", "3"), ("3", "2"))
+    states = [*made, *(3 - len(made)) * ["Pending"]]
+    writes = [
+        Write(verb="Patch", object=TARGET, field="spec.replicas", before=before, want=want, state=state)
+        for (before, want), state in zip(ways, states, strict=True)
+    ]
+    step = Step(id="1-scale", rung=0, action="scale", intent_at=NOW, writes=writes)
+    (left,) = obligations.voided(owing(debt(original="10", want="2")).status, step, "x").obligations
+    assert (left.state, left.want) == found
 
 
 @pytest.mark.parametrize("original", ["1", "3", "8"])

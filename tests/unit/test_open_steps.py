@@ -14,6 +14,7 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import verify
 from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
+from goldseam.engine.verdict import Reading
 from tests.support.objects import Json, node, scale_of, workload
 from tests.unit.test_guards import NOW, TARGET, guardrails, situation
 from tests.unit.test_obligations import GONE, NODE, debt, deployed
@@ -126,8 +127,22 @@ def test_an_undo_of_what_is_not_ours_is_not_made_whatever_an_incident_says(manag
 
 def test_an_undo_that_is_not_owed_any_more_is_planned_anew_and_voids_nothing() -> None:
     write = WRITE.model_copy(update={"before": "8", "want": "5"})
-    found = decided(open_step(workload(replicas=8), writes=(write,), purpose="Undo"))
+    found = decided(open_step(workload(replicas=8), writes=(write,), purpose="Undo", reading=GONE))
     assert (found.reason, debts(found)) == ("Replanned", ["Open"])
+
+
+def test_an_undo_that_was_written_down_and_not_made_is_not_made_once_the_alert_is_back() -> None:
+    write = WRITE.model_copy(update={"before": "8", "want": "4"})
+    found = decided(open_step(deployed(8, "goldseam"), writes=(write,), purpose="Undo"))
+    assert (found.kind, outcome(found), debts(found)) == ("wait", "NotTaken", ["Open"])
+    assert "the alert is back" in found.message
+
+
+def test_an_undo_that_was_written_down_and_not_made_waits_while_the_alert_is_not_surely_gone() -> None:
+    write = WRITE.model_copy(update={"before": "8", "want": "4"})
+    unsure = Reading("Unknown", False, "Prometheus does not answer")
+    found = decided(open_step(deployed(8, "goldseam"), writes=(write,), purpose="Undo", reading=unsure))
+    assert (found.kind, outcome(found), debts(found)) == ("hold", None, ["Open"])
 
 
 def test_what_differs_from_what_would_be_done_now_is_planned_anew_and_not_owed() -> None:
@@ -199,6 +214,26 @@ def test_of_several_refusals_the_first_is_told() -> None:
 
 def test_a_plan_that_is_refused_now_takes_the_step_with_it() -> None:
     assert outcome(decided(open_step(plan=Refusal("HpaOwns", "an HPA owns it")))) == "NotTaken"
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("2026-11-23T11:00:00Z", "GoOn"),
+        ("2026-11-23T11:00:01Z", "GoOn"),
+        ("2026-11-23T11:00:02Z", "Replanned"),
+        ("2026-11-23", "Replanned"),
+    ],
+)
+def test_a_rollout_is_restarted_as_of_the_time_that_was_written_down_unless_that_is_a_later_one(
+    written: str, reason: str
+) -> None:
+    write = WRITE.model_copy(
+        update={"subresource": "", "field": "spec.restartAt", "before": "null", "want": f'"{written}"'}
+    )
+    now = write.model_copy(update={"want": '"2026-11-23T11:00:01Z"'})
+    plan = Proposal((now,), "restart Rollout shop/api by restartAt", ())
+    assert decided(open_step(writes=(write,), plan=plan)).reason == reason
 
 
 def test_a_step_has_its_time_and_no_more() -> None:

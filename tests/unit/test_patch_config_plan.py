@@ -59,7 +59,7 @@ def test_the_value_is_set_and_then_the_target_is_restarted() -> None:
         Right("patch", "", "configmaps", "", "shop", "settings"),
         Right("patch", "apps", "deployments", "", "shop", "api"),
     )
-    assert [right.piece for right in found.rights] == ["", "restart"]
+    assert [right.piece for right in found.rights] == ["config", "restart"]
 
 
 def test_the_old_value_is_owed() -> None:

@@ -29,7 +29,12 @@ def test_a_valid_spec_becomes_the_model_of_its_kind() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"ladder": [{"scale": {"replicas": 0}}]}, "spec.ladder[0].scale.replicas: must be at least 1, not 0"),
+        ({"ladder": [{"scale": {"replicas": -1}}]}, "spec.ladder[0].scale.replicas: must be at least 0, not -1"),
+        (
+            {"ladder": [{"scale": {"replicas": 0, "direction": "Down"}}]},
+            "spec.ladder[0].scale.replicas: 0 switches the target off: write direction: Down and allowZero: true with"
+            " it, or at least 1",
+        ),
         (
             {"ladder": [{"scale": {"replicas": 10_001}}]},
             "spec.ladder[0].scale.replicas: must be at most 10000, not 10001",

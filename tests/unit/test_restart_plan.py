@@ -22,8 +22,8 @@ STRATEGY = {"Deployment": "strategy", "StatefulSet": "updateStrategy", "DaemonSe
 MARKED = {"template": {"metadata": {"annotations": {"goldseam.dev/token": "token"}}}}
 
 
-def plan(target: dict[str, Any] | None) -> Plan:
-    return ACTION.plan(Restart(), World(target=target), "token")
+def plan(target: dict[str, Any] | None, method: Any = "Template") -> Plan:
+    return ACTION.plan(Restart(method=method), World(target=target), "token")
 
 
 def proposal(target: dict[str, Any]) -> Proposal:
@@ -109,6 +109,7 @@ def test_a_workload_that_another_controller_owns_is_refused() -> None:
     found = plan(workload(metadata={"ownerReferences": owned_by("Shop", "main")}))
     assert isinstance(found, Refusal)
     assert found.reason == "OwnedByController"
+    assert "write method: Eviction" in found.message
 
 
 @pytest.mark.parametrize("kind", RESOURCES)
@@ -134,6 +135,26 @@ def test_a_restart_that_would_not_run_its_course_is_refused(target: dict[str, An
     assert isinstance(found, Refusal), found
     assert found.reason == reason
     assert len(found.message) <= 512
+
+
+COMPLETE = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
+
+
+@pytest.mark.parametrize(
+    ("target", "updating"),
+    [  # of the wanted pods one is missing
+        (workload(status={"replicas": 2, "updatedReplicas": 2, "conditions": COMPLETE}), False),
+        (workload(status={"replicas": 2, "updatedReplicas": 2}), True),  # nothing says that a rollout was completed
+        (workload(status={"replicas": 3, "updatedReplicas": 2, "conditions": COMPLETE}), True),  # an old one is left
+        (workload("DaemonSet", status={"currentNumberScheduled": 2, "updatedNumberScheduled": 2}), False),
+        (workload("DaemonSet", status={"currentNumberScheduled": 3, "updatedNumberScheduled": 2}), True),
+        (workload("DaemonSet", status={"currentNumberScheduled": 0, "updatedNumberScheduled": 0}), False),
+    ],
+)
+def test_a_pod_that_is_merely_missing_is_no_rollout(target: dict[str, Any], updating: bool) -> None:
+    found = plan(target)
+    assert isinstance(found, Refusal if updating else Proposal)
+    assert not updating or found == Refusal("RolloutInProgress", getattr(found, "message", ""))
 
 
 def test_a_stuck_rollout_may_be_restarted() -> None:

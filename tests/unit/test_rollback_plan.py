@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldseam.actions.rollback import ACTION
-from goldseam.api.incident import Step
+from goldseam.api.incident import Step, TemplateSource, Write
 from goldseam.api.ladder import Rollback
-from goldseam.engine.objects import RESTART
+from goldseam.engine.objects import RESTART, reference
 from goldseam.engine.owners import YIELDED
 from goldseam.engine.proposal import NothingToDo, Plan, Proposal, Refusal, Right, World
-from goldseam.engine.revisions import content, replaced, revisions, template_in
+from goldseam.engine.revisions import content, replaced, revisions, rolled_since, template_in
 from tests.support.objects import Json, kept, manages, owned_by, template, workload
 
 BEGAN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -290,3 +290,27 @@ def test_what_the_controllers_add_is_not_brought_back() -> None:
 def test_a_live_policy_covers_as_short_a_time(live: int, pinned: int, covered: bool) -> None:
     windows = [Rollback(window=timedelta(minutes=minutes)) for minutes in (live, pinned)]
     assert windows[0].covers(windows[1]) is covered
+
+
+@pytest.mark.parametrize(
+    ("image", "manager", "at", "who"),
+    [
+        ("api:2", "kubectl-set", "2026-11-23T12:05:00Z", "kubectl-set"),
+        ("api:2", "kubectl-set", "2026-11-23T12:01:00Z", "kubectl-set"),  # in the same second
+        ("api:2", "kubectl-set", "", "kubectl-set"),
+        ("api:2", "helm", "2026-11-23T11:50:00Z", ""),  # before: a webhook has completed what we wrote
+        ("api:1", "kubectl-set", "2026-11-23T12:05:00Z", ""),  # another field that makes no difference to the pods
+    ],
+)
+def test_who_rolls_forward_is_told_by_the_template_and_when_it_was_written(
+    image: str, manager: str, at: str, who: str
+) -> None:
+    back = template("api:1")
+    pin = TemplateSource(object=reference(workload()), digest=content(back))
+    write = Write(verb="Patch", object=reference(workload()), field=RESTART, want='"t"', template=pin)
+    mark = {"f:template": {"f:metadata": {"f:annotations": {"f:goldseam.dev/token": {}}}}}
+    ours = {"manager": "goldseam", "operation": "Update", "time": "2026-11-23T12:01:00Z", "fieldsV1": {"f:spec": mark}}
+    theirs = manages(manager, "spec.template.spec.containers", at=at)
+    marked = template(image, annotations={"goldseam.dev/token": "t"})
+    live = workload(spec={"template": marked}, metadata={"managedFields": [ours, theirs]})
+    assert rolled_since(live, write) == who

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from goldseam.actions.registry import ACTIONS
 from goldseam.actions.scale import ACTION
 from goldseam.api.incident import Step
-from goldseam.api.ladder import Scale
+from goldseam.api.scaling import Scale
 from goldseam.engine.owners import KEDA_LABEL, YIELDED
 from goldseam.engine.proposal import Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import hpa, manages, owned_by, scale_of, workload
@@ -256,7 +256,16 @@ def test_a_target_that_vanished_is_not_done() -> None:
 def test_the_registry_knows_every_action_by_its_name() -> None:
     assert {name: action.name for name, action in ACTIONS.items()} == {
         name: name
-        for name in ("scale", "restart", "deletePods", "patchConfig", "rollback", "job", "cordon", "drain", "uncordon")
+        for name in (
+            "scale",
+            "restart",
+            "deletePods",
+            "patchConfig",
+            "resources",
+            "rollback",
+            "job",
+            "cordon",
+            "drain",
+            "uncordon",
+        )
     }
-    components = {"scale", "restart", "pods", "config", "rollback", "jobs", "nodes"}
-    assert {action.component for action in ACTIONS.values()} == components

@@ -71,7 +71,7 @@ def hostile() -> IncidentStatus:
             for n in range(16)
         ],
         changes=[Change(at=NOW, what="x" * 128, before="x" * 128, after="x" * 128, by="x" * 128)] * 16,
-        evidence=[Evidence(at=NOW, about="x" * 128, text="x" * 256)] * 24,
+        evidence=[Evidence(at=NOW, about="x" * 128, text="x" * 256, log="ü" * 2048)] * 32,
         holds=[HoldRecord(guard="g", kind="Wait", reason="r", message="ü" * 512, since=NOW) for _ in range(16)],
         escalations=[
             Escalation(threshold=str(n), at=NOW, message="ü" * 512, runbook_line="ü" * 800) for n in range(40)

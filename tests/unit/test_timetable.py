@@ -277,6 +277,12 @@ def test_in_an_hour_that_is_there_twice_a_schedule_comes_first_in_what_is_left_o
     assert found.opens == at(f"2026-10-25T{opens}", BERLIN, fold=fold)
 
 
+def test_what_was_open_before_the_clock_goes_back_and_is_not_shown_again_opens_on_the_next_day() -> None:
+    found = open_at([cron("50 1 * * *", "1m", BERLIN)], "shop", at("2026-10-25T02:45", BERLIN, fold=0))
+    assert found is not None
+    assert found.opens == at("2026-10-26T01:50", BERLIN)
+
+
 def test_a_schedule_in_a_zone_whose_last_hour_of_a_day_is_missing_comes_to_an_end() -> None:
     window = cron("* * * * SAT", "1m", "America/Nuuk")
     assert not is_open(window, at("2026-03-29T05:00", "America/Nuuk"))

@@ -93,11 +93,31 @@ def test_a_firing_alert_is_fresh_once_its_rule_was_seen_to_advance() -> None:
     assert (found.state, found.fresh) == ("Firing", True)
 
 
+def test_of_a_server_that_was_started_anew_between_two_reads_the_rule_is_watched_anew() -> None:
+    watch = Watch()
+    assert watch.healthy(400, FIRING).watched_since is None
+    evaluated, anew = watch.now + 15, {"server_started": EPOCH + timedelta(seconds=watch.now + 3)}
+    found = watch.read(rule(evaluated, FIRING, **anew), after=15)
+    assert (found.state, found.fresh) == ("Firing", False)
+    found = watch.read(rule(evaluated + 15, FIRING, **anew), after=15)
+    assert (found.fresh, found.watched_since) == (True, EPOCH + timedelta(seconds=evaluated))
+
+
+def test_rules_of_a_life_that_ended_while_they_were_read_are_watched_since_the_next_began() -> None:
+    watch = Watch()
+    watch.healthy(400, FIRING)
+    evaluated = watch.now + 15
+    started = EPOCH + timedelta(seconds=evaluated + 2)
+    watch.read(rule(evaluated, FIRING, server_started=started), after=15)
+    found = watch.read(rule(evaluated + 15, FIRING, server_started=started), after=15)
+    assert (found.fresh, found.watched_since) == (True, started)
+
+
 def test_a_firing_alert_says_since_when_its_rule_is_watched_until_no_sample_can_be_of_before() -> None:
     watch = Watch()
-    watch.read(rule(watch.now, FIRING))
-    begun = watch.now + 5
-    assert watch.read(rule(begun, FIRING)).watched_since == EPOCH + timedelta(seconds=begun)
+    begun = watch.now
+    watch.read(rule(begun, FIRING))
+    assert watch.read(rule(begun + 5, FIRING)).watched_since == EPOCH + timedelta(seconds=begun)
     assert watch.healthy(280, FIRING).watched_since == EPOCH + timedelta(seconds=begun)
     assert watch.healthy(30, FIRING).watched_since is None
 
@@ -121,7 +141,7 @@ def test_what_counts_is_how_far_the_evaluation_that_is_shown_looks_back() -> Non
     assert found == [second - 10 > 300 + 900 for second in seconds]
 
 
-def test_a_server_that_was_away_is_watched_since_its_first_evaluation_that_was_seen_to_come() -> None:
+def test_a_server_that_was_away_is_watched_since_its_first_evaluation() -> None:
     watch = Watch()
     watch.healthy(600, FIRING)
     watch.fail()

@@ -14,7 +14,7 @@ from goldseam.actions.ownership import by_controller, by_gitops, by_keda
 from goldseam.actions.replies import nothing, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef
-from goldseam.api.ladder import Scale
+from goldseam.api.scaling import Scale
 from goldseam.engine.objects import Json, metadata, reference, value_at
 from goldseam.engine.obligations import CEILING, FLOOR
 from goldseam.engine.owners import (
@@ -43,11 +43,27 @@ class Kind:
     """The ceiling where it says none."""
     raises_ceiling: bool
     """Whether the ceiling may be raised too."""
+    piece: str
+    """The component of `deploy/kustomize` that brings the right to patch it."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """What is written of it, as `proposal.written` says it."""
+        bounds = (self.floor, self.ceiling) if self.raises_ceiling else (self.floor,)
+        return frozenset(f"{self.name} {bound}" for bound in bounds)
 
 
-HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", FLOOR, CEILING, 1, 0, True)
+HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", FLOOR, CEILING, 1, 0, True, "hpa")
 KEDA = Kind(
-    "keda.sh/v1alpha1", "ScaledObject", "scaledobjects", "spec.minReplicaCount", "spec.maxReplicaCount", 0, 100, False
+    "keda.sh/v1alpha1",
+    "ScaledObject",
+    "scaledobjects",
+    "spec.minReplicaCount",
+    "spec.maxReplicaCount",
+    0,
+    100,
+    False,
+    "keda",
 )
 
 
@@ -75,6 +91,12 @@ class Autoscaler:
         value = json.loads(value_at(self.obj, self.kind.ceiling))
         return self.kind.most if value is None else int(value)
 
+    @property
+    def wakes(self) -> bool:
+        """Whether it brings a target with 0 replicas to its floor: KEDA does, but not with `idleReplicaCount`, which
+        stays until a trigger is active (KEDA `pkg/scaling/executor/scale_scaledobjects.go`)."""
+        return self.kind is KEDA and value_at(self.obj, "spec.idleReplicaCount") == "null"
+
 
 def autoscaler(world: World) -> Autoscaler | Refusal | None:
     """The one that scales the target; None where nobody does. Two of them fight, whatever is written to either."""
@@ -88,6 +110,16 @@ def autoscaler(world: World) -> Autoscaler | Refusal | None:
         two = " and ".join(f"{one.ref.kind} {one.ref.name}" for one in found[:2])
         return refusal("TwoAutoscalers", f"{two} both scale {reference(world.target)} and fight: delete one of them")
     return found[0] if found else None
+
+
+def by_autoscaler(scaler: Autoscaler, target: ObjectRef) -> Refusal:
+    """What is taken away below what it wants, it brings back; and to lower its maximum is to fight it for good."""
+    pause = ", or pause it (annotation autoscaling.keda.sh/paused-replicas)" if scaler.kind is KEDA else ""
+    field = scaler.kind.ceiling.removeprefix("spec.")
+    return refusal(
+        "Autoscaled",
+        f"{scaler.ref} scales {target} and would undo direction: Down: lower its {field} by hand{pause}",
+    )
 
 
 def raised(scaler: Autoscaler, target: ObjectRef, parameters: Scale) -> Plan:
@@ -138,6 +170,6 @@ def _proposed(scaler: Autoscaler, target: ObjectRef, want: int, *, above: bool) 
     return Proposal(
         writes=tuple(writes),
         summary=f"raise the floor of {ref} from {scaler.floor} to {want}{also} (it owns the replicas of {target})",
-        rights=(Right("patch", kind.api_version.split("/")[0], kind.plural, "", ref.namespace, ref.name),),
+        rights=(Right("patch", kind.api_version.split("/")[0], kind.plural, "", ref.namespace, ref.name, kind.piece),),
         obligations=tuple(obligations),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import CORDONING, cordoned, cordoning, endangered, node_ref, patching
+from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
 from goldseam.engine.objects import cordoned_by_us
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World, always
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
@@ -33,4 +33,4 @@ def observe(step: Step, world: World) -> Effect:
     return effect(done, f"{node_ref(world.target)} is {'cordoned' if done else 'not cordoned yet'}")
 
 
-ACTION = Action("cordon", frozenset({"Node"}), plan, observe, "nodes", (CORDONING,))
+ACTION = Action("cordon", frozenset({"Node"}), plan, observe, always(CORDONING), fields=frozenset({MARKING}))

@@ -7,38 +7,30 @@ minutes (Kubernetes documentation, `pod-lifecycle`, "container restart policy").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from goldseam.actions.replies import GONE, bounded, effect, listed, pods
-from goldseam.actions.rollout import course
-from goldseam.actions.writes import EVICTING
+from goldseam.actions import pods
+from goldseam.actions.replies import GONE, effect
+from goldseam.actions.replies import pods as counted
+from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model, format_duration
-from goldseam.api.incident import ObjectRef, Step, Write
+from goldseam.api.incident import ObjectRef, Step
 from goldseam.api.ladder import DeletePods
-from goldseam.engine.lineage import was_spared
 from goldseam.engine.objects import (
     Json,
     Workload,
     condition_of,
-    controlled_by,
-    controller,
     is_ready,
     metadata,
     must_not_be_disturbed,
     reference,
     share,
 )
-from goldseam.engine.proposal import Action, Effect, NothingToDo, Part, Plan, Proposal, Refusal, World
+from goldseam.engine.proposal import Action, Effect, NothingToDo, Plan, Proposal, World, always
 from goldseam.engine.record import cut
 
 KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
-PODS: frozenset[Part] = frozenset({"pods"})
-NONE: frozenset[str] = frozenset()
-MOST_PODS = 256
-"""Evictions of one step: an Incident holds 512 writes."""
-
 OFTEN = 3
 """Restarts of a container that are no accident any more."""
 FORGIVEN = timedelta(minutes=10)
@@ -57,40 +49,31 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return GONE
     ref, workload = reference(world.target), Workload(world.target)
     wanted = [_STATES[state] for state in parameters.states]
-    troubled = [pod for pod in _of(world) if any(found(pod, world.now, parameters.lasting) for found in wanted)]
+    troubled = [
+        pod for pod in pods.own_pods(world) if any(found(pod, world.now, parameters.lasting) for found in wanted)
+    ]
     if not troubled:
-        return NothingToDo(cut(f"no pod of {ref} is {_words(parameters)}"), NONE)
+        return NothingToDo(cut(f"no pod of {ref} is {_words(parameters)}"), pods.NONE)
     leaving = [pod for pod in troubled if not must_not_be_disturbed(pod)]
     if not leaving:
-        marked = f"the annotation of pod {_names(troubled)} of {ref} says that it must not be evicted (do-not-disrupt)"
-        return Refusal("DoNotDisrupt", cut(marked), evictable=NONE)
+        return pods.protected(troubled, ref)
     return _proposed(ref, workload, leaving, parameters)
 
 
 def _proposed(ref: ObjectRef, workload: Workload, leaving: list[Json], parameters: DeletePods) -> Proposal:
-    most = min(max(share(parameters.at_most, workload.replicas, up=False), 1), MOST_PODS)
+    most = min(max(share(parameters.at_most, workload.replicas, up=False), 1), pods.MOST_PODS)
     chosen = sorted(leaving, key=_order)[:most]
-    of = f"{len(chosen)} of {len(leaving)} pods" if len(chosen) < len(leaving) else pods(len(chosen))
+    of = f"{len(chosen)} of {len(leaving)} pods" if len(chosen) < len(leaving) else counted(len(chosen))
     are = "is" if len(leaving) == 1 else "are"
     return Proposal(
-        writes=tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in chosen),
-        summary=cut(f"evict {of} of {ref} that {are} {_words(parameters)}: {_names(chosen)}"),
-        rights=(replace(EVICTING, namespace=ref.namespace),),
+        writes=tuple(map(pods.eviction, chosen)),
+        summary=cut(f"evict {of} of {ref} that {are} {_words(parameters)}: {pods.names(chosen)}"),
+        rights=(pods.evicting(ref),),
         takes_ready=sum(is_ready(pod) for pod in chosen),
         evicts_at_most=most,
-        evictable=frozenset(str(metadata(pod)["uid"]) for pod in leaving),
+        evictable=pods.uids(leaving),
+        asks_about=tuple(write.object.uid for write in map(pods.eviction, chosen)),
     )
-
-
-def _of(world: World) -> Iterable[Json]:
-    """The target's own pods that are not on their way out. A selector may select those of others."""
-    assert world.target is not None
-    uid = metadata(world.target).get("uid")
-    theirs = {metadata(one).get("uid") for one in world.replica_sets if controlled_by(one, uid)}
-    owners = theirs | {uid}
-    for pod in world.pods:
-        if (controller(pod) or {}).get("uid") in owners and not metadata(pod).get("deletionTimestamp"):
-            yield pod
 
 
 def _order(pod: Json) -> tuple[bool, bool, str]:
@@ -189,19 +172,20 @@ def _words(parameters: DeletePods) -> str:
     return " or ".join(f"{state}{lasting if state in timed else ''}" for state in parameters.states)
 
 
-def _names(found: list[Json]) -> str:
-    return bounded([str(metadata(pod).get("name")) for pod in found])
-
-
 def observe(step: Step, world: World) -> Effect:
     """Done when what was evicted is gone, and the target has all its pods, ready."""
     if world.target is None:
         return effect(False, GONE.message)
-    here = {metadata(pod).get("uid") for pod in world.pods}
-    left = [write.object.name for write in step.writes if write.object.uid in here and not was_spared(write)]
-    if left:
-        return effect(False, f"pod {listed(left)} of {reference(world.target)} is not gone yet")
-    return course(Workload(world.target))
+    return pods.gone(step, world)
 
 
-ACTION = Action("deletePods", KINDS, plan, observe, "pods", (EVICTING,), PODS, PODS)
+ACTION = Action(
+    "deletePods",
+    KINDS,
+    plan,
+    observe,
+    always(pods.EVICTING),
+    looks_at=pods.PODS,
+    watches=pods.PODS,
+    fields=frozenset({EVICTION}),
+)

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from goldseam.actions.nodes import CORDONING, cordoned, cordoning, endangered, node_ref, others, patching
+from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, others, patching
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
-from goldseam.actions.writes import EVICTING
+from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
 from goldseam.engine.disruption import DisruptionBudget, of_pod
@@ -30,10 +30,11 @@ from goldseam.engine.objects import (
     must_not_be_disturbed,
     reference,
 )
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, World
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
 from goldseam.engine.record import cut
 
 MIRROR = "kubernetes.io/config.mirror"
+EVICTING = Right("create", "", "pods", "eviction", piece="nodes")
 MOST_PODS = 256
 _CONDITION = "node.kubernetes.io/"
 """With this begin the taints by which the node controller marks a node's condition: no pod there need tolerate them."""
@@ -175,5 +176,11 @@ def observe(step: Step, world: World) -> Effect:
 
 
 ACTION = Action(
-    "drain", frozenset({"Node"}), plan, observe, "nodes", (CORDONING, EVICTING), frozenset({"disruption_budgets"})
+    "drain",
+    frozenset({"Node"}),
+    plan,
+    observe,
+    always(CORDONING, EVICTING),
+    looks_at=frozenset({"disruption_budgets"}),
+    fields=frozenset({MARKING, EVICTION}),
 )

@@ -17,11 +17,11 @@ from goldseam.api.incident import ObjectRef, Step, Write
 from goldseam.api.ladder import Job
 from goldseam.engine.jobs import ended, is_of, job_name, made_by, suspended, title, why_failed
 from goldseam.engine.objects import TOKEN, Json, Workload, annotation, metadata, reference
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
 from goldseam.engine.record import cut
 
 KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
-CREATING = Right("create", "batch", "jobs")
+CREATING = Right("create", "batch", "jobs", piece="jobs")
 """The right to run Jobs."""
 
 
@@ -87,7 +87,8 @@ def _proposed(parameters: Job, ref: ObjectRef, cron_job: Json, token: str) -> Pr
 
 
 def observe(step: Step, world: World) -> Effect:
-    """Done when the Job is complete, and then the target has all its pods, ready. It fails when the Job fails."""
+    """Done when the Job is complete, and then the target has all its pods, ready. It fails when the Job fails. Of one
+    that is gone before its end was seen nobody knows whether it has done its work, or half of it, or runs on."""
     if world.target is None:
         return effect(False, GONE.message)
     write = next((write for write in step.writes if write.verb == "Create"), None)
@@ -98,7 +99,7 @@ def observe(step: Step, world: World) -> Effect:
         return effect(False, f"{title(write)} is not there yet")
     if job is None or json.dumps(metadata(job).get("uid")) != write.before:
         gone = f"{title(write)} is gone, and how it ended is not known: it was deleted, or its ttl is over"
-        return Effect(False, cut(gone), "Failed")
+        return Effect(False, cut(gone), "Vanished")
     if ended(job) == "Failed":
         return Effect(False, cut(f"{title(write)} has failed: {why_failed(job)}"), "Failed")
     if ended(job) == "Complete":
@@ -111,4 +112,12 @@ def _progress(job: Json) -> str:
     return f"{status.get('active') or 0} pods active, {status.get('failed') or 0} failed"
 
 
-ACTION = Action("job", KINDS, plan, observe, "jobs", (CREATING,), frozenset({"jobs"}))
+ACTION = Action(
+    "job",
+    KINDS,
+    plan,
+    observe,
+    always(CREATING),
+    looks_at=frozenset({"jobs"}),
+    fields=frozenset({"Job of CronJob"}),
+)

@@ -11,7 +11,9 @@ from goldseam.engine.objects import Json, is_ready, metadata, of_control_plane, 
 from goldseam.engine.proposal import Refusal, Right, World
 
 UNSCHEDULABLE = "spec.unschedulable"
-CORDONING = Right("patch", "", "nodes")
+MARKING = f"Node {UNSCHEDULABLE}"
+"""What cordoning and uncordoning write, as an action declares it."""
+CORDONING = Right("patch", "", "nodes", piece="nodes")
 """The right to take nodes out of service and to bring them back."""
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from goldseam.actions.replies import refusal
 from goldseam.api.incident import ObjectRef
-from goldseam.engine.objects import steps_of
+from goldseam.engine.objects import Json, pointer_of
 from goldseam.engine.owners import ARGO, HELM_RELEASE, YIELDED, Owner
 from goldseam.engine.proposal import Refusal
 
 
-def by_controller(owner: Owner, ref: ObjectRef, what: str) -> Refusal:
-    """Another controller may rebuild the object from its own spec at any time."""
-    return refusal("OwnedByController", f"{owner} controls {ref} and would undo {what}: change {owner} instead")
+def by_controller(owner: Owner, ref: ObjectRef, what: str, instead: str = "") -> Refusal:
+    """Another controller may rebuild the object from its own spec at any time; `instead`: what to do about it."""
+    instead = instead or f"change {owner} instead"
+    return refusal("OwnedByController", f"{owner} controls {ref} and would undo {what}: {instead}")
 
 
 def by_keda(owner: Owner, hpa: ObjectRef, want: int) -> Refusal:
@@ -29,17 +30,19 @@ def by_rollout(owner: Owner, ref: ObjectRef) -> Refusal:
     return refusal("UnderRollout", f"{message} in the policy")
 
 
-def by_gitops(owner: Owner, ref: ObjectRef, field: str) -> Refusal:
-    """The field is in Git. The lines to add tell the tool to leave alone what Goldseam writes; the annotation tells us.
+def by_gitops(owner: Owner, ref: ObjectRef, field: str, obj: Json | None = None) -> Refusal:
+    """The field is in Git; `obj`: where it is one of an entry of a list. The lines to add tell the tool to leave alone
+    what Goldseam writes; the annotation tells us.
 
     Sources: Argo CD `docs/user-guide/diffing.md` and `sync-options.md`; Flux `docs/spec/v1/kustomizations.md` (Ignore
     Rules, kustomize-controller 1.9) and `docs/spec/v2/helmreleases.md`. Taking the field out of Git is no advice
     to give without a warning: its last owner gone, the API server puts its default back, which is 1 replica.
+    The annotation belongs into Git: what `kubectl annotate` writes, Flux takes away again (its `pkg/ssa`, patch.go).
     """
-    pointer = "/" + "/".join(steps_of(field))
+    pointer = pointer_of(obj or {}, field)
     message = (
         f"{owner} owns {field} of {ref} ({owner.evidence}) and would undo a change. Add to the {owner.kind}:"
-        f' {_lines(owner, ref, pointer)}; then annotate the {ref.kind}: {YIELDED}: "true"'
+        f' {_lines(owner, ref, pointer)}; then annotate the {ref.kind} in Git: {YIELDED}: "true"'
     )
     return refusal("OwnedByGitOps", message)
 

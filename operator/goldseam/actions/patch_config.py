@@ -7,12 +7,12 @@ second follows, whatever the workload looks like by then: half of it would be wo
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from goldseam.actions import restart
 from goldseam.actions.ownership import by_controller, by_gitops
 from goldseam.actions.replies import GONE, nothing, pods, refusal
-from goldseam.actions.rollout import taken_at_once
-from goldseam.actions.writes import owed, patch
+from goldseam.actions.writes import owed, patch, unnumbered
 from goldseam.api.base import Model
 from goldseam.api.incident import ObjectRef
 from goldseam.api.ladder import PatchConfig
@@ -21,10 +21,12 @@ from goldseam.engine.objects import TOKEN, Json, Workload, annotation, reference
 from goldseam.engine.owners import controller_owner, gitops_owner
 from goldseam.engine.proposal import Action, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
+from goldseam.engine.strategy import taken_at_once
 
 LONGEST = 512
 """Characters of a value as JSON that an Incident keeps."""
-COMPONENT = "config"
+SETTING = Right("patch", "", "configmaps", piece="config")
+"""The right to set values."""
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
@@ -33,6 +35,8 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     if world.target is None:
         return GONE
     target = reference(world.target)
+    if "configMap" in world.closed:
+        return _closed(target.namespace)
     if world.config_map is None:
         named = f"{target.namespace}/{parameters.config_map}"
         return refusal("ConfigMapMissing", f"ConfigMap {named} does not exist: create it, or name another in configMap")
@@ -46,6 +50,14 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return nothing(f"{target} has no pods that could read another value")
     refused = _unfit(parameters, world.config_map, ref) or _unread(parameters, world.target, ref)
     return refused or restart.refused(world.target) or _proposed(parameters, world.target, world.config_map, token)
+
+
+def _closed(namespace: str) -> Refusal:
+    message = (
+        f"Goldseam itself may not get configmaps in namespace {namespace}: install the component {SETTING.piece} of"
+        " deploy/kustomize, and bind it there to its account (docs/actions/patch-config.md)"
+    )
+    return replace(refusal("PermissionMissing", message), guard="permission")
 
 
 def _unfit(parameters: PatchConfig, obj: Json, ref: ObjectRef) -> Refusal | None:
@@ -80,20 +92,15 @@ def _unread(parameters: PatchConfig, target: Json, ref: ObjectRef) -> Refusal | 
 def _proposed(parameters: PatchConfig, target: Json, obj: Json, token: str) -> Proposal:
     ref, config, workload = reference(target), reference(obj, "v1", "ConfigMap"), Workload(target)
     write = patch(config, obj, value_of(parameters.key), json.dumps(parameters.value))
-    # An autoscaler may write the target in between: only our token tells of this write.
-    again = restart.mark(target, token).model_copy(update={"generation": None})
+    again = unnumbered(restart.mark(target, token))
     change = f"set {parameters.key} of {config} to {cut(json.dumps(parameters.value), 100)}"
     return Proposal(
         writes=(write, again),
         summary=cut(f"{change} and restart {ref} ({pods(workload.replicas)})"),
-        rights=(Right("patch", "", "configmaps", "", config.namespace, config.name), *_restarting(ref)),
+        rights=(replace(SETTING, namespace=config.namespace, name=config.name), restart.right(ref)),
         obligations=(owed("ConfigBack", write, write.before),),
         takes_ready=taken_at_once(workload),
     )
-
-
-def _restarting(ref: ObjectRef) -> tuple[Right, ...]:
-    return (restart.right(ref, piece=restart.COMPONENT),)
 
 
 ACTION = Action(
@@ -101,7 +108,7 @@ ACTION = Action(
     frozenset(restart.RESOURCES),
     plan,
     restart.observe,
-    COMPONENT,
-    (Right("patch", "", "configmaps"), Right("patch", "apps", "", piece=restart.COMPONENT)),
-    frozenset({"configMap", "disruption_budgets"}),
+    lambda _, kind: (SETTING, restart.MARKING[kind]),
+    looks_at=frozenset({"configMap", "disruption_budgets"}),
+    fields=frozenset({"ConfigMap data[*]", *restart.MARKS}),
 )

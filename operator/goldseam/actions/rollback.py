@@ -7,13 +7,13 @@ people decide.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from goldseam.actions import restart
 from goldseam.actions.ownership import by_controller
 from goldseam.actions.replies import GONE, bounded, nothing, refusal
-from goldseam.actions.rollout import taken_at_once
 from goldseam.api.base import Model, format_duration
 from goldseam.api.incident import ObjectRef
 from goldseam.api.ladder import Rollback
@@ -22,8 +22,8 @@ from goldseam.engine.owners import controller_owner, gitops_owner
 from goldseam.engine.proposal import Action, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
 from goldseam.engine.revisions import Revision, content, revisions
+from goldseam.engine.strategy import taken_at_once
 
-COMPONENT = "rollback"
 VERB = "rollback"
 """A verb of our own on workloads: whether they may be rolled back, and not merely restarted."""
 TEMPLATE = "spec.template"
@@ -92,9 +92,13 @@ def _proposed(target: Json, before: Revision, rolled: Revision, token: str) -> P
             f"roll {ref} back to revision {before.number}, which revision {rolled.number} replaced at"
             f" {rolled.created:%H:%M:%S} UTC ({_changes(before, rolled)})"
         ),
-        rights=(restart.right(ref), Right(VERB, "apps", restart.RESOURCES[ref.kind], "", ref.namespace, ref.name)),
+        rights=tuple(replace(right, namespace=ref.namespace, name=ref.name) for right in _rights(ref.kind)),
         takes_ready=taken_at_once(Workload(target)),
     )
+
+
+def _rights(kind: str) -> tuple[Right, ...]:
+    return restart.rights_with(VERB, kind, "rollback")
 
 
 def _changes(before: Revision, rolled: Revision) -> str:
@@ -117,7 +121,7 @@ ACTION = Action(
     frozenset(restart.RESOURCES),
     plan,
     restart.observe,
-    COMPONENT,
-    (Right("patch", "apps", ""), Right(VERB, "apps", "")),
-    frozenset({"revisions", "disruption_budgets"}),
+    lambda _, kind: _rights(kind),
+    looks_at=frozenset({"revisions", "disruption_budgets"}),
+    fields=frozenset(f"{kind} {TEMPLATE}" for kind in restart.RESOURCES),
 )

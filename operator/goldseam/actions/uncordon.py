@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import CORDONING, UNSCHEDULABLE, cordoned, node_ref, patching
+from goldseam.actions.nodes import CORDONING, MARKING, UNSCHEDULABLE, cordoned, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.actions.writes import patch
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
 from goldseam.engine.objects import cordoned_by_us
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World, always
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
@@ -34,4 +34,4 @@ def observe(step: Step, world: World) -> Effect:
     return effect(done, f"{node_ref(world.target)} is {'schedulable' if done else 'still cordoned'}")
 
 
-ACTION = Action("uncordon", frozenset({"Node"}), plan, observe, "nodes", (CORDONING,))
+ACTION = Action("uncordon", frozenset({"Node"}), plan, observe, always(CORDONING), fields=frozenset({MARKING}))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from goldseam.api.incident import ObjectRef, Obligation, ObligationKind, Write
 from goldseam.engine.objects import Json, metadata, value_at
-from goldseam.engine.proposal import Right
 
-EVICTING = Right("create", "", "pods", "eviction")
-"""The right to evict pods."""
+EVICTION = "Pod/eviction"
+"""What an eviction writes, as an action declares it."""
 
 
 def patch(ref: ObjectRef, obj: Json, field: str, want: str, scale: Json | None = None) -> Write:
@@ -40,3 +39,8 @@ def owed(kind: ObligationKind, write: Write, original: str) -> Obligation:
         original=original,
         want=write.want,
     )
+
+
+def unnumbered(write: Write) -> Write:
+    """Without the generation: an autoscaler may write the target in between, and only our token tells of this write."""
+    return write.model_copy(update={"generation": None})

@@ -126,9 +126,10 @@ class KubeCluster:
         path = _path(resource, _needed(resource, namespace))
         return await self._call("POST", path, self._writing(dry_run=dry_run), body, creating=True)
 
-    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+    async def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
         """The end of a container's log: text, and asked for once, for the node may be the one that is in trouble."""
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(LOG_BYTES)}
+        query |= {"previous": "true"} if previous else {}
         path = _path(Resource("", "v1", "pods"), namespace, pod, "log")
         return (await self._content("GET", path, query)).decode(errors="replace")
 

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -17,8 +18,8 @@ import structlog
 
 from goldseam.adapters.credentials import Credentials
 from goldseam.adapters.http_client import LARGEST, HttpClient, Query, Words, parsed
-from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
-from goldseam.errors import NotFound, Unavailable
+from goldseam.engine.alerts import NEVER, ActiveAlert, AlertRule, RulesAnswer
+from goldseam.errors import GoldseamError, NotFound, Unavailable
 
 log = structlog.get_logger("goldseam.prometheus")
 
@@ -39,7 +40,8 @@ class PrometheusServer:
     ) -> None:
         """`timeout` is in seconds, for all pages together; `largest` is in bytes, for each."""
         self._http = HttpClient(url, credentials, WORDS, timeout=timeout, largest=largest)
-        self._pages = True
+        self._pages = self._tells_start = True
+        self._started = NEVER
 
     async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         """The alerting rules of these names, or all. A server that cannot filter answers with more than those."""
@@ -79,11 +81,35 @@ class PrometheusServer:
                 if not next_one and groups >= PAGE and ("group_limit", str(PAGE)) in query:
                     self._pages = False  # it may have been cut: vmalert does so, and has pages of another kind
                     raise _NotAll("the server says of no further page")
-                return found.answer(), frozenset(found.names)
+                return found.answer(await self._start(session)), frozenset(found.names)
             if token == last:
                 break
             next_one, last = [("group_next_token", token)], token
         raise Unavailable("the pages of the rules do not end")
+
+    async def _start(self, session: aiohttp.ClientSession) -> datetime:
+        """Since when the server runs; `NEVER` where it never says.
+
+        Asked after the rules, so that those of a new life are not taken for ones of the life before: one that is back
+        within the time between two reads has forgotten which targets died meanwhile, and nothing else shows that.
+        Source: prometheus/web/api/v1, `serveRuntimeInfo`. Behind one address may be several, and who answers changes:
+        the newest counts.
+
+        Raises:
+            Unavailable: it has said so before, and now does not.
+        """
+        if not self._tells_start:
+            return NEVER
+        try:
+            answer = await self._get(session, "/api/v1/status/runtimeinfo", ())
+            with _translated("a start"):
+                self._started = max(self._started, _time(_is(str, answer["data"]["startTime"])))
+        except NotFound:  # Mimir, vmalert
+            self._tells_start = False
+        except GoldseamError:
+            if self._started != NEVER:
+                raise
+        return self._started
 
     async def firing(self) -> tuple[ActiveAlert, ...]:
         """Every alert that fires, with no labels but its name and its namespace."""
@@ -160,10 +186,9 @@ class _Found:
             if self._keep is None or rule["name"] in self._keep:
                 self._rules.append(_rule(group, rule))
 
-    def answer(self) -> RulesAnswer:
-        return RulesAnswer(
-            tuple(self._rules), tuple(self._warnings), asked=self._keep, total=self._total, groups=self._groups
-        )
+    def answer(self, started: datetime) -> RulesAnswer:
+        rules = tuple(replace(rule, server_started=started) for rule in self._rules)
+        return RulesAnswer(rules, tuple(self._warnings), asked=self._keep, total=self._total, groups=self._groups)
 
 
 def _in_short(alert: dict[str, Any]) -> ActiveAlert:
@@ -223,8 +248,6 @@ def _labels(value: Any) -> dict[str, str]:
 
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
-NEVER = datetime.min.replace(tzinfo=UTC)
-"""Go's zero time: not yet."""
 
 
 def _time(value: Any) -> datetime:

@@ -37,3 +37,5 @@ class Evidence(Record):
     """How it was."""
     missing: bool = False
     """Whether it could not be read; then the text says why."""
+    log: Annotated[str, Field(max_length=2048)] | None = None
+    """Of a container: the end of what it wrote, without what looks like a secret."""

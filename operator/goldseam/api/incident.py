@@ -18,6 +18,7 @@ StepPhase = Literal["Intended", "Acted", "Done"]
 Outcome = Literal[
     "Passed",
     "Failed",
+    "Inconclusive",
     "Refused",
     "NothingToDo",
     "NotTaken",
@@ -29,7 +30,7 @@ Outcome = Literal[
     "Denied",
     "Unanswered",
 ]
-ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "Uncordon"]
+ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon"]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
@@ -345,7 +346,7 @@ class IncidentStatus(Record):
     """What the alert source says."""
     changes: Annotated[list[Change] | None, Field(max_length=16)] = None
     """What changed on the target within 30 minutes before the alert became active; not there before we looked."""
-    evidence: Annotated[list[Evidence] | None, Field(max_length=24)] = None
+    evidence: Annotated[list[Evidence] | None, Field(max_length=32)] = None
     """What `collect` rungs wrote down, oldest first; not there before one did."""
     rung: Int32 = 0
     """The rung of the ladder that is tried now, from 0."""

@@ -12,44 +12,25 @@ from pydantic.alias_generators import to_snake
 from goldseam.api.base import AnyDuration, Duration, IntOrPercent, Model, Name, Rule, ShortName, Text
 from goldseam.api.constraints import Between, Pattern
 from goldseam.api.expressions import Expression
+from goldseam.api.parameters import Parameters as Parameters
+from goldseam.api.parameters import Resources as Resources
+from goldseam.api.scaling import Scale as Scale
 from goldseam.api.verifying import Verify
-
-Replicas = Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"format": "int32"})]
-
-
-class Parameters(Model):
-    """What an action is told to do."""
-
-    def covers(self, other: Any) -> bool:
-        """Whether they allow all that `other`, of the same action, asks for: a policy is narrowed at any time."""
-        return True
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The names, by resource, of what they speak of beside the target."""
-        return {}
-
-
-class Scale(Parameters):
-    """Bring the target to AT LEAST this many replicas. At or above it there is nothing to do, and the ladder goes on.
-
-    Where a HorizontalPodAutoscaler owns the replicas, its `minReplicas` is raised instead, up to its `maxReplicas`;
-    where a KEDA ScaledObject does, its `minReplicaCount`.
-    """
-
-    replicas: Replicas
-    """How many replicas there must be at least. Never lowers: what runs already above this number stays."""
-    raise_max: bool = False
-    """Whether the `maxReplicas` of a HorizontalPodAutoscaler is raised to `replicas` as well where it is lower, and put
-    back later. Default: false, and the rung is passed over."""
-
-    def covers(self, other: Any) -> bool:
-        """Up to as many replicas, and above a maximum only where that is allowed."""
-        return self.replicas >= int(other.replicas) and (self.raise_max or not other.raise_max)
 
 
 class Restart(Parameters):
-    """Restart every pod of the target by a rolling restart, as `kubectl rollout restart` does."""
+    """Restart every pod of the target, by a rolling restart, as `kubectl rollout restart` does, or one by one."""
+
+    method: Literal["Auto", "Template", "Eviction"] = "Auto"
+    """`Template`: an annotation of the pod template, so that the target's controller replaces its pods. `Eviction`: one
+    pod after the other is evicted, the next one when all are ready again; nothing of the target is written. `Auto`
+    (default): `Eviction` where another controller owns the target and would undo the annotation, or where the
+    target's strategy would not replace all pods (`OnDelete`, `partition`), and for a Rollout; else `Template`. For a
+    Rollout `Template` sets `spec.restartAt`, and its controller restarts none while too many are not available."""
+
+    def covers(self, other: Any) -> bool:
+        """The same method; `Auto` covers both."""
+        return self.method in ("Auto", other.method)
 
 
 PodState = Literal["CrashLoopBackOff", "NotReady", "ContainerCreating", "Failed"]
@@ -219,10 +200,14 @@ class Collect(Parameters):
 
     queries: Annotated[list[Expression], Field(max_length=4)] = []
     """PromQL expressions whose values are written down, with variables as in `verify.queries`. Default: none."""
+    logs: bool = False
+    """Whether the end of the logs of its three worst pods is written down, without what looks like a secret; only where
+    the Namespace has the label `goldseam.dev/collect-logs: "true"`, for whoever reads the Incident reads them. Default:
+    false."""
 
     def covers(self, other: Any) -> bool:
-        """The same queries or fewer."""
-        return set(other.queries) <= set(self.queries)
+        """The same queries or fewer, and logs only where it reads them, too."""
+        return set(other.queries) <= set(self.queries) and self.logs >= other.logs
 
 
 class Escalate(Parameters):
@@ -237,6 +222,7 @@ ActionName = Literal[
     "restart",
     "deletePods",
     "patchConfig",
+    "resources",
     "rollback",
     "job",
     "cordon",
@@ -260,10 +246,10 @@ def _one_action(rung: Any) -> bool:
 
 _UNSKIPPED = ("collect", "wait", "notify", "escalate")
 NODE_ACTIONS = ("cordon", "drain", "uncordon")
-ACCOUNT_ACTIONS = ("patchConfig", "rollback")
+ACCOUNT_ACTIONS = ("patchConfig", "resources", "rollback")
 """What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
 WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")
-ROLLOUT_ACTIONS = ("scale",)
+ROLLOUT_ACTIONS = ("scale", "restart")
 
 
 def _has(actions: Sequence[str]) -> str:
@@ -313,6 +299,7 @@ class Rung(Model):
     restart: Restart | None = None
     delete_pods: DeletePods | None = None
     patch_config: PatchConfig | None = None
+    resources: Resources | None = None
     rollback: Rollback | None = None
     job: Job | None = None
     cordon: Cordon | None = None

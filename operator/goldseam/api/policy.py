@@ -58,7 +58,7 @@ class WorkloadTarget(Model):
     """The workload to act on, in the policy's own namespace."""
 
     kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout"] = "Deployment"
-    """The workload's kind; a Rollout is one of Argo Rollouts, and can be scaled. Default: Deployment."""
+    """The workload's kind; a Rollout is one of Argo Rollouts, and can be scaled and restarted. Default: Deployment."""
     name: Name | None = None
     """The workload's name. Without one the alert says it: by its label `deployment`, `statefulset`, `daemonset`
     or `rollout` (whichever fits `kind`), else by its label `pod` and that pod's owners."""
@@ -267,7 +267,8 @@ class RemediationPolicySpec(_PolicySpec):
         ),
         Rule(
             f"has(self.serviceAccountName) || !{_ACCOUNT_RUNGS}",
-            "serviceAccountName: needed for patchConfig and rollback; name a ServiceAccount that has their rights",
+            "serviceAccountName: needed for patchConfig, resources and rollback; name a ServiceAccount that has their"
+            " rights",
             lambda s: s.service_account_name is not None or not _account_ladder(s),
         ),
         Rule(
@@ -303,7 +304,7 @@ class ClusterRemediationPolicySpec(_PolicySpec):
         ),
         Rule(
             f"!{_ACCOUNT_RUNGS}",
-            "ladder: patchConfig and rollback need a ServiceAccount of the target's namespace: write a"
+            "ladder: patchConfig, resources and rollback need a ServiceAccount of the target's namespace: write a"
             " RemediationPolicy there",
             lambda s: not _account_ladder(s),
         ),

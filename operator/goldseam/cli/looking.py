@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
+from goldseam.api.findings import Evidence
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung
 from goldseam.cli.session import DONE, Session, is_open
@@ -64,7 +65,7 @@ def _shown(incident: IncidentView, now: datetime) -> Iterator[str]:
     status = incident.status or IncidentStatus()
     yield from _head(incident, status, now)
     yield from _block("Changed", (words(change, incident.spec.alert.active_at) for change in status.changes or ()))
-    yield from _block("Evidence", (f"{one.at:%H:%M:%S}  {one.about}: {one.text}" for one in status.evidence or ()))
+    yield from _block("Evidence", (line for one in status.evidence or () for line in _evidence(one)))
     yield from _block("Ladder", _ladder(status, now))
     yield from _block("Waits for an answer", _questions(incident, status, now))
     yield from _block("Held back by", _holds(status, now))
@@ -105,6 +106,11 @@ def rungs(status: IncidentStatus) -> list[Rung]:
         return _LADDER.validate_python(spec.get("ladder") or [])
     except ValidationError:
         return []
+
+
+def _evidence(one: Evidence) -> Iterator[str]:
+    yield f"{one.at:%H:%M:%S}  {one.about}: {one.text}"
+    yield from (f"          | {line}" for line in (one.log or "").splitlines())
 
 
 def _ladder(status: IncidentStatus, now: datetime) -> Iterator[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Go's zero time: not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class AlertRule:
     state: str = ""
     evaluation_time: timedelta = timedelta(0)
     """How long its last evaluation took; `last_evaluation` is when that began."""
+    server_started: datetime = NEVER
+    """Since when the server runs that shows it, by its own clock; `NEVER` where it does not say."""
     replica: int = 0
     """Which server of an HA pair shows it; each evaluates the rule by itself."""
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import HoldRecord, IncidentStatus
 from goldseam.engine import record
-from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.hold import NOT_ALL_THERE, Hold
 from goldseam.engine.situation import Decision, Kind, Situation
 
 SOON = timedelta(0)
@@ -33,9 +33,11 @@ def _kept(s: Situation, hold: Hold) -> str:
 
 
 def _before(s: Situation, hold: Hold) -> HoldRecord | None:
-    """The record of a hold that holds still. What is not known of an alert is told anew when it is something else."""
+    """The record of a hold that holds still. What is not known of an alert, and which pod is waited for, is told anew
+    when it is something else."""
     old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
-    if old is not None and hold.guard == "source" and record.is_news(old.message, record.cut(hold.message)):
+    anew = hold.guard == "source" or hold.reason == NOT_ALL_THERE
+    if old is not None and anew and record.is_news(old.message, record.cut(hold.message)):
         return old.model_copy(update={"message": record.cut(hold.message)})
     return old
 

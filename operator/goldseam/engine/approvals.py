@@ -10,6 +10,7 @@ from goldseam.api.incident import ApprovalRecord, IncidentStatus, ResponseRecord
 from goldseam.api.ladder import Rung
 from goldseam.api.policy import Approval
 from goldseam.engine import naming, record
+from goldseam.engine.objects import RESTART_AT
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Situation, Word
 
@@ -31,15 +32,21 @@ def needed(s: Situation, rung: Rung) -> bool:
 
 
 def plan_hash(s: Situation, plan: Proposal) -> str:
-    """Stands for what would be done: action, target and values, and of a workload the pods that would go. Which pods a
-    drain evicts changes all the time."""
+    """Stands for what would be done: action, target and values, and what else the plan asks about. Which pods a drain
+    evicts changes all the time."""
     assert s.rung is not None
-    return _hash(s, s.rung.action, (w for w in plan.writes if w.verb != "Evict" or plan.evictable is not None))
+    told = [write for write in plan.writes if write.verb != "Evict"]
+    return _hash(s, s.rung.action, told, plan.asks_about)
 
 
-def _hash(s: Situation, action: str, told: Iterable[Write]) -> str:
-    wants = [f"{w.object}|{w.object.uid}|{w.field}|{w.want}{_version(w)}" for w in told]
-    return naming.digest("plan", action, s.spec.target.uid, *wants)
+def _hash(s: Situation, action: str, told: Iterable[Write], beside: Iterable[str] = ()) -> str:
+    wants = [f"{w.object}|{w.object.uid}|{w.field}|{_want(w)}{_version(w)}" for w in told]
+    return naming.digest("plan", action, s.spec.target.uid, *wants, *beside)
+
+
+def _want(write: Write) -> str:
+    """As of when a Rollout is restarted follows its newest pod: a new pod makes no other question."""
+    return "" if write.field == RESTART_AT else write.want
 
 
 def _version(write: Write) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.findings import Change
 from goldseam.api.incident import IncidentStatus
+from goldseam.engine.delivery import delivered
 from goldseam.engine.objects import Json, metadata, value_at
 from goldseam.engine.owners import tool
 from goldseam.engine.record import changed, legible, note
@@ -44,15 +45,17 @@ def noticed(s: Situation, now: datetime) -> IncidentStatus:
         return s.status
     if metadata(target).get("uid") != s.spec.target.uid:
         return s.status
-    found = changes(target, rollouts(target, revisions), s.spec.alert.active_at)
+    found = changes(target, rollouts(target, revisions), s.spec.alert.active_at, s.world.git)
     status = changed(s.status, changes=found)
     return note(status, now, "Changed", in_words(found, s.spec.alert.active_at, MOST)) if found else status
 
 
-def changes(target: Json, rolled: list[Rollout], active_at: datetime) -> list[Change]:
-    """What changed within half an hour before the alert became active; oldest first, the newest 16."""
+def changes(target: Json, rolled: list[Rollout], active_at: datetime, git: Json | None = None) -> list[Change]:
+    """What changed within half an hour before the alert became active; oldest first, the newest 16. `git`: the GitOps
+    object that the target comes from."""
     begin, end = active_at - LOOKED_BACK, active_at + CLOCKS
     found = [change for one in rolled for change in of_rollout(target, one)] + list(_replicas(target))
+    found += [_change(one.at, "Git revision", one.before, one.revision, one.by) for one in delivered(target, git)]
     return sorted((one for one in found if begin <= one.at <= end), key=lambda change: change.at)[-MOST:]
 
 

@@ -12,7 +12,7 @@ from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
 from goldseam.engine.guards.order import BEFORE_ACTING, REHEARSAL, holding
 from goldseam.engine.proposal import NothingToDo, Proposal
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.situation import Decision, Situation, timeout
 
 
 def handed_over(s: Situation, now: datetime) -> Decision | None:
@@ -150,7 +150,7 @@ def _rehearsed(s: Situation, rung: Rung, now: datetime) -> Decision | None:
     last = s.status.steps[-1] if s.status.steps else None
     if s.acts or last is None or last.rung != s.status.rung or last.outcome != "Observed":
         return None
-    left = last.intent_at + verify.timeout(s, rung) - now
+    left = last.intent_at + timeout(s, rung) - now
     if left > timedelta(0):
         return answers.answer("wait", "Observed", s.status, min(left, answers.IDLE))
     if hold := source(s, now):

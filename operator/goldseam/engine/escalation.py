@@ -21,6 +21,7 @@ OWED = "owedTooLong"
 TAKEN_OVER = "takenOver"
 RUNG = "escalateRung"
 UNANSWERED = "unanswered"
+INCONCLUSIVE = "inconclusive"
 
 ASK_EACH = timedelta(minutes=1)
 """How often the queries of thresholds are asked for an incident, at least."""

@@ -1,5 +1,5 @@
 """What a `collect` rung finds, in words and numbers that are known: no message of a controller, a probe or an app is
-repeated, for it may hold anything, and whoever reads the Incident would read it.
+repeated, for it may hold anything, and whoever reads the Incident would read it. Logs only where a namespace allows it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from datetime import datetime, timedelta
 from goldseam.api.findings import Evidence
 from goldseam.engine.objects import Json, is_ready, metadata
 from goldseam.engine.record import legible, shown
+from goldseam.engine.redaction import end_of
 
 PODS = 8
 EVENTS = 8
 NODES = 3
 VALUES = 5
-FOUND = 24
+FOUND = 32
 """Pieces of evidence that one Incident holds: the newest."""
 ABOUT, TEXT = 128, 256
+COLLECT_LOGS = "goldseam.dev/collect-logs"
+"""The label of a Namespace that says that logs of its pods may stand on Incidents."""
 LATELY = timedelta(hours=1)
 """Events that were last seen longer ago say nothing of the alert."""
 _BAD_WHEN_TRUE = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
@@ -87,6 +90,41 @@ def _container(one: Json) -> str:
     said = [f"waits ({waits})"] if waits else []
     said += [f"last ended with {ended.get('exitCode')} ({ended.get('reason') or 'no reason'})"] if ended else []
     return f"{one.get('name')} {', '.join(said)}" if said else ""
+
+
+def logs_of(pod: Json) -> list[tuple[str, bool]]:
+    """Which logs tell most: of the first container that is not well, or the first, that of its last run, where it had
+    one that ended, and that of now, where it runs or has ended. Each by the container's name, and whether it is that
+    of a run before."""
+    found = _containers(pod)
+    if not found:
+        return []
+    ill = next((one for one in found if not one.get("ready") and not _ended_well(one)), found[-1])
+    state = ill.get("state") or {}
+    before = [True] if (ill.get("lastState") or {}).get("terminated") else []
+    now = [False] if {"running", "terminated"} & state.keys() else []
+    return [(str(ill.get("name")), previous) for previous in (*before, *now)]
+
+
+def _ended_well(container: Json) -> bool:
+    return ((container.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
+
+
+def about_log(pod: Json, container: str, *, previous: bool) -> str:
+    """What a log is about."""
+    return f"log of Pod {metadata(pod).get('name')} {container}{', the run before' if previous else ''}"
+
+
+def of_log(about: str, log: str, now: datetime) -> Evidence:
+    """The end of a log."""
+    text = end_of(log)
+    lines = len(text.splitlines())
+    return piece(now, about, f"its last {lines} lines" if lines else "empty").model_copy(update={"log": text or None})
+
+
+def allows_logs(namespace: Json) -> bool:
+    """Whether the Namespace lets logs of its pods be written down."""
+    return (metadata(namespace).get("labels") or {}).get(COLLECT_LOGS) == "true"
 
 
 def of_events(events: Iterable[Json], now: datetime) -> list[Evidence]:

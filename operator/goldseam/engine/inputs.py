@@ -36,15 +36,15 @@ class Seen:
 
     selector: str
     has: bool
-    """Whether it has data now."""
+    """Whether it had data as the rule was evaluated."""
     down: bool = False
-    """Whether a target that fed it since the alert became active is scraped in vain now (`up` is 0)."""
+    """Whether a target that fed it since the alert became active was scraped in vain then (`up` was 0)."""
     had: bool = False
     """Whether it has had data since the alert became active."""
     live: bool = False
-    """Whether a target that fed it is scraped now (`up` is 1)."""
+    """Whether a target that fed it was scraped then (`up` was 1)."""
     alike: bool = False
-    """Whether such a target shows the metric still, with other labels."""
+    """Whether such a target showed the metric still, with other labels."""
     passing: bool = False
     """Whether its series were missing for a tenth of the hour before the alert, though such a target was scraped."""
 
@@ -168,11 +168,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Questions:
-    """PromQL about one selector: each answer is a number; none, or nothing, means no."""
+    """PromQL about one selector: each answer is a number; none, or nothing, means no.
+
+    What an evaluation saw is asked as of then, by PromQL's `@` (Prometheus 2.33 and newer, and all that speak its
+    language): else the first scrape after one that failed would speak for what was evaluated between the two.
+    """
 
     selector: Selector
     narrow: tuple[str, ...]
     window: Window
+    evaluated: datetime
+    """When the rule was evaluated, by the server's clock."""
 
     @property
     def text(self) -> str:
@@ -187,11 +193,15 @@ class Questions:
     @property
     def has(self) -> str:
         """See `Seen.has`."""
-        return f"count({self.text})"
+        return f"count({self.text}{self._then})"
 
     def before(self, moment: datetime) -> str:
-        """How many samples are older than that moment of the server's clock."""
-        return f"count(timestamp({self.text}) < {moment.timestamp():.3f})"
+        """How many of the samples that the evaluation saw are older than that moment of the server's clock."""
+        return f"count(timestamp({self.text}{self._then}) < {moment.timestamp():.3f})"
+
+    @property
+    def _then(self) -> str:
+        return f" @ {self.evaluated.timestamp():.3f}"
 
     @property
     def had(self) -> str:
@@ -203,13 +213,13 @@ class Questions:
         return f"count by (job, instance) (count_over_time({self.text}[{self.window.begins}s]))"
 
     def targets(self, up: int) -> str:
-        """How many targets that fed it are up (1), or down (0), now."""
-        return f"count({self._fed} and on (job, instance) (up == {up}))"
+        """How many targets that fed it were up (1), or down (0), then."""
+        return f"count({self._fed} and on (job, instance) (up{self._then} == {up}))"
 
     @property
     def alike(self) -> str:
         """See `Seen.alike`."""
-        return f"count({self.selector.name} and on (job, instance) {self._fed})"
+        return f"count({self.selector.name}{self._then} and on (job, instance) {self._fed})"
 
     @property
     def passing(self) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 
 from goldseam.api.incident import Obligation, Step, Write
 from goldseam.engine.jobs import is_ours, made_by, suspended, title
 from goldseam.engine.objects import FIELD_MANAGER, TOKEN, annotation, managers_of, metadata, value_at
+from goldseam.engine.owners import GITOPS, yielded
 from goldseam.engine.proposal import Json, Plan, Proposal, World, place
 
 
@@ -14,13 +16,42 @@ def live(world: World, item: Write | Obligation) -> Json | None:
     """The object that a write or obligation speaks of, if it is still the same one."""
     ref = item.object
     obj = world.touched.get(place(ref.kind, ref.namespace, ref.name, item.subresource))
-    return obj if obj is not None and metadata(obj).get("uid") == ref.uid else None
+    if obj is None or metadata(obj).get("uid") != ref.uid:
+        return None
+    return whole(obj) if item.subresource == "scale" else obj
+
+
+def whole(scale: Json) -> Json:
+    """A Scale with its zero, which the API server leaves out."""
+    return {**scale, "spec": {"replicas": 0, **(scale.get("spec") or {})}}
 
 
 def judged(step: Step, world: World) -> Step:
-    """The step with the state of each write as the world shows it."""
-    writes = [_judge(write, step.token, world) if write.state == "Pending" else write for write in step.writes]
+    """The step with the state of each write as the world shows it. What follows another write of the same field is not
+    judged before that one is made."""
+    writes: list[Write] = []
+    for write in step.writes:
+        judged_now = write.state == "Pending" and not waits_for(write, writes)
+        writes.append(_judge(write, step.token, world) if judged_now else write)
     return step.model_copy(update={"writes": writes})
+
+
+def waits_for(write: Write, earlier: Iterable[Write]) -> bool:
+    """Whether one of the earlier writes, of the same field, is not made yet: a way down is made step by step."""
+    return any(w.state != "Done" and _of_one_field(w, write) for w in earlier)
+
+
+def last_of_each(writes: Sequence[Write]) -> list[Write]:
+    """The writes without those after which another one sets the same field."""
+    return [w for place, w in enumerate(writes) if not any(_of_one_field(w, later) for later in writes[place + 1 :])]
+
+
+def _of_one_field(one: Write, other: Write) -> bool:
+    return one.verb == other.verb == "Patch" and _field(one) == _field(other)
+
+
+def _field(write: Write) -> tuple[str, str, str]:
+    return write.object.uid, write.subresource, write.field
 
 
 def _judge(write: Write, token: str, world: World) -> Write:
@@ -141,13 +172,20 @@ def reverted_by(item: Write | Obligation, world: World) -> str:
 def still_ours(obligation: Obligation, world: World) -> bool:
     """Whether the field holds what we wrote, and nobody beside us owns it (not a Scale, its object has managedFields).
 
-    Who applies the very value that we wrote owns it too, and means to keep it.
+    Who applies the very value that we wrote owns it too, and means to keep it; but for a GitOps tool that was told to
+    leave the field alone: it applies whatever is there (Flux `docs/spec/v1/kustomizations.md`, Ignore Rules, "Adopt").
+    A number of replicas that nobody owned before, for it is a default and in no manifest, or that was zero once, nobody
+    owns after a write by `/scale` either: of that the API server keeps no record (kubernetes
+    `apimachinery/pkg/util/managedfields`: `scalehandler.go`, `internal/skipnonapplied.go`): the value alone tells.
     """
     ref = obligation.object
     obj, main = live(world, obligation), world.touched.get(place(ref.kind, ref.namespace, ref.name))
     if obj is None or main is None or value_at(obj, obligation.field) != obligation.want:
         return False
-    return {manager for manager, _, _ in managers_of(main, obligation.field)} == {FIELD_MANAGER}
+    owners = {manager for manager, _, _ in managers_of(main, obligation.field)}
+    if not owners and obligation.subresource == "scale":
+        return bool(metadata(main).get("managedFields"))
+    return owners - (GITOPS if yielded(main) else set()) == {FIELD_MANAGER}
 
 
 def as_json(value: object) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from goldseam.api.incident import ObjectRef
@@ -17,8 +18,12 @@ TOKEN = "goldseam.dev/token"  # noqa: S105 - an annotation's name
 INCIDENT = "goldseam.dev/incident"
 RESTART = f"spec.template.metadata.annotations[{TOKEN}]"
 """The field whose change begins a rolling restart: no clocks are compared, and a repeated one begins no second."""
+RESTART_AT = "spec.restartAt"
+"""The time as of which the controller of an Argo Rollout restarts its pods."""
+_ENTRY = "name="
 IGNORE = "goldseam.dev/ignore"
 ZONE = "topology.kubernetes.io/zone"
+REVISION = "controller-revision-hash"
 
 
 def metadata(obj: Json) -> Json:
@@ -59,7 +64,8 @@ def controlled_by(obj: Json, uid: object) -> bool:
 def steps_of(path: str) -> list[str]:
     """The keys of a field path: dots separate, brackets hold keys that have dots themselves.
 
-    `spec.template.metadata.annotations[goldseam.dev/token]` has five.
+    `spec.template.metadata.annotations[goldseam.dev/token]` has five. `containers[name=app]` is the entry of a list
+    that has this name.
     """
     return [bracketed or plain for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", path)]
 
@@ -68,18 +74,48 @@ def value_at(obj: Json | None, path: str) -> str:
     """The field's value as JSON; `null` where it is not set."""
     current: Any = obj
     for key in steps_of(path):
-        current = current.get(key) if isinstance(current, Mapping) else None
+        current = _below(current, key)
     return json.dumps(current, sort_keys=True)
 
 
-def patch_of(fields: Mapping[str, object]) -> dict[str, Any]:
-    """A merge patch that sets fields, by their paths; None removes one."""
+def in_list(path: str) -> bool:
+    """Whether the field is one of an entry of a list."""
+    return any(key.startswith(_ENTRY) for key in steps_of(path))
+
+
+def pointer_of(obj: Json, path: str) -> str:
+    """The field as a JSON pointer (RFC 6901), which knows an entry of a list by its place only."""
+    keys: list[str] = []
+    current: Any = obj
+    for key in steps_of(path):
+        below = _below(current, key)
+        keys.append(str(current.index(below)) if isinstance(current, list) and below is not None else key)
+        current = below
+    return "/" + "/".join(keys)
+
+
+def _below(current: Any, key: str) -> Any:
+    if isinstance(current, list) and key.startswith(_ENTRY):
+        name = key.removeprefix(_ENTRY)
+        return next((one for one in current if isinstance(one, Mapping) and one.get("name") == name), None)
+    return current.get(key) if isinstance(current, Mapping) else None
+
+
+def patch_of(fields: Mapping[str, object], obj: Json | None = None) -> dict[str, Any]:
+    """A merge patch that sets fields, by their paths; None removes one.
+
+    A merge patch replaces a list as a whole: so a field of an entry needs the object, and the patch holds for the
+    resourceVersion only that this was read at.
+    """
     patch: dict[str, Any] = {}
     for path, value in fields.items():
         *parents, last = steps_of(path)
-        inner = patch
+        inner: Any = patch
+        live: Any = obj
         for key in parents:
-            inner = inner.setdefault(key, {})
+            live = _below(live, key)
+            whole = copy.deepcopy(live) if isinstance(live, list) else {}
+            inner = _below(inner, key) if isinstance(inner, list) else inner.setdefault(key, whole)
         inner[last] = value
     return patch
 
@@ -89,9 +125,14 @@ def managers_of(obj: Json, path: str) -> Iterator[tuple[str, str, str]]:
     for entry in metadata(obj).get("managedFields") or []:
         current: Any = entry.get("fieldsV1") or {}
         for key in steps_of(path):
-            current = current.get(f"f:{key}") if isinstance(current, Mapping) else None
+            current = current.get(as_managed(key)) if isinstance(current, Mapping) else None
         if current is not None:
             yield str(entry.get("manager")), str(entry.get("operation")), str(entry.get("subresource") or "")
+
+
+def as_managed(key: str) -> str:
+    """A key of a field path as managedFields have it: `f:spec`, `k:{"name":"app"}`."""
+    return f'k:{{"name":"{key.removeprefix(_ENTRY)}"}}' if key.startswith(_ENTRY) else f"f:{key}"
 
 
 def condition_of(obj: Json, kind: str) -> Json:
@@ -112,10 +153,15 @@ def must_not_be_disturbed(pod: Json) -> bool:
 
 
 def selector_of(obj: Json) -> str:
-    """The workload's `spec.selector` as a label selector in text, as lists take it; empty where it selects nothing."""
+    """The workload's `spec.selector` as a label selector in text, as lists take it; empty where it selects nothing.
+
+    A Rollout that takes its template from a Deployment has it in its status, as text.
+    """
     selector = (obj.get("spec") or {}).get("selector") or {}
     equal = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    return ",".join([*equal, *(_requirement(one) for one in selector.get("matchExpressions") or ())])
+    found = ",".join([*equal, *(_requirement(one) for one in selector.get("matchExpressions") or ())])
+    told = (obj.get("status") or {}).get("selector") if obj.get("kind") == "Rollout" else None
+    return found or str(told or "")
 
 
 def _requirement(one: Json) -> str:
@@ -196,6 +242,18 @@ class Workload:
         return int(self.status.get("numberReady" if self.kind == "DaemonSet" else "readyReplicas") or 0)
 
     @property
+    def available(self) -> int:
+        """How many pods have been ready for `minReadySeconds`."""
+        if not self.spec.get("minReadySeconds"):
+            return self.ready
+        return int(self.status.get("numberAvailable" if self.kind == "DaemonSet" else "availableReplicas") or 0)
+
+    @property
+    def misscheduled(self) -> int:
+        """How many pods of a DaemonSet run on nodes where none would be started any more."""
+        return int(self.status.get("numberMisscheduled") or 0)
+
+    @property
     def _updated(self) -> int:
         field = "updatedNumberScheduled" if self.kind == "DaemonSet" else "updatedReplicas"
         return int(self.status.get(field) or 0)
@@ -208,26 +266,58 @@ class Workload:
 
     @property
     def rolled_out(self) -> bool:
-        """Whether every wanted pod is updated and ready, and no other is left (kubectl's `rollout status`)."""
-        return self.observed and self._updated >= self.replicas and self.ready >= self.replicas and not self._surplus
+        """Whether every wanted pod is updated and available, and no other is left (kubectl's `rollout status`)."""
+        complete = self._updated >= self.replicas and self.available >= self.replicas
+        return self.observed and complete and not self.surplus
 
     @property
-    def _surplus(self) -> bool:
-        return self.kind != "DaemonSet" and int(self.status.get("replicas") or 0) > self.replicas
+    def left(self) -> int:
+        """How many pods are there, but for those that go."""
+        return int(self.status.get("replicas") or 0)
+
+    @property
+    def surplus(self) -> bool:
+        """Whether more pods are there than are wanted."""
+        return self.kind != "DaemonSet" and self.left > self.replicas
 
     @property
     def updating(self) -> bool:
-        """Whether a new template is being rolled out. Pods that are merely not ready are no rollout."""
+        """Whether a new template is being rolled out. Pods that are merely not ready, or are missing, are no rollout.
+
+        Source: `isCompleteDeployment` in kubernetes `pkg/controller/deployment/progress.go`.
+        """
         if not self.observed:
             return True
         if self.kind == "StatefulSet":
             new = self.status.get("updateRevision") != self.status.get("currentRevision")
-            return new and self._updated < self.replicas - self._partition and not self._on_delete
+            behind = self._updated < self.replicas
+            if self._partition:  # a pod that is on its way out counts on neither side
+                behind = int(self.status.get("currentReplicas") or 0) > self._partition
+            return new and behind and not self._on_delete
         if self.kind == "DaemonSet":
-            return self._updated < self.replicas and not self._on_delete
-        if self.kind == "Rollout":  # one that was aborted stays so, on its stable pods
-            return self.status.get("currentPodHash") != self.status.get("stableRS") and not self.status.get("abort")
-        return self._updated < self.replicas or int(self.status.get("replicas") or 0) > self._updated
+            return self._updated < self._scheduled and not self._on_delete
+        there = int(self.status.get("replicas") or 0)
+        if self.kind == "Rollout":
+            return self._stepping or self._restarting
+        had_completed = condition_of(self.obj, "Progressing").get("reason") == "NewReplicaSetAvailable"
+        # None at all: before it makes new ones, `Recreate` lets all old ones end.
+        missing = self._updated < self.replicas and not (had_completed and there)
+        return missing or there > self._updated
+
+    @property
+    def _stepping(self) -> bool:
+        """Of a Rollout; one that was aborted stays so, on its stable pods."""
+        return self.status.get("currentPodHash") != self.status.get("stableRS") and not self.status.get("abort")
+
+    @property
+    def _restarting(self) -> bool:
+        """Of a Rollout, by its controller."""
+        return self.spec.get("restartAt") not in (None, self.status.get("restartedAt"))
+
+    @property
+    def _scheduled(self) -> int:
+        """On how many of its nodes a DaemonSet has a pod."""
+        return int(self.status.get("currentNumberScheduled", self.replicas))
 
     @property
     def _partition(self) -> int:
@@ -238,6 +328,17 @@ class Workload:
     def _on_delete(self) -> bool:
         return (self.spec.get("updateStrategy") or {}).get("type") == "OnDelete"
 
+    def outdated(self, pods: Iterable[Json]) -> bool:
+        """Whether some of its pods, which are these, are not of the template as it is now.
+
+        A StatefulSet does not count terminating pods as updated, so its pods are asked (`updateStatus` in kubernetes
+        `pkg/controller/statefulset`); a DaemonSet's status counts nodes (`updateDaemonSetStatus`).
+        """
+        if self.kind == "DaemonSet":
+            return self._updated < self._scheduled
+        newest = self.status.get("updateRevision")
+        return any((metadata(pod).get("labels") or {}).get(REVISION) != newest for pod in pods)
+
     @property
     def stuck(self) -> bool:
         """Whether the rollout is past its `progressDeadlineSeconds`."""
@@ -246,4 +347,5 @@ class Workload:
     @property
     def progress(self) -> str:
         """How far the rollout is, for people."""
-        return f"{self._updated} of {self.replicas} pods updated, {self.ready} ready"
+        available = f", {self.available} available" if self.spec.get("minReadySeconds") else ""
+        return f"{self._updated} of {self.replicas} pods updated, {self.ready} ready{available}"

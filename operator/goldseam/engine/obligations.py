@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from goldseam.api.incident import ENDED, IncidentStatus, Obligation, ObligationKind, Step, Write
-from goldseam.engine import naming, record
+from goldseam.engine import naming, record, resizing
 from goldseam.engine.config import reads, value_of
+from goldseam.engine.guards.busy import rolling_out
+from goldseam.engine.guards.harm import disrupted
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, holding
 from goldseam.engine.lineage import live, reverted_by, still_ours
-from goldseam.engine.objects import RESTART, metadata, reference, value_at
+from goldseam.engine.lowered import half_way, number, was_lowered
+from goldseam.engine.objects import RESTART, Workload, metadata, reference, value_at
 from goldseam.engine.proposal import World, place
 from goldseam.engine.situation import Other, Situation
+from goldseam.engine.strategy import taken_at_once
 
 
 def examined(s: Situation, now: datetime) -> IncidentStatus:
@@ -60,46 +64,60 @@ FIELDS: Mapping[ObligationKind, frozenset[tuple[str, str, str]]] = {
     ),
     "CeilingBack": frozenset({("HorizontalPodAutoscaler", "", CEILING)}),
     "ConfigBack": frozenset(),
+    "ResourcesBack": frozenset(),
     "Uncordon": frozenset({("Node", "", "spec.unschedulable")}),
 }
-"""What an obligation of each kind may touch: kind, subresource, field. The policy says which key of a ConfigMap."""
+"""What an obligation of each kind may touch: kind, subresource, field. The policy says which key of a ConfigMap, and
+what of which container."""
 
 
 def _not_ours_to_owe(o: Obligation, s: Situation) -> str:
     """Incidents are not trusted: why this obligation is not one that our own actions bring; empty when it is."""
-    may = {("ConfigMap", "", o.field)} if o.kind == "ConfigBack" and _asked_for(o, s) else FIELDS[o.kind]
-    if (o.object.kind, o.subresource, o.field) not in may:
+    if (o.object.kind, o.subresource, o.field) not in _touches(o, s):
         return f"{o.kind} does not touch {o.field} of a {o.object.kind}"
     if (o.object.namespace or s.operator_namespace) != s.namespace:
         return f"{o.object} is not in the Incident's namespace"
     if o.kind == "Uncordon":
         return "" if (o.original, o.want) in (("null", "true"), ("false", "true")) else "that is no cordon"
+    if o.kind == "ResourcesBack":
+        return "" if resizing.raised(o.original, o.want) else f"{o.original} was not raised to {o.want}"
+    return "" if o.kind == "ConfigBack" else _odd_number(o, s)
+
+
+def _touches(o: Obligation, s: Situation) -> Iterable[tuple[str, str, str]]:
+    """What it may touch, as far as the policy, as it was pinned, has it."""
     if o.kind == "ConfigBack":
-        return ""
+        return {("ConfigMap", "", o.field)} if _asked_for(o, s) else ()
+    if o.kind == "ResourcesBack":
+        asked = o.object == s.spec.target and resizing.asked_for(o.field, s.pinned.ladder)
+        return {(o.object.kind, "", o.field)} if asked else ()
+    return FIELDS[o.kind]
+
+
+def _odd_number(o: Obligation, s: Situation) -> str:
     least = 0 if o.object.kind == "ScaledObject" else 1  # KEDA's floor may be zero, which is its default, too
-    original, want = least if least == 0 and o.original == "null" else _number(o.original), _number(o.want)
+    original, want = least if least == 0 and o.original == "null" else number(o.original), number(o.want)
+    if was_lowered(o) and any(
+        rung.scale and rung.scale.lowers and rung.scale.replicas <= want for rung in s.pinned.ladder
+    ):
+        return ""
     return "" if least <= original <= want and want > 0 else f"{o.original} is not between {least} and {o.want}"
 
 
 def _asked_for(o: Obligation, s: Situation) -> bool:
     """Whether the policy, as it was pinned, sets this key of this ConfigMap. Which value is no matter here: it may be
-    that of an older incident, whose debt this one has taken over."""
+    that of an older incident, whose debt this one has taken over.
+
+    Not as it is now: who has narrowed it since does not want less to be put back. Who forges the pin gains the keys
+    only that nobody but us has written last (`still_ours`).
+    """
     asked = [rung.patch_config for rung in s.pinned.ladder if rung.patch_config is not None]
     return (o.object.name, o.field) in [(a.config_map, value_of(a.key)) for a in asked]
 
 
-def _number(text: str) -> int:
-    """The number, or -1."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return -1
-    return value if isinstance(value, int) and not isinstance(value, bool) else -1
-
-
 def _floor_above(o: Obligation, s: Situation) -> bool:
     """Whether the ceiling cannot come back, for the floor is above it."""
-    return o.kind == "CeilingBack" and _number(value_at(live(s.world, o), FLOOR)) > _number(o.original)
+    return o.kind == "CeilingBack" and number(value_at(live(s.world, o), FLOOR)) > number(o.original)
 
 
 def _owing_the_floor(o: Obligation, s: Situation) -> str:
@@ -126,7 +144,8 @@ def _active(s: Situation) -> bool:
 
 
 def _heir(mine: Obligation, s: Situation) -> Other | None:
-    """The incident that owes the field now: the one whose value is there, for it was written last.
+    """The incident that owes the field now: the one whose value is there, for it was written last; or the one that is
+    at work on it, half-way down.
 
     Where both owe the same value (the later write was refused, and the older debt stands), the smaller uid keeps it.
     """
@@ -135,7 +154,9 @@ def _heir(mine: Obligation, s: Situation) -> Other | None:
     for other in s.others:
         if other.uid == s.uid or (mine.want == there and other.uid > s.uid):
             continue
-        if any(o.key == mine.key and o.state == "Open" and o.want == there for o in other.obligations):
+        under_way = other.busy and there != mine.want
+        debts = [o for o in other.obligations if o.key == mine.key and o.state == "Open"]
+        if any(o.want == there or under_way for o in debts):
             return other
     return None
 
@@ -172,31 +193,32 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
         found.append(Hold("busy", "Wait", "OtherIncident", message))
     if o.kind != "Uncordon" and not (s.reading.state == "Cleared" and s.reading.fresh):
         what = "the old value is not put back" if o.kind == "ConfigBack" else "capacity is not taken away"
+        what = "what was scaled down does not run again" if was_lowered(o) else what
         found.append(unsure(s.reading, f"{what} before the alert is surely gone: "))
-    return found
+    return found + (resizing.held(s, now) if o.kind == "ResourcesBack" else held_restart(o, s))
+
+
+def held_restart(o: Obligation, s: Situation) -> list[Hold]:
+    """What speaks against the restart that makes the target read the old value. It is waited for: also what would let a
+    rung be passed over does not make us keep what is owed."""
+    target = s.world.target
+    if target is None or o.kind != "ConfigBack" or not _restart(o, s, ""):
+        return []
+    found = rolling_out(s) or disrupted(s.world, taken_at_once(Workload(target)))
+    key = o.field.removeprefix("data[").removesuffix("]")
+    why = f"the old value of {key} is read by a restart, which waits: "
+    return [] if found is None else [replace(found, kind="Wait", message=why + found.message)]
 
 
 def undo(o: Obligation, s: Situation, now: datetime) -> Step:
     """The step that pays it, or half of it: replicas go down by at most half in one write. An old value of a ConfigMap
-    takes effect by a restart, as the new one did."""
-    obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
-    assert obj is not None, "examined() lets only live objects through"
-    assert main is not None, "a live subresource has an object"
-    want = next_value(o)
-    write = Write(
-        verb="Patch",
-        object=o.object,
-        subresource=o.subresource,
-        resource_version=str(metadata(obj).get("resourceVersion", "")),
-        generation=metadata(main).get("generation"),
-        field=o.field,
-        before=o.want,
-        want=want,
-    )
+    takes effect by a restart, as the new one did. What else of the same container is due comes back by the same one."""
+    together = [o, *(other for other in _beside(o, s) if (due_at(other, s) or now) <= now)]
     name = record.next_step(s.status, "undo")
     token = naming.token(s.uid, name)
     again = _restart(o, s, token)
-    message = _undoing(o, want) + (f", and restart {s.spec.target}" if again else "")
+    message = " and ".join(_undoing(one, next_value(one)) for one in together)
+    message += f", and restart {s.spec.target}" if again else ""
     return Step(
         id=name,
         purpose="Undo",
@@ -204,19 +226,43 @@ def undo(o: Obligation, s: Situation, now: datetime) -> Step:
         action="undo",
         token=token,
         intent_at=now,
-        writes=[write, *again],
+        writes=[*(_back(one, s) for one in together), *again],
         message=record.cut(message),
+    )
+
+
+def _beside(o: Obligation, s: Situation) -> list[Obligation]:
+    """What else is owed that comes back by the same rollout."""
+    rest = [other for other in s.status.open_obligations() if other != o and other.object == o.object]
+    return [other for other in rest if o.kind == other.kind == "ResourcesBack" and due_at(other, s) is not None]
+
+
+def _back(o: Obligation, s: Situation) -> Write:
+    """The write that puts it back. Of a template our token tells who wrote: an autoscaler writes the object, too."""
+    obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
+    assert obj is not None, "examined() lets only live objects through"
+    assert main is not None, "a live subresource has an object"
+    return Write(
+        verb="Patch",
+        object=o.object,
+        subresource=o.subresource,
+        resource_version=str(metadata(obj).get("resourceVersion", "")),
+        generation=None if o.kind == "ResourcesBack" else metadata(main).get("generation"),
+        field=o.field,
+        before=o.want,
+        want=next_value(o),
     )
 
 
 def _restart(o: Obligation, s: Situation, token: str) -> list[Write]:
     """The write after an old value that makes the target read it, where it does. Whoever else writes the object in
-    between, it is made: a rollout that hangs is no reason to keep a value that may be its cause."""
+    between, it is made. With old resources it marks the template as ours."""
     target, key = s.world.target, o.field.removeprefix("data[").removesuffix("]")
-    if o.kind != "ConfigBack" or target is None or metadata(target).get("uid") != s.spec.target.uid:
+    if target is None or metadata(target).get("uid") != s.spec.target.uid:
         return []
     before = value_at(target, RESTART)
-    if not reads(target, o.object.name, key) or len(before) > _LONGEST:
+    takes_effect = o.kind == "ResourcesBack" or (o.kind == "ConfigBack" and reads(target, o.object.name, key))
+    if not takes_effect or len(before) > _LONGEST:
         return []
     pin = str(metadata(target).get("resourceVersion") or "")
     want = json.dumps(token)
@@ -225,10 +271,21 @@ def _restart(o: Obligation, s: Situation, token: str) -> list[Write]:
     ]
 
 
+def still_to_read(s: Situation, step: Step) -> list[Write]:
+    """The restarts that make the target read the values that are there by us. No plan has them any more once somebody,
+    be it another incident, has written another key of the ConfigMap: its token is another one by then."""
+    ours = [o for o in _credible(s) if still_ours(o, s.world)]
+    return [w for o in ours for w in _restart(o, s, naming.token(s.uid, step.id))]
+
+
+def _credible(s: Situation) -> list[Obligation]:
+    return [o for o in s.status.open_obligations() if not _not_ours_to_owe(o, s)]
+
+
 def may_undo(write: Write, s: Situation, step: Step) -> bool:
     """Incidents are not trusted: whether an undo of what is owed, and is still ours, writes this; or the restart that
     follows a value of a ConfigMap."""
-    owed = [o for o in s.status.open_obligations() if not _not_ours_to_owe(o, s)]
+    owed = _credible(s)
     values = {(o.object.uid, o.subresource, o.field, next_value(o)) for o in owed if still_ours(o, s.world)}
     restarts = [w for o in owed for w in _restart(o, s, naming.token(s.uid, step.id))]
     allowed = values | {(w.object.uid, w.subresource, w.field, w.want) for w in restarts}
@@ -243,6 +300,8 @@ def _undoing(o: Obligation, want: str) -> str:
         if want == "null":
             return f"take {key} out of {object_} again"
         return f"put {key} of {object_} back to {record.cut(want, 100)}"
+    if o.kind == "ResourcesBack":
+        return f"lower {resizing.title(o.field)} from {json.loads(o.want)} to {json.loads(want)}"
     return f"{_UNDOING[o.kind]} {o.object} back from {o.want} to {want}" + (
         "" if want == o.original else f", on the way to {o.original}"
     )
@@ -252,10 +311,12 @@ _UNDOING = {"ScaleBack": "scale", "FloorBack": "lower the floor of", "CeilingBac
 
 
 def next_value(o: Obligation) -> str:
-    """What the next undoing write sets: half-way back at most. Half of one is one: from there it is the original."""
-    current = 0 if o.kind in ("Uncordon", "ConfigBack") else _number(o.want)
-    half = math.ceil(current / 2)
-    return o.original if half >= current or half <= _number(o.original) else json.dumps(half)
+    """What the next undoing write sets: half-way back at most."""
+    if o.kind == "ResourcesBack":
+        return resizing.on_the_way(o.original, o.want)
+    current = 0 if o.kind in ("Uncordon", "ConfigBack") else number(o.want)
+    found = half_way(current, number(o.original))
+    return o.original if found == number(o.original) else json.dumps(found)
 
 
 def in_turn(o: Obligation, at: datetime) -> tuple[bool, datetime]:
@@ -265,14 +326,19 @@ def in_turn(o: Obligation, at: datetime) -> tuple[bool, datetime]:
 
 def paid(status: IncidentStatus, step: Step) -> IncidentStatus:
     """The undo has taken effect: the obligation is paid, or what is left of it stays open."""
-    write = step.writes[0]
+    return _settled(status, step.writes, step.intent_at)
+
+
+def _settled(status: IncidentStatus, writes: Iterable[Write], at: datetime) -> IncidentStatus:
+    written = {(write.object, write.field): write for write in writes}
 
     def settle(o: Obligation) -> Obligation:
-        if (o.object, o.field) != (write.object, write.field):
+        write = written.get((o.object, o.field))
+        if write is None:
             return o
         if write.want == o.original:
             return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
-        return o.model_copy(update={"want": write.want, "due_at": step.intent_at})
+        return o.model_copy(update={"want": write.want, "due_at": at})
 
     return record.each_obligation(status, settle)
 
@@ -285,26 +351,25 @@ def not_yet_due(status: IncidentStatus) -> IncidentStatus:
 
 
 def lost(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
-    """The undo met somebody else's value. Where only its restart did, the value itself is back."""
-    write = step.writes[0]
-    if write.state == "Done":
-        return paid(status, step)
+    """The undo met somebody else's value. Where only its restart did, the value itself is back; what was neither moved
+    nor written is owed still."""
+    moved = [write for write in step.writes if write.state == "Superseded"] or step.writes[:1]
+    theirs = {(write.object, write.field) for write in moved}
+    status = _settled(status, [write for write in step.writes if write.state == "Done"], step.intent_at)
     return record.each_obligation(
-        status,
-        lambda o: record.settled(o, "Lost", message) if (o.object, o.field) == (write.object, write.field) else o,
+        status, lambda o: record.settled(o, "Lost", message) if (o.object, o.field) in theirs else o
     )
 
 
 def voided(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
     """The step's writes that took no effect make us owe nothing more than before."""
-    untouched = {(w.object, w.field): w for w in step.writes if w.state != "Done"}
 
     def settle(o: Obligation) -> Obligation:
-        write = untouched.get((o.object, o.field))
-        if write is None or o.want != write.want:
+        left = [w for w in step.writes if (w.object, w.field) == (o.object, o.field) and w.state != "Done"]
+        if not left or o.want != left[-1].want:
             return o
-        if write.before != o.original:  # it had taken over an older obligation, which stands
-            return o.model_copy(update={"want": write.before})
+        if left[0].before != o.original:  # it had taken over an older obligation, which stands; or it is half-way down
+            return o.model_copy(update={"want": left[0].before})
         return record.settled(o, "Void", message)
 
     return record.each_obligation(status, settle)

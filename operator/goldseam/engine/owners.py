@@ -36,6 +36,8 @@ _FLUX = {
     "kustomize-controller": (KUSTOMIZATION, "kustomize.toolkit.fluxcd.io"),
     "helm-controller": (HELM_RELEASE, "helm.toolkit.fluxcd.io"),
 }
+GITOPS = frozenset({_ARGO_MANAGER, *_FLUX})
+"""The field managers of GitOps tools."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def keda_owner(hpa: Json) -> Owner | None:
 
 def gitops_owner(obj: Json, field: str) -> Owner | None:
     """The GitOps tool that holds this field in Git and would put it back; None where a person says that it does not."""
-    if annotation(obj, YIELDED) == "true":
+    if yielded(obj):
         return None
     return _in_managed_fields(obj, field) or _in_last_applied(obj, field)
 
@@ -125,6 +127,11 @@ def tool(obj: Json, manager: str) -> str:
         kind, prefix = _FLUX[manager]
         return f"{manager} ({Owner(kind, _flux_name(obj, prefix), '')})"
     return manager
+
+
+def yielded(obj: Json) -> bool:
+    """Whether a person says that GitOps leaves alone what Goldseam changes on the object."""
+    return annotation(obj, YIELDED) == "true"
 
 
 def _in_managed_fields(obj: Json, field: str) -> Owner | None:
@@ -165,9 +172,26 @@ def _application(obj: Json) -> str:
 
 
 def _flux_name(obj: Json, prefix: str) -> str:
+    namespace, name = _flux_place(obj, prefix)
+    return f"{namespace}/{name}" if namespace and name else name
+
+
+def _flux_place(obj: Json, prefix: str) -> tuple[str, str]:
     labels = _labels(obj)
-    name, namespace = labels.get(f"{prefix}/name", ""), labels.get(f"{prefix}/namespace", "")
-    return f"{namespace}/{name}" if namespace and name else str(name)
+    return str(labels.get(f"{prefix}/namespace") or ""), str(labels.get(f"{prefix}/name") or "")
+
+
+def kustomization_of(obj: Json) -> tuple[str, str] | None:
+    """Namespace and name of the Flux Kustomization that the object's labels name."""
+    namespace, name = _flux_place(obj, _FLUX["kustomize-controller"][1])
+    return (namespace, name) if name and namespace else None
+
+
+def application_of(obj: Json) -> tuple[str, str] | None:
+    """Namespace and name of the Argo CD Application that the tracking id names: `namespace_name` where Applications may
+    be in any namespace (argo-cd `docs/operator-manual/app-any-namespace.md`), else that of Argo CD itself."""
+    namespace, underscore, name = _application(obj).rpartition("_")
+    return (namespace if underscore else "argocd", name) if name else None
 
 
 def _labels(obj: Json) -> Json:

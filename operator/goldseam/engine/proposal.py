@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from goldseam.api.incident import Obligation, Step, Write
 Json = Mapping[str, Any]
 
 Part = Literal[
-    "scale", "autoscalers", "owners", "pods", "pending", "disruption_budgets", "configMap", "revisions", "jobs"
+    "scale", "autoscalers", "owners", "pods", "pending", "disruption_budgets", "configMap", "revisions", "git", "jobs"
 ]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -43,11 +43,16 @@ class World:
     """For a node: the pods on it. For a workload, where an action looks at them: those that its selector selects."""
     config_map: Json | None = None
     """The ConfigMap that the rung names, where an action looks at it."""
+    closed: frozenset[Part] = frozenset()
+    """What the operator has no right to read: no time brings that by itself."""
     replica_sets: tuple[Json, ...] = ()
     """With the pods of a Deployment: the ReplicaSets that its selector selects."""
     revisions: tuple[Json, ...] | None = None
     """The ReplicaSets or ControllerRevisions that the target's selector selects; None where nobody asked for them, or
     they could not be read."""
+    git: Json | None = None
+    """The Flux Kustomization or Argo CD Application that the target says it comes from, at the first look; None where
+    it cannot be read, too."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     cron_job: Json | None = None
@@ -80,12 +85,39 @@ class Right:
     namespace: str = ""
     name: str = ""
     piece: str = field(default="", compare=False)
-    """The component of `deploy/kustomize` that brings it; empty: the action's."""
+    """The component of `deploy/kustomize` that brings it."""
 
     def __str__(self) -> str:
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
         where = f" in namespace {self.namespace}" if self.namespace else ""
         return f"{self.verb} {resource}{f'.{self.group}' if self.group else ''}{where}"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which of a step's evictions are made now, before everything is looked at again."""
+
+    at_once: int | None = None
+    """How many at most. None: all, as many as are made between two looks."""
+    unready: frozenset[str] | None = None
+    """The uids of the pods that are not ready: these may go, unless one of them is not of the step, and no others.
+    None: any pod may go."""
+    waits_for: str = ""
+    """What is waited for while none may go, after `waiting for`."""
+
+    def has(self, write: Write, writes: Sequence[Write]) -> bool:
+        """Whether the write, one of these, may be made now."""
+        if write.verb != "Evict" or self.unready is None:
+            return True
+        return write.object.uid in self.unready <= {one.object.uid for one in writes}
+
+    def first(self, writes: Sequence[Write]) -> tuple[Write, ...]:
+        """Those that are made first."""
+        return tuple(write for write in writes if self.has(write, writes))[: self.at_once]
+
+
+ALL = Turn()
+"""Nothing waits for anything else."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +131,8 @@ class Proposal:
     obligations: tuple[Obligation, ...] = ()
     takes_ready: int = 0
     """How many ready pods of the target it takes away at the same time at most."""
+    by_eviction: bool = False
+    """Whether they go through the Eviction API, so that PodDisruptionBudgets are kept by that."""
     takes_nodes: int = 0
     """How many nodes it takes out of service."""
     evictable: frozenset[str] | None = None
@@ -106,6 +140,25 @@ class Proposal:
     that may go, which is for nodes only."""
     evicts_at_most: int = 0
     """How many of them one step evicts."""
+    turn: Turn = ALL
+    """Which evictions are made before everything is looked at again."""
+    asks_about: tuple[str, ...] = ()
+    """What a person says yes to, beside the values: where that changes, the question is another one."""
+
+
+def written(write: Write) -> str:
+    """The kind with its subresource, and the field: `Deployment/scale spec.replicas`; of an eviction `Pod/eviction`;
+    of what is made `Job of CronJob`.
+
+    Where an action declares it, `*` stands for a key that the policy names.
+    """
+    if write.verb == "Evict":
+        return f"{write.object.kind}/eviction"
+    if write.verb == "Create":
+        return f"Job of {write.object.kind}"
+    if write.template is not None:
+        return f"{write.object.kind} spec.template"
+    return f"{write.object.kind}{f'/{write.subresource}' if write.subresource else ''} {write.field}"
 
 
 @dataclass(frozen=True)
@@ -139,9 +192,9 @@ class Effect:
 
     done: bool
     message: str
-    course: Literal["", "Runs", "Ended", "Failed"] = ""
+    course: Literal["", "Runs", "Ended", "Failed", "Vanished"] = ""
     """Of what was started and takes its time: `Runs`, and nothing else is tried beside it; has just `Ended` well; has
-    `Failed`."""
+    `Failed`; has `Vanished`, and how it ended nobody knows."""
     trouble: bool = False
     """Whether it will hardly do so by itself: said before anything else that is waited for."""
 
@@ -157,13 +210,20 @@ class Action:
     """From the rung's parameters, the world and the step's token. Pure."""
     observe: Callable[[Step, World], Effect]
     """From the step and the world. Pure."""
-    component: str
-    """The component of `deploy/kustomize` that brings its rights."""
-    needs: tuple[Right, ...]
-    """The rights that it needs in any case, wherever the target is. Without a resource: for the target's kind."""
+    needs: Callable[[Model, str], tuple[Right, ...]]
+    """The rights that it needs in any case, from the rung's parameters and the target's kind."""
     looks_at: frozenset[Part] = frozenset()
     """What it looks at beside the target. A node's pods and all nodes are read for every action on it."""
     watches: frozenset[Part] = frozenset()
     """What it looks at, once it was carried out, to see how far it is."""
+    picks_pods: Callable[[Model, Json], bool] = lambda *_: True
+    """Whether it looks at the pods of this very target, from the rung's parameters and the target."""
     contested: Callable[[Model, World], Refusal | None] | None = None
     """Why it would be refused whenever its turn came, as far as that is known before there is an incident. Pure."""
+    fields: frozenset[str] = frozenset()
+    """All that its plans write, as `written` says it."""
+
+
+def always(*rights: Right) -> Callable[[Model, str], tuple[Right, ...]]:
+    """These rights, whatever the parameters say, and whatever the target is."""
+    return lambda *_: rights

@@ -16,8 +16,8 @@ from typing import Any
 
 from goldseam.api.incident import ObjectRef, TemplateSource, Write
 from goldseam.engine import naming
-from goldseam.engine.objects import TOKEN, Json, annotation, controlled_by, metadata, reference
-from goldseam.engine.rollouts import HASH_LABEL, NUMBER
+from goldseam.engine.objects import FIELD_MANAGER, TOKEN, Json, annotation, controlled_by, metadata, reference
+from goldseam.engine.rollouts import HASH_LABEL, NUMBER, TEMPLATE, written
 from goldseam.engine.views import merge_patch
 
 CAUSE = "kubernetes.io/change-cause"
@@ -42,8 +42,8 @@ class Revision:
 
     @property
     def source(self) -> TemplateSource:
-        """The pin: this object, with this very template in it."""
-        return TemplateSource(object=self.ref, digest=_digest(self.template))
+        """The pin: this object, with this template in it."""
+        return TemplateSource(object=self.ref, digest=self.content)
 
 
 def revisions(target: Json, found: Iterable[Json]) -> list[Revision]:
@@ -80,7 +80,8 @@ def content(template: Json) -> str:
     meta = found.get("metadata") or {}
     marks = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (TOKEN, RESTARTED_AT)}
     said = {**meta, "annotations": marks}
-    return _digest({**found, "metadata": {name: value for name, value in said.items() if value}})
+    told = {**found, "metadata": {name: value for name, value in said.items() if value}}
+    return naming.digest("template", json.dumps(told, sort_keys=True), size=64)
 
 
 def _plain(value: Any) -> Any:
@@ -90,10 +91,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items() if entry is not None}
     return value
-
-
-def _digest(template: Json) -> str:
-    return naming.digest("template", json.dumps(_plain(template), sort_keys=True), size=64)
 
 
 def replaced(target: Json, source: Json, write: Write) -> dict[str, Any] | None:
@@ -106,9 +103,23 @@ def replaced(target: Json, source: Json, write: Write) -> dict[str, Any] | None:
     pin = write.template
     assert pin is not None
     wanted = template_in(source)
-    if metadata(source).get("uid") != pin.object.uid or _digest(wanted) != pin.digest:
+    if metadata(source).get("uid") != pin.object.uid or content(wanted) != pin.digest:
         return None
     meta = wanted.get("metadata") or {}
     marks = {**(meta.get("annotations") or {}), TOKEN: json.loads(write.want)}
     wanted["metadata"] = {**meta, "annotations": marks}
     return {"spec": {"template": merge_patch(target["spec"]["template"], wanted)}}
+
+
+def rolled_since(obj: Json, write: Write) -> str:
+    """Who has given the workload another template since the write brought one back; empty where nobody has.
+
+    Another template by itself does not tell: the API server and its webhooks may complete ours. Both times are of the
+    API server, in whole seconds.
+    """
+    pin = write.template
+    if pin is None or content((obj.get("spec") or {}).get("template") or {}) == pin.digest:
+        return ""
+    ours = [at for at, manager in written(obj, write.field) if manager == FIELD_MANAGER and at is not None]
+    others = [(at, manager) for at, manager in written(obj, TEMPLATE) if manager != FIELD_MANAGER]
+    return ", ".join(sorted({manager for at, manager in others if at is None or not ours or at >= max(ours)}))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from goldseam.engine.objects import TOKEN, Json, annotation, controlled_by, metadata, steps_of
+from goldseam.engine.objects import TOKEN, Json, annotation, as_managed, controlled_by, metadata, steps_of
 
 TEMPLATE = "spec.template"
 NUMBER = "deployment.kubernetes.io/revision"
@@ -85,7 +85,7 @@ def written(obj: Json, path: str = "", subresource: str = "") -> Iterator[tuple[
     for entry in metadata(obj).get("managedFields") or []:
         current: Any = entry.get("fieldsV1") or {}
         for key in steps_of(path):
-            current = current.get(f"f:{key}") if isinstance(current, dict) else None
+            current = current.get(as_managed(key)) if isinstance(current, dict) else None
         if current is None or str(entry.get("subresource") or "") != subresource or _is_our_mark(current):
             continue
         at = entry.get("time")

@@ -132,6 +132,8 @@ class Other:
     active: bool
     """Whether its alert is not over."""
     obligations: tuple[Obligation, ...] = ()
+    runs: str = ""
+    """The uid of the CronJob of which its open step makes a Job, or waits for one to end; else empty."""
 
 
 @dataclass(frozen=True)
@@ -267,3 +269,11 @@ class Decision:
     """When to look again at the latest."""
     step: str = ""
     """For `act` and `undo`: the step whose writes are to be made."""
+
+
+LEAST_TIMEOUT = timedelta(minutes=10)
+
+
+def timeout(s: Situation, rung: Rung) -> timedelta:
+    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back."""
+    return rung.timeout if rung.timeout is not None else max(LEAST_TIMEOUT, s.reading.look_back)

@@ -98,8 +98,9 @@ def _without_old_changes(status: IncidentStatus) -> IncidentStatus:
 
 
 def _without_old_evidence(status: IncidentStatus) -> IncidentStatus:
-    """All but the first pieces: they were found before anything was changed."""
-    return record.changed(status, evidence=status.evidence and status.evidence[:KEPT_EVIDENCE])
+    """All but the first pieces: they were found before anything was changed. Logs are too long to stay."""
+    kept = [one.model_copy(update={"log": None}) for one in (status.evidence or ())[:KEPT_EVIDENCE]]
+    return record.changed(status, evidence=status.evidence and kept)
 
 
 def _without_history(status: IncidentStatus) -> IncidentStatus:

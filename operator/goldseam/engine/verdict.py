@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from goldseam.api.incident import VerdictState
-from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+from goldseam.engine.alerts import NEVER, ActiveAlert, AlertRule, RulesAnswer
 
 LOOKBACK = timedelta(minutes=5)
 """How old a sample may be that an evaluation takes: Prometheus' `query.lookback-delta`."""
@@ -27,7 +27,8 @@ class RuleWatch:
     steady_since: float
     """Since when every read showed the rule healthy and evaluated in time."""
     begun: datetime
-    """The first evaluation that was seen to come since then, by the server's clock."""
+    """The evaluation that was shown then, or the first one if there was none; by the server's clock. What was sampled
+    later was sampled while the rule was watched."""
     advances: int = 0
     """How often its evaluation was seen to advance since then."""
     advanced_at: float = 0.0
@@ -112,15 +113,17 @@ def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, poll: timedelta,
         seen,
         rule=rule,
         read_at=now,
-        begun=seen.begun if seen.advances else rule.last_evaluation,
+        begun=rule.last_evaluation if seen.begun == NEVER else seen.begun,
         advances=seen.advances + advanced,
         advanced_at=now if advanced else seen.advanced_at,
         evaluated_after=seen.read_at if advanced else seen.evaluated_after,
     )
     went_back = rule.last_evaluation < seen.rule.last_evaluation
+    restarted = rule.server_started > seen.rule.server_started
     gap = now - seen.read_at > 3 * max(rule.interval, poll).total_seconds() + 60
-    if broken or went_back or gap or rule.health != "ok" or (new.advances and not _in_time(new, now)):
-        return replace(new, steady_since=now, begun=rule.last_evaluation, advances=0)
+    if broken or went_back or restarted or gap or rule.health != "ok" or (new.advances and not _in_time(new, now)):
+        begun = max(rule.last_evaluation, rule.server_started)  # rules of one life, and the start of the next
+        return replace(new, steady_since=now, begun=begun, advances=0)
     return new
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import IncidentStatus, Outcome, Step, Write
+from goldseam.api.incident import IncidentStatus, Outcome, Step
 from goldseam.api.ladder import Rung, Wait
-from goldseam.engine import answers, escalation, naming, obligations, record
+from goldseam.engine import answers, escalation, obligations, record
+from goldseam.engine.derived import is_derived
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
-from goldseam.engine.lineage import live, reverted_by, spared, was_spared, without_the_rest
+from goldseam.engine.lineage import last_of_each, live, reverted_by, spared, was_evicted, was_spared, without_the_rest
 from goldseam.engine.objects import value_at
 from goldseam.engine.proposal import Effect, Proposal
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.revisions import rolled_since
+from goldseam.engine.situation import Decision, Situation, timeout
 
-LEAST_TIMEOUT = timedelta(minutes=10)
+ANEW = "what is written down differs from what would be done now"
 
 
 def under_way(s: Situation, now: datetime) -> Decision | None:
@@ -73,18 +75,35 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     if step.purpose == "Rung" and status.handed_over:
         return _dropped(status, step, "Failed" if begun else "NotTaken", now)
     undo = step.purpose == "Undo"
-    holds = holding(BEFORE_UNDOING if undo else BETWEEN_WRITES if begun else RESUMING, s, now)
+    holds = _holds(s, step, now, begun=begun)
     if not holds:
         return _carry_on(s, status, step, now, begun=begun)
-    if begun and not undo and holds[0].guard != "unread" and _is_late(s, step, now):  # half done: what it owes is paid
-        return _failed(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
+    patient = holds[0].guard == "unread" or (holds[0].kind == "Wait" and _may_stop(s, step))
+    if begun and not undo and not patient and _is_late(s, step, now):  # half done: what it owes is paid
+        return _tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
         why = "the alert was over before it was carried out"
         return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
+    if undo and not begun and s.reading.state == "Firing" and s.reading.fresh:
+        why = "the alert is back: it is still owed, and put back after the next end"
+        status = record.ended(status, step, "NotTaken", why, now)
+        return answers.answer("wait", "NotTaken", record.say(status, why), answers.SOON)
     if holds[0].kind == "Wait" or begun:
         return answers.held(s, status, holds, now)
     why = holds[0].message
     return _climb(_untaken(status, step, why, now), step, why, answers.SOON)
+
+
+def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold]:
+    """What speaks against the step's next write. Before the first one of an undo all is asked that was asked before it
+    was written down: the alert may be back since. After it, what speaks against the restart that follows."""
+    if step.purpose != "Undo":
+        return holding(BETWEEN_WRITES if begun else RESUMING, s, now)
+    first = step.writes[0]
+    owed = [o for o in s.status.open_obligations() if (o.object, o.field) == (first.object, first.field)]
+    if begun or not owed:
+        return [*holding(BEFORE_UNDOING, s, now), *(hold for o in owed for hold in obligations.held_restart(o, s))]
+    return obligations.holds(owed[0], s, now)
 
 
 def _untaken(status: IncidentStatus, step: Step, why: str, now: datetime) -> IncidentStatus:
@@ -94,31 +113,67 @@ def _untaken(status: IncidentStatus, step: Step, why: str, now: datetime) -> Inc
 
 
 def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *, begun: bool) -> Decision:
-    """Nothing holds. Time in which the first write was held back, or nobody tried it, is not the rung's time."""
+    """Nothing holds. Time in which the first write was held back, or nobody tried it, is not the rung's time; where
+    only evictions are left, nor is that in which any of them was held back."""
+    waits = _waits(s, step)
     if step.purpose == "Rung" and _is_late(s, step, now):
-        if begun or (_tried(step) and not s.status.holds):
-            return _failed(s, status, step, "it could not be carried out in time", now)
+        held = s.status.holds and (not begun or _may_stop(s, step))
+        if (begun or waits or _tried(step)) and not held:
+            return _tried_in_vain(s, status, step, f"it could not be carried out in time{waits and f': {waits}'}", now)
         step = step.model_copy(update={"intent_at": now})
         status = record.with_step(status, step)
-    if not _is_derived(s, step):
-        return _replanned(status, step, now)
-    if begun and s.spec.target.kind != "Node" and _evicts(s, step) and (holds := holding(RESUMING, s, now)):
+    if begun and _may_stop(s, step) and (holds := holding(RESUMING, s, now)):
         return _stopped(s, status, step, holds, now)
+    if not is_derived(s, step):
+        may_stop = begun and _may_stop(s, step)
+        return _given_up(status, step, now) if may_stop else _replanned(s, status, step, now, begun=begun)
+    if waits:
+        return answers.answer("wait", "Waiting", record.say(status, f"{step.action}: {waits}"), answers.SHORTLY)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
 
 
+def _waits(s: Situation, step: Step) -> str:
+    """Of a step whose turn has none of what is left: how far it is, and what it waits for."""
+    left = [write for write in step.writes if write.state == "Pending"]
+    if step.purpose == "Undo" or not isinstance(s.plan, Proposal) or any(s.plan.turn.has(w, step.writes) for w in left):
+        return ""
+    gone = sum(was_evicted(write) for write in step.writes)
+    return f"{gone} of {len(step.writes)} pods evicted, waiting for {s.plan.turn.waits_for}"
+
+
+def _may_stop(s: Situation, step: Step) -> bool:
+    """Whether only evictions of a workload's pods are left: unlike half a drain, what was done is of use by itself."""
+    mine = step.purpose == "Rung" and s.rung is not None and step.action == s.rung.action
+    return (
+        mine
+        and s.spec.target.kind != "Node"
+        and all(write.verb == "Evict" for write in step.writes if write.state == "Pending")
+    )
+
+
 def _stopped(s: Situation, status: IncidentStatus, step: Step, holds: list[Hold], now: datetime) -> Decision:
-    """Some pods are evicted, and something speaks against the others: unlike half a drain, what was done is of use by
-    itself. What only waits, for it is not known or not the time, is waited for."""
+    """Some pods are evicted, and something speaks against the others. What only waits, for it is not known or not the
+    time, is waited for."""
     over = s.reading.state == "Cleared" and s.reading.fresh
     if holds[0].kind == "Wait" and not over:
         return answers.held(s, status, holds, now)
-    step = without_the_rest(step, holds[0].message)
+    return _given_up(status, step, now, holds[0].message)
+
+
+def _given_up(status: IncidentStatus, step: Step, now: datetime, why: str = ANEW) -> Decision:
+    step = without_the_rest(step, why)
     return _carried_out(record.with_step(status, step), step, now)
 
 
 def _is_late(s: Situation, step: Step, now: datetime) -> bool:
-    return now - step.intent_at >= timeout(s, s.pinned.ladder[step.rung])
+    return now - _began(s, step, now) >= timeout(s, s.pinned.ladder[step.rung])
+
+
+def _began(s: Situation, step: Step, now: datetime) -> datetime:
+    """Since when the rung's time counts: where the pods of a workload are evicted, since the last one was."""
+    evicts = s.spec.target.kind != "Node" and any(write.verb == "Evict" for write in step.writes)
+    last = step.acted_at if evicts and step.acted_at is not None else step.intent_at
+    return step.ran_until or max(step.intent_at, min(last, now))
 
 
 def _tried(step: Step) -> bool:
@@ -126,39 +181,14 @@ def _tried(step: Step) -> bool:
     return any(write.message for write in step.writes)
 
 
-def _is_derived(s: Situation, step: Step) -> bool:
-    """Incidents are not trusted: whether the writes still to be made are those that we would plan, or owe, ourselves.
-
-    Only a rung that evicts does so: of a workload the pods that it might evict now, of a node whatever is on it.
-    """
-    if any(w.verb == "Evict" and w.state == "Pending" for w in step.writes) and not _evicts(s, step):
-        return False
-    pending = [w for w in step.writes if w.verb != "Evict" and w.state == "Pending"]
-    if step.purpose == "Undo":
-        return all(w.verb == "Patch" and obligations.may_undo(w, s, step) for w in pending)
-    if any(w.verb == "Create" for w in step.writes) and step.token != naming.token(s.uid, step.id):
-        return False
-    planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
-    return {_does(w) for w in pending} <= {_does(w) for w in planned}
-
-
-def _does(w: Write) -> tuple[object, ...]:
-    """What a write changes, and to what. What a Job does, its CronJob says: the generation of that."""
-    source = w.template and (w.template.object.uid, w.template.digest)
-    generation = w.generation if w.verb == "Create" else None
-    return w.verb, w.object.uid, w.subresource, w.field, w.want, source, generation
-
-
-def _evicts(s: Situation, step: Step) -> bool:
-    if step.purpose != "Rung" or s.rung is None or step.action != s.rung.action:
-        return False
-    if s.spec.target.kind == "Node":
-        return s.rung.drain is not None
-    return isinstance(s.plan, Proposal) and s.plan.evictable is not None  # others are spared
-
-
-def _replanned(status: IncidentStatus, step: Step, now: datetime) -> Decision:
-    why = f"what is written down differs from what would be done now: it is planned anew{waiting(step)}"
+def _replanned(s: Situation, status: IncidentStatus, step: Step, now: datetime, *, begun: bool) -> Decision:
+    """What is left of the step is not made. What was made of it stands, and what is owed for that."""
+    why = f"{ANEW}: it is planned anew{waiting(step)}"
+    if begun and step.purpose == "Rung":
+        return _tried_in_vain(s, status, step, f"only a part was done: {why}", now)
+    if begun and step.writes[0].state == "Done":  # the value is back
+        status = obligations.paid(record.ended(status, step, "Undone", step.message, now), step)
+        return answers.answer("wait", "Undone", record.say(status, f"done: {step.message}"), answers.SOON)
     status = record.ended(status, step, "NotTaken", why, now)
     status = obligations.voided(status, step, why) if step.purpose == "Rung" else status
     return answers.answer("wait", "Replanned", record.say(status, why), answers.SOON)
@@ -186,11 +216,13 @@ def taken_over(s: Situation, now: datetime) -> Decision | None:
 
 
 def _reverted(step: Step, s: Situation) -> str:
-    for write in step.writes:
+    for write in last_of_each(step.writes):
         obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
         if obj is not None and value_at(obj, write.field) != write.want:
             value, who = value_at(obj, write.field)[:80], reverted_by(write, s.world)
             return f"RevertedBy={who}: {write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
+        if obj is not None and (who := rolled_since(obj, write)):
+            return f"RevertedBy={who}: {write.object} has another template than the one that Goldseam brought back"
     return ""
 
 
@@ -211,7 +243,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     rung = s.pinned.ladder[step.rung]
     if rung.wait is not None and not _gone(s, step, rung):
         return _waited(s, step, rung.wait, now)
-    if s.effect is not None and s.effect.course in ("Runs", "Failed"):
+    if s.effect is not None and s.effect.course in ("Runs", "Failed", "Vanished"):
         return _at_work(s, step, s.effect, now)
     step = _with_queries(s, _ran(s, step, now), now)
     status = record.with_step(s.status, step)
@@ -224,7 +256,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
         status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
         status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
         return answers.answer("wait", "Passed", status, answers.SOON)
-    left = (step.ran_until or step.intent_at) + timeout(s, rung) - now
+    left = _began(s, step, now) + timeout(s, rung) - now
     if left > timedelta(0):
         status = record.say(status, f"{rung.title} was done; waiting for: {missing[0]}")
         return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
@@ -232,8 +264,12 @@ def judged(s: Situation, now: datetime) -> Decision | None:
 
 
 def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decision:
-    """What was started runs still, and nothing else is tried beside it, however long it takes; or it has failed."""
+    """What was started runs still, and nothing else is tried beside it, however long it takes; or it has failed. Where
+    nobody knows, nothing is tried on that, neither it again nor anything after it."""
     rung = s.pinned.ladder[step.rung]
+    if effect.course == "Vanished":
+        status = record.ended(s.status, step, "Inconclusive", effect.message, now)
+        return hand_over(s, status, escalation.INCONCLUSIVE, effect.message, now)
     if effect.course == "Failed":
         step = step.model_copy(update={"evidence": s.world.log or None})
         return _tried_in_vain(s, s.status, step, effect.message, now)
@@ -338,8 +374,3 @@ def failures(status: IncidentStatus, rung: int) -> int:
 def _climb(status: IncidentStatus, step: Step, why: str, again: timedelta) -> Decision:
     status = record.say(record.changed(status, rung=step.rung + 1), why)
     return answers.answer("wait", "NextRung", status, again)
-
-
-def timeout(s: Situation, rung: Rung) -> timedelta:
-    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back."""
-    return rung.timeout if rung.timeout is not None else max(LEAST_TIMEOUT, s.reading.look_back)

@@ -16,9 +16,11 @@ from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
 from goldseam.engine import record
 from goldseam.engine.jobs import job_from, named
-from goldseam.engine.objects import INCIDENT, TOKEN, metadata, patch_of
+from goldseam.engine.lineage import waits_for
+from goldseam.engine.objects import INCIDENT, TOKEN, in_list, is_ready, metadata, patch_of, value_at
+from goldseam.engine.proposal import ALL, Turn
 from goldseam.engine.revisions import replaced
-from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, Terminal
+from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, NotItsTurn, Terminal
 from goldseam.ports import Cluster, Json
 from goldseam.resources import PODS, REVISIONS, WRITABLE
 
@@ -34,8 +36,8 @@ class Result:
     """What came of one write.
 
     `Begun`: a Job is there, and does not run before that is recorded.
-    `Waiting`: not now (a disruption budget). `Stale`: surely not made, the object has changed. `Unsure`: no answer, so
-    it may have taken effect. `Refused`: surely not made, and it never will be.
+    `Waiting`: not now (a disruption budget, or others are first). `Stale`: surely not made, the object has changed.
+    `Unsure`: no answer, so it may have taken effect. `Refused`: surely not made, and it never will be.
     """
 
     index: int
@@ -51,18 +53,22 @@ class Actor:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def perform(self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]]) -> list[Result]:
-        """Make the step's writes in order, at most ten: then everything is looked at again.
+    async def perform(
+        self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]], turn: Turn = ALL
+    ) -> list[Result]:
+        """Make the step's writes in order, those whose turn it is, at most ten: then everything is looked at again.
 
         Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
         first patch that is not made; evictions that a budget holds back do not stop the others.
         """
         results: list[Result] = []
         for indices in requests(step.writes):
-            if len(results) >= AT_ONCE or not await may_go_on(len(results)):
-                break
             writes = [step.writes[index] for index in indices]
-            state, message, made = await self._make(writes, step.token, incident)
+            if not turn.has(writes[0], step.writes):
+                continue
+            if len(results) >= min(AT_ONCE, turn.at_once or AT_ONCE) or not await may_go_on(len(results)):
+                break
+            state, message, made = await self._make(writes, step.token, incident, turn)
             for index, write in zip(indices, writes, strict=True):
                 log.info(
                     "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state
@@ -73,17 +79,17 @@ class Actor:
                 break
         return results
 
-    async def _make(self, writes: Sequence[Write], token: str, incident: str) -> tuple[State, str, str]:
+    async def _make(self, writes: Sequence[Write], token: str, incident: str, turn: Turn) -> tuple[State, str, str]:
         """What came of one request, what was said, and the uid of what it has made."""
         first = writes[0]
         evicts = first.verb == "Evict"
         try:
-            made = await self._change(writes, token, incident)
+            made = await self._change(writes, token, incident, turn)
         except AlreadyExists as error:  # whose it is, the next look tells
             return "Unsure", str(error), ""
         except NotFound as error:
             return ("Done", "", "") if evicts else ("Stale", str(error), "")
-        except BudgetExhausted as error:
+        except (BudgetExhausted, NotItsTurn) as error:
             return "Waiting", str(error), ""
         except Conflict as error:
             return "Stale", str(error), ""
@@ -93,13 +99,15 @@ class Actor:
             return "Unsure", str(error), ""
         return "Begun" if made else "Done", "", made
 
-    async def _change(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> str:
+    async def _change(
+        self, writes: Sequence[Write], token: str, incident: str, turn: Turn = ALL, *, dry_run: bool = False
+    ) -> str:
         """Make the request; the uid of what is there now and does not run yet, else empty."""
         first = writes[0]
         if first.verb == "Create" and not first.before:
             return await self._create(first, incident, dry_run=dry_run)
         if first.verb == "Evict":
-            await self._evict(first, dry_run=dry_run)
+            await self._evict(first, turn, dry_run=dry_run)
         elif first.verb == "Create":
             await self._release(first)
         else:
@@ -124,13 +132,28 @@ class Actor:
         await self._cluster.patch(WRITABLE["Job"], write.object.namespace, named(write), body)
 
     async def _patch(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> None:
-        first, patch = writes[0], body(writes, token, incident)
-        ref = first.object
+        first, live = writes[0], await self._seen(writes)
+        ref, patch = first.object, body(writes, token, incident, live)
         if first.template is not None:
             patch |= await self._former(first, first.template)
         await self._cluster.patch(
             WRITABLE[ref.kind], ref.namespace, ref.name, patch, first.subresource, dry_run=dry_run
         )
+
+    async def _seen(self, writes: Sequence[Write]) -> Json | None:
+        """The object, where a list of it has to be sent as a whole.
+
+        Raises:
+            Conflict: it is not what was seen.
+        """
+        first = writes[0]
+        if not any(in_list(write.field) for write in writes):
+            return None
+        obj = await self._cluster.get(WRITABLE[first.object.kind], first.object.namespace, first.object.name)
+        unlike = any(value_at(obj, write.field) != write.before for write in writes)
+        if unlike or metadata(obj).get("resourceVersion") != first.resource_version:
+            raise Conflict(f"{first.object} is not what was seen")
+        return obj
 
     async def _former(self, write: Write, pin: TemplateSource) -> Json:
         """The whole template from where it is kept: an Incident has room for its pin only.
@@ -148,15 +171,17 @@ class Actor:
             raise Conflict(f"{ref} or {kept} is not what was seen")
         return patch
 
-    async def _evict(self, write: Write, *, dry_run: bool = False) -> None:
+    async def _evict(self, write: Write, turn: Turn, *, dry_run: bool = False) -> None:
         """A live GET first: an eviction with a wrong uid is refused, but burns the budget's slot for two minutes."""
         ref = write.object
         pod = await self._cluster.get(PODS, ref.namespace, ref.name)
         if metadata(pod).get("uid") != ref.uid or metadata(pod).get("deletionTimestamp"):
             return
+        if turn.unready is not None and is_ready(pod):
+            raise NotItsTurn("it has become ready, and waits for its turn")
         await self._cluster.evict(ref.namespace, ref.name, ref.uid, dry_run=dry_run)
 
-    async def rehearse(self, writes: tuple[Write, ...], incident: str) -> str:
+    async def rehearse(self, writes: Sequence[Write], incident: str) -> str:
         """What the API server says to the writes as dry runs, as a sentence."""
         for indices in requests(writes):
             made = [writes[index] for index in indices]
@@ -169,20 +194,23 @@ class Actor:
 
 def requests(writes: Sequence[Write]) -> Iterable[list[int]]:
     """Which of the writes that are left go together: patches of one object are one request, made whole or not at all,
-    so that the object is valid and its one token tells of all of them."""
+    so that the object is valid and its one token tells of all of them. Of several of one field the first one only: then
+    everything is looked at again."""
 
     def which(index: int) -> object:
         write = writes[index]
         return index if write.verb != "Patch" else (write.object.uid, write.subresource, write.resource_version)
 
-    left = [index for index, write in enumerate(writes) if write.state == "Pending"]
+    pending = [index for index, write in enumerate(writes) if write.state == "Pending"]
+    left = [index for index in pending if not waits_for(writes[index], writes[:index])]
     return [list(together) for _, together in groupby(left, which)]
 
 
-def body(writes: Sequence[Write], token: str, incident: str) -> Json:
-    """The merge patch: the fields, the pins, and on main resources our marks in the same patch."""
+def body(writes: Sequence[Write], token: str, incident: str, live: Json | None = None) -> Json:
+    """The merge patch: the fields, the pins, and on main resources our marks in the same patch. `live`: the object, of
+    which a list is sent."""
     write = writes[0]
-    patch = patch_of({each.field: json.loads(each.want) for each in writes})
+    patch = patch_of({each.field: json.loads(each.want) for each in writes}, live)
     meta: Json = {"uid": write.object.uid}
     if write.resource_version:
         meta["resourceVersion"] = write.resource_version

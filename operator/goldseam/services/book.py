@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
@@ -82,6 +84,26 @@ class IncidentBook:
         rest = ((uid, *entry) for uid, entry in self._others.items() if uid != mine.uid)
         return tuple(near if where == mine.namespace else far for _, where, near, far in rest)
 
+    def rivals(self, mine: IncidentView) -> list[IncidentView]:
+        """The others of its namespace that are about its target, or may run a CronJob that it may run."""
+        near = [other for other in self.all() if other.namespace == mine.namespace and other.uid != mine.uid]
+        jobs = _cron_jobs(mine)
+        return [
+            other
+            for other in near
+            if other.spec.target.uid == mine.spec.target.uid or (jobs and jobs & _cron_jobs(other))
+        ]
+
+
+def _cron_jobs(incident: IncidentView) -> frozenset[str]:
+    """The names of those in its ladder."""
+    if incident.status is None or incident.status.policy_snapshot is None:
+        return frozenset()
+    try:
+        return frozenset(rung.job.cron_job for rung in incident.pinned.ladder if rung.job is not None)
+    except ValidationError:  # not a snapshot of ours: nothing is done for it
+        return frozenset()
+
 
 def at_home(incident: IncidentView, home: str) -> bool:
     """Whether it is where one of its policy and target belongs: elsewhere it is somebody's claim, not our record."""
@@ -96,8 +118,8 @@ def _lets_go(before: Other, now: Other) -> bool:
 
 
 def _elsewhere(other: Other) -> Other:
-    """Whoever forges an Incident in a namespace neither holds a target of another one, nor takes over its debts."""
-    return replace(other, target_uid="", obligations=())
+    """Whoever forges an Incident in a namespace neither holds what is in another one, nor takes over its debts."""
+    return replace(other, target_uid="", obligations=(), runs="")
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -123,6 +145,7 @@ def _other(incident: IncidentView) -> Other:
         labels=incident.spec.alert.labels,
         active=active,
         obligations=tuple(status.open_obligations()) if status else (),
+        runs=_runs(status),
     )
 
 
@@ -130,6 +153,12 @@ def _acts(status: IncidentStatus | None) -> bool:
     """Whether it is at work on the target: a step that only waits, or is only written down in Observe, is not."""
     step = status.open_step() if status is not None and status.mode != "Observe" else None
     return step is not None and bool(step.writes)
+
+
+def _runs(status: IncidentStatus | None) -> str:
+    step = status.open_step() if status is not None and status.mode != "Observe" else None
+    created = (w.object.uid for w in step.writes if w.verb == "Create") if step and not step.ran_until else ()
+    return next(iter(created), "")
 
 
 def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:

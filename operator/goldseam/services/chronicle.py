@@ -17,7 +17,7 @@ from goldseam.ports import Json
 from goldseam.services.delivery import Events
 
 ON_THE_TARGET = ("Intent", "Undo", "Adopted")
-WARNINGS = ("Failed", "Refused", "Superseded", "NotTaken", "Abandoned", "Lost")
+WARNINGS = ("Failed", "Inconclusive", "Refused", "Superseded", "NotTaken", "Abandoned", "Lost")
 TOLD_ELSEWHERE = ("Escalation",)
 """These go to people by the channels of the runbook, with an Event of their own."""
 

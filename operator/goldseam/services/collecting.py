@@ -12,15 +12,16 @@ from goldseam.engine import evidence
 from goldseam.engine.evidence import missing
 from goldseam.engine.objects import Json, metadata, selector_of
 from goldseam.engine.queries import Undefined, filled, variables
+from goldseam.engine.redaction import LINES
 from goldseam.engine.situation import Situation
 from goldseam.errors import GoldseamError
 from goldseam.ports import Clock, Cluster, Metrics
-from goldseam.resources import EVENTS, NODES, PODS
+from goldseam.resources import EVENTS, NAMESPACES, NODES, PODS
 
 PATIENCE = 3.0
 """Seconds for each thing that is read; nearly all are read at the same time."""
 LOOKED_INTO = 3
-"""Pods whose events are read: the worst."""
+"""Pods whose events and logs are read: the worst."""
 
 Reading = Awaitable[list[Evidence]]
 
@@ -40,7 +41,7 @@ class Collector:
         if target is None:
             return replace(s, evidence=(missing(now, str(s.spec.target), "it is gone"),))
         asked = [self._timely(f"query {e}", self._value(s, e, now), now) for e in rung.collect.queries]
-        pods = self._timely("pods and events", self._pods(s, target, now), now, rounds=2)
+        pods = self._timely("pods and events", self._pods(s, target, now), now, rounds=3 if _reads_logs(s) else 2)
         found = await asyncio.gather(pods, *asked)
         first = evidence.of_object(s.spec.target.kind, target, now)
         return replace(s, evidence=(first, *(one for part in found for one in part)))
@@ -69,13 +70,35 @@ class Collector:
         names = {str(name) for pod in ill if (name := (pod.get("spec") or {}).get("nodeName"))} - {ref.name}
         nodes = [self._timely(f"Node {name}", self._node(name, now), now) for name in sorted(names)]
         events = self._timely("events", self._events(ref.namespace, [ref.uid, *map(_uid, ill)], now), now)
-        rest = await asyncio.gather(events, *(nodes if ref.kind != "Node" else ()))
+        logs = [self._timely("logs", self._logs(s, ill, now), now, rounds=2)] if _reads_logs(s) else []
+        rest = await asyncio.gather(events, *logs, *(nodes if ref.kind != "Node" else ()))
         return [*evidence.of_pods(pods, now), *(one for part in rest for one in part)]
 
     async def _events(self, namespace: str, uids: list[str], now: datetime) -> list[Evidence]:
         asked = (self._cluster.list(EVENTS, namespace, fields=f"involvedObject.uid={uid}") for uid in uids)
         pages = await asyncio.gather(*asked)
         return evidence.of_events((event for page in pages for event in page.items), now)
+
+    async def _logs(self, s: Situation, pods: list[Json], now: datetime) -> list[Evidence]:
+        """The logs of these pods, where their namespace, which is the Incident's, lets them be written down."""
+        where = s.spec.target.namespace
+        if not where:
+            return [missing(now, "logs", "those of a node's pods are of many namespaces")]
+        if not evidence.allows_logs(await self._cluster.get(NAMESPACES, "", where)):
+            label = f'{evidence.COLLECT_LOGS}: "true"'
+            return [missing(now, "logs", f"namespace {where} does not have the label {label}")]
+        told = [
+            (evidence.about_log(pod, name, previous=previous), self._log(pod, name, now, previous=previous))
+            for pod in pods
+            for name, previous in evidence.logs_of(pod)
+        ]
+        found = await asyncio.gather(*(self._timely(about, reading, now) for about, reading in told))
+        return [one for part in found for one in part]
+
+    async def _log(self, pod: Json, container: str, now: datetime, *, previous: bool) -> list[Evidence]:
+        meta = metadata(pod)
+        log = await self._cluster.log(meta["namespace"], meta["name"], container, LINES, previous=previous)
+        return [evidence.of_log(evidence.about_log(pod, container, previous=previous), log, now)]
 
     async def _node(self, name: str, now: datetime) -> list[Evidence]:
         return [evidence.of_object("Node", await self._cluster.get(NODES, "", name), now)]
@@ -89,6 +112,11 @@ class Collector:
         except Undefined as error:
             return [missing(now, f"query {expression}", str(error))]
         return [evidence.of_values(expression, samples.values, now)]
+
+
+def _reads_logs(s: Situation) -> bool:
+    """Whether the rung asks for logs."""
+    return s.rung is not None and s.rung.collect is not None and s.rung.collect.logs
 
 
 def _uid(pod: Json) -> str:

@@ -23,7 +23,7 @@ from goldseam.services.sources import Source
 KEPT = 10.0
 """Seconds for which an answer is taken again while the alert stays away."""
 NOT_YET = 2.0
-"""Seconds after which it is asked again whether what an alert fires on was read lately."""
+"""Seconds after which it is asked again, at the earliest, whether what an alert fires on was read lately."""
 AT_ONCE = 2
 """Alerts that each source is asked for at the same time; the others wait, so that verifying queries have their turn."""
 REMEMBERED = 20_000
@@ -65,7 +65,16 @@ class Inputs:
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
             self._answers[incident.uid] = known
+            self._look_again(spec, known)
         return inputs.believed(reading, known.problem)
+
+    def _look_again(self, spec: PolicySpec, known: _Answer) -> None:
+        """What fires on old samples is evaluated on new ones soon, and the next regular read may be minutes away."""
+        source = self._source(spec.source_ref.name)
+        if source is None or known.since is None or not known.problem:
+            return
+        rules = source.rules_of(spec.alert.name)
+        source.hint_later(max([NOT_YET, *(rule.interval.total_seconds() for rule in rules)]))
 
     def as_last_judged(self, incident: IncidentView, reading: Reading) -> Reading:
         """The verdict, with what was answered last; nothing is asked."""
@@ -108,17 +117,17 @@ class _Asking:
 
     async def problem(self, wanted: Collection[Selector]) -> str:
         """Why the alert is not over; empty when its inputs are alive."""
-        seen = [await self._seen(selector) for selector in wanted]
+        seen = [await self._seen(selector, evaluated) for selector, evaluated in self._read()]
         unknown = [one for one in seen if not (one.has or one.down or one.had)]
         remembers = not unknown or await self._yes(self._window.remembered(s.narrowed() for s in wanted))
         return inputs.doubt(seen, remembers=remembers)
 
     async def outdated(self, wanted: Collection[Selector], since: datetime) -> str:
         """Why the alert is not believed to fire; empty when nothing that it may fire on is older."""
-        any_data = not wanted
+        any_data, evaluated = not wanted, min(rule.last_evaluation for rule in self._rules)
         for selector in wanted:
             for narrow in dict.fromkeys((self._narrow, ())):
-                about = Questions(selector, narrow, self._window)
+                about = Questions(selector, narrow, self._window, evaluated)
                 if await self._yes(about.before(since)):
                     return inputs.outdated(str(selector))
                 if await self._yes(about.has):
@@ -126,11 +135,16 @@ class _Asking:
                     break
         return "" if any_data else inputs.unfounded(self._rules)
 
-    async def _seen(self, selector: Selector) -> Seen:
+    def _read(self) -> Collection[tuple[Selector, datetime]]:
+        """What each of the rules reads, and when it was last evaluated."""
+        read = ((selector, rule) for rule in self._rules for selector in inputs.wanted([rule]))
+        return dict.fromkeys((selector, rule.last_evaluation) for selector, rule in read)
+
+    async def _seen(self, selector: Selector, evaluated: datetime) -> Seen:
         """As narrow as the series about the target can be found: a label may have got its value in the query."""
         seen = Seen(str(selector), has=False)
         for narrow in dict.fromkeys((self._narrow, ())):
-            seen = await self._asked(Questions(selector, narrow, self._window))
+            seen = await self._asked(Questions(selector, narrow, self._window, evaluated))
             if seen.has or seen.down or seen.had:
                 break
         return seen

@@ -16,7 +16,7 @@ from goldseam.api.incident import ENDED, IncidentStatus, Step
 from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
-from goldseam.engine.proposal import Proposal
+from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
 from goldseam.engine.views import IncidentView, merge_patch, view
@@ -260,11 +260,10 @@ class Looker:
         return await self._permitted(await self.queries.before_acting(situation))
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
-        """No late leader writes an intent on this target any more, in whichever incident of its namespace."""
-        for other in self.book.all():
-            same = (other.namespace, other.spec.target.uid) == (incident.namespace, incident.spec.target.uid)
-            if same and other.uid != incident.uid:
-                await self.stamp(other)
+        """No late leader writes an intent on this target any more, nor runs its CronJob, in whichever incident of its
+        namespace."""
+        for other in self.book.rivals(incident):
+            await self.stamp(other)
 
     async def stamp(self, incident: IncidentView) -> None:
         """Write the leader's number, so that the API server refuses what an earlier leader still sends."""
@@ -284,7 +283,7 @@ class Looker:
         s = await self.permissions.asked(s, plan, remembered=remembered)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
-        return replace(s, dry_run=await self.actor.rehearse(plan.writes, f"{s.namespace}/{s.name}"))
+        return replace(s, dry_run=await self.actor.rehearse(plan.turn.first(plan.writes), f"{s.namespace}/{s.name}"))
 
     async def _act(self, incident: IncidentView, decision: Decision, s: Situation) -> timedelta:
         assert incident.status is not None
@@ -295,7 +294,8 @@ class Looker:
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
-        results = await self.actor.perform(step, incident.title, may_go_on)
+        turn = s.plan.turn if step.purpose == "Rung" and isinstance(s.plan, Proposal) else ALL
+        results = await self.actor.perform(step, incident.title, may_go_on, turn)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
         return _after(results, decision)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from goldseam.actions.registry import piece
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.proposal import Proposal, Right
@@ -59,8 +58,7 @@ class Permissions:
         if protected and not denied:
             still = {k: until for k, until in self._allowed_until.items() if now < until}
             self._allowed_until = {**still, key: now + REMEMBERED}
-        action = s.rung.action if s.rung else ""
-        hints = tuple(_advice(right, s.policy.key, piece(right, action)) for right in denied)
+        hints = tuple(_advice(right, s.policy.key) for right in denied)
         return replace(s, permission=Permission(denied=hints), incidents_protected=protected)
 
     async def denied(self, key: PolicyKey, spec: PolicySpec, rights: tuple[Right, ...]) -> list[Right]:
@@ -105,8 +103,8 @@ def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:
     return Access(user, groups, right.verb, right.group, right.resource, right.subresource, right.namespace, right.name)
 
 
-def _advice(right: Right, policy: PolicyKey, component: str) -> str:
+def _advice(right: Right, policy: PolicyKey) -> str:
     return (
-        f"{policy} may not {right}: install the component {component} of deploy/kustomize, or bind the right to the"
+        f"{policy} may not {right}: install the component {right.piece} of deploy/kustomize, or bind the right to the"
         " policy's identity"
     )

@@ -22,6 +22,8 @@ class Reads:
         """`lately`: what others were answered lately will do."""
         self._cluster, self._lately = cluster, lately
         self.unknown: list[str] = []
+        self.closed = False
+        """Whether any of it could not be read because the right to do so is missing."""
 
     def aside(self) -> Reads:
         """Reads that hold nothing up where they fail: what they could not read is named on them alone."""
@@ -37,6 +39,7 @@ class Reads:
             return None
         except GoldseamError as error:
             self.unknown.append(f"{resource.plural}/{name}{'/' + subresource if subresource else ''} ({error})")
+            self.closed |= isinstance(error, Forbidden)
             return None
 
     async def all(

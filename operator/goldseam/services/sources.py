@@ -88,10 +88,20 @@ class Source:
         self._lock, self._learning = asyncio.Lock(), asyncio.Lock()
         self._begun = self._firing_at = float("-inf")
         self._news = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
 
     def hint(self) -> None:
         """One of its alerts may have changed: read it soon, and not only when its time has come."""
         self._bell.ring()
+
+    def hint_later(self, seconds: float) -> None:
+        """Read it again in so many seconds: what was read now does not show enough."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(seconds, self._hint_now)
+
+    def _hint_now(self) -> None:
+        self._later = None
+        self.hint()
 
     async def run(self) -> None:
         """Read at every interval, for ever, however long those take who listen: else what is read would be too old."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from goldseam.actions.registry import ACTIONS, piece
+from goldseam.actions.registry import ACTIONS
 from goldseam.api import conditions as c
 from goldseam.api.base import format_time
 from goldseam.api.conditions import Condition, condition
@@ -80,9 +80,8 @@ class Statuses:
             return False
 
     async def _permitted(self, key: PolicyKey, spec: PolicySpec, generation: int, now: datetime) -> Condition:
-        needed = _needed(spec, key.namespace)
         try:
-            denied = await self._permissions.denied(key, spec, tuple(right for right, _ in needed))
+            denied = await self._permissions.denied(key, spec, _rights(spec, key.namespace))
         except GoldseamError as error:
             return condition(
                 c.PERMITTED, None, c.UNREACHABLE, f"rights could not be asked for: {error}", generation, now
@@ -90,7 +89,7 @@ class Statuses:
         if not denied:
             return condition(c.PERMITTED, True, c.PERMISSION_GRANTED, "the ladder's rights are there", generation, now)
         missing = ", ".join(str(right) for right in denied)
-        pieces = ", ".join(sorted({piece for right, piece in needed if right in denied}))
+        pieces = ", ".join(sorted({right.piece for right in denied}))
         message = f"missing: {missing}. Install deploy/kustomize/components/{pieces}, or bind the right to the policy"
         return condition(c.PERMITTED, False, c.PERMISSION_MISSING, message, generation, now)
 
@@ -278,19 +277,14 @@ def _was_permitted(obj: Json) -> bool:
     )
 
 
-def _needed(spec: PolicySpec, namespace: str) -> list[tuple[Right, str]]:
-    """The rights that the ladder's actions need, as far as they are known before there is a target, each with the piece
-    of `deploy/kustomize` that brings it."""
+def _rights(spec: PolicySpec, namespace: str) -> tuple[Right, ...]:
+    """The rights that the ladder's actions need, as far as they are known before there is a target."""
     where = namespace if isinstance(spec, RemediationPolicySpec) else ""
     own = isinstance(spec, RemediationPolicySpec) and spec.service_account_name  # its rights may be for a name only
-    kind, found = TARGETS[spec.target.kind], dict[Right, str]()
+    kind, found = TARGETS[spec.target.kind], dict[Right, None]()
     for rung in (rung for rung in spec.ladder if rung.action in ACTIONS):
-        for right in ACTIONS[rung.action].needs:
-            named = rung.parameters.names.get(right.resource) or (own and not right.resource and spec.target.name) or ""
-            of_target = right if right.resource else replace(right, group=kind.group, resource=kind.plural)
-            found.setdefault(replace(of_target, namespace=where, name=named), piece(of_target, rung.action))
-    return list(found.items())
-
-
-def _rights(spec: PolicySpec, namespace: str) -> tuple[Right, ...]:
-    return tuple(right for right, _ in _needed(spec, namespace))
+        for right in ACTIONS[rung.action].needs(rung.parameters, spec.target.kind):
+            of_target = own and right.resource == kind.plural
+            named = rung.parameters.names.get(right.resource) or (of_target and spec.target.name) or ""
+            found.setdefault(replace(right, namespace=where, name=named))
+    return tuple(found)

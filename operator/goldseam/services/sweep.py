@@ -57,7 +57,8 @@ async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[Incid
     lost = {entry.target: entry for entry in ledger.entries if entry.target not in told}
     return [
         f"Goldseam acted on {entry.target} for {entry.policy} at {entry.last:%Y-%m-%d %H:%M} UTC, and no Incident tells"
-        " of it: if its replicas, its floor or a value of its ConfigMap were changed, they have to be put back by hand"
+        " of it: if its replicas, floor, resources or a value of its ConfigMap were changed, they have to be put back"
+        " by hand"
         for entry in lost.values()
         if await _exists(cluster, entry.target)
     ]

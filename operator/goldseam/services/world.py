@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.incident import ENDED, IncidentStatus, ObjectRef, Obligation, Write
 from goldseam.api.ladder import Rung
+from goldseam.engine.delivery import delivers
 from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
@@ -20,6 +22,7 @@ from goldseam.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     CRON_JOBS,
+    GITOPS,
     HPAS,
     JOBS,
     NODES,
@@ -50,13 +53,16 @@ class Asked:
     reads: Reads
     rung: Rung | None
     """The rung whose turn it is."""
+    picks_pods: Callable[[Json], bool]
+    """Whether the pods of that workload, as it is now, are looked at."""
 
 
 async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
     """The target, unless it is known already, and what belongs to it."""
     ref = incident.spec.target
     rung = _next(incident.pinned, status)
-    world = await read_parts(ref, _looked_at(rung, status), reads, known, rung)
+    picks_pods = partial(_picks_pods, rung, status)
+    world = await read_parts(ref, _looked_at(rung, status), reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
     return replace(world, log=await last_words(status, world, reads))
 
@@ -67,10 +73,11 @@ async def read_parts(
     reads: Reads,
     known: Json | None = None,
     rung: Rung | None = None,
+    picks_pods: Callable[[Json], bool] = lambda _: True,
 ) -> World:
     """A target, unless it is known already, and these parts of its world; of a node its pods and all nodes always."""
     target = asyncio.ensure_future(_target(ref, reads, known))
-    asked = Asked(ref, target, reads, rung)
+    asked = Asked(ref, target, reads, rung, picks_pods)
     readers = [*((_of_node,) if ref.kind == "Node" else ()), *(PARTS[part] for part in sorted(parts))]
     obj, found = await asyncio.gather(target, asyncio.gather(*(reader(asked) for reader in readers)))
     return replace(World(target=obj), **{name: value for fields in found for name, value in fields.items()})
@@ -106,6 +113,15 @@ async def _owners(asked: Asked) -> Fields:
     return dict(zip(kinds, found, strict=True))
 
 
+async def _git(asked: Asked) -> Fields:
+    """What delivers the target: no decision waits for that."""
+    target = await asked.target
+    if target is None or not (named := delivers(target)):
+        return {}
+    kind, namespace, name = named
+    return {"git": await asked.reads.aside().one(GITOPS[kind], namespace, name)}
+
+
 async def _pending(asked: Asked) -> Fields:
     """The target's pods that do not run yet."""
     target = await asked.target
@@ -117,9 +133,9 @@ async def _pending(asked: Asked) -> Fields:
 async def _pods(asked: Asked) -> Fields:
     """The pods that the target's selector selects, and what may own them."""
     target = await asked.target
-    if target is None or not (selector := selector_of(target)):
+    if target is None or not (selector := selector_of(target)) or not asked.picks_pods(target):
         return {}
-    kinds = (PODS, REPLICA_SETS) if asked.ref.kind == "Deployment" else (PODS,)
+    kinds = (PODS, REPLICA_SETS) if asked.ref.kind in ("Deployment", "Rollout") else (PODS,)
     found = await asyncio.gather(*(asked.reads.all(kind, asked.ref.namespace, labels=selector) for kind in kinds))
     return dict(zip(("pods", "replica_sets"), found, strict=False))
 
@@ -129,9 +145,15 @@ async def _disruption_budgets(asked: Asked) -> Fields:
 
 
 async def _config_map(asked: Asked) -> Fields:
+    """The ConfigMap that the rung names. The right to read it is given by hand, and may be missing."""
     if asked.rung is None or (told := asked.rung.patch_config) is None:
         return {}
-    return {"config_map": await asked.reads.one(CONFIG_MAPS, asked.ref.namespace, told.config_map)}
+    reads = asked.reads.aside()
+    found = await reads.one(CONFIG_MAPS, asked.ref.namespace, told.config_map)
+    if reads.closed:
+        return {"closed": frozenset({"configMap"})}
+    asked.reads.unknown += reads.unknown
+    return {"config_map": found}
 
 
 async def _revisions(asked: Asked) -> Fields:
@@ -168,6 +190,7 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "revisions": _revisions,
     "jobs": _jobs,
     "pending": _pending,
+    "git": _git,
 }
 """How each part is read; all that are looked at are read side by side."""
 
@@ -227,13 +250,27 @@ def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
     parts: frozenset[Part] = frozenset()
     if rung is not None and (planned := ACTIONS.get(rung.action)):
         parts |= planned.looks_at
+        if rung.scale is not None and not rung.scale.lowers:  # it takes no pods away
+            parts -= {"disruption_budgets"}
     step = status.open_step()
     if step is not None and (watched := ACTIONS.get(step.action)):
         parts |= watched.watches
+    if any(o.kind in ("ConfigBack", "ResourcesBack") for o in status.open_obligations()):  # paid by a rolling restart
+        parts |= {"disruption_budgets"}
     unseen = status.changes is None and not status.steps
-    return parts | ({"revisions"} if unseen or _judged_by_revisions(rung) else frozenset())
+    parts |= {"revisions"} if unseen or _judged_by_revisions(rung) else frozenset()
+    return parts | ({"git"} if unseen else frozenset())
 
 
 def _judged_by_revisions(rung: Rung | None) -> bool:
     """Whether former templates, or what changed, decide about the rung: then they must be known."""
     return rung is not None and (rung.rollback is not None or rung.skip_if_changed_within is not None)
+
+
+def _picks_pods(rung: Rung | None, status: IncidentStatus, target: Json) -> bool:
+    """Whether the action that may be planned next looks at the pods of this target, or some of them were to go."""
+    step = status.open_step()
+    if step is not None and any(write.verb == "Evict" for write in step.writes):
+        return True
+    planned = ACTIONS.get(rung.action) if rung is not None else None
+    return rung is not None and planned is not None and planned.picks_pods(rung.parameters, target)

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.guards.hold import Hold
+from goldseam.engine.lowered import was_lowered
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import Workload, annotation, metadata, share
-from goldseam.engine.owners import YIELDED
-from goldseam.engine.proposal import Proposal, Refusal
+from goldseam.engine.objects import Workload, metadata, share
+from goldseam.engine.owners import YIELDED, yielded
+from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.situation import Situation
 
 
@@ -36,11 +37,18 @@ def disruption(s: Situation, now: datetime) -> Hold | None:
 
     Source: Kubernetes documentation, "Specifying a Disruption Budget": only evictions are bound by it.
     """
-    if not isinstance(s.plan, Proposal) or not s.plan.takes_ready or s.world.target is None:
+    if not isinstance(s.plan, Proposal) or s.plan.by_eviction:
         return None
-    labels = metadata((s.world.target.get("spec") or {}).get("template") or {}).get("labels") or {}
-    covering = [budget for budget in map(DisruptionBudget, s.world.pdbs) if budget.covers(labels)]
-    holds = [hold for budget in covering if (hold := _disrupted(budget, s.plan.takes_ready))]
+    return disrupted(s.world, s.plan.takes_ready)
+
+
+def disrupted(world: World, takes: int) -> Hold | None:
+    """Whether any budget is in the way of so many ready pods of the target going at once."""
+    if not takes or world.target is None:
+        return None
+    labels = metadata((world.target.get("spec") or {}).get("template") or {}).get("labels") or {}
+    covering = [budget for budget in map(DisruptionBudget, world.pdbs) if budget.covers(labels)]
+    holds = [hold for budget in covering if (hold := _disrupted(budget, takes))]
     return max(holds, key=lambda hold: hold.kind == "Refuse", default=None)
 
 
@@ -66,12 +74,25 @@ def owner(s: Situation, now: datetime) -> Hold | None:
             f' would undo a change. Tell it to leave the field alone, then annotate the target: {YIELDED}: "true"'
         )
         return Hold("owner", "Refuse", "HeldInGit", message)
+    return _held_down(s)
+
+
+def _held_down(s: Situation) -> Hold | None:
+    """Another incident has taken replicas away, on purpose: to bring some back would be to fight it."""
+    up = [o for o in (s.plan.obligations if isinstance(s.plan, Proposal) else ()) if not was_lowered(o)]
+    for other in s.others:
+        keys = {o.key for o in other.obligations if o.state == "Open" and other.uid != s.uid and was_lowered(o)}
+        if any(o.key in keys for o in up):
+            message = (
+                f"Incident {other.name} has scaled {s.spec.target} down, and brings it back when its alert is over"
+            )
+            return Hold("owner", "Refuse", "HeldDown", message)
     return None
 
 
 def _in_git(s: Situation) -> bool:
     """Whether GitOps was seen to hold the target's replicas, and nobody says that it leaves them alone by now."""
-    return bool(s.status.git_owner) and annotation(s.world.target or {}, YIELDED) != "true"
+    return bool(s.status.git_owner) and not yielded(s.world.target or {})
 
 
 def protection(s: Situation, now: datetime) -> Hold | None:

@@ -9,6 +9,9 @@ from typing import Literal
 
 from goldseam.engine.situation import Situation
 
+NOT_ALL_THERE = "NotAllThere"
+"""The reason of a hold that tells anew which pod is waited for."""
+
 
 @dataclass(frozen=True)
 class Hold:

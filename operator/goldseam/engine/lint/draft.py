@@ -12,7 +12,7 @@ from goldseam.api.matchers import quoted
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint.carried import shown, untold, value_of
 from goldseam.engine.lint.times import minutes, reach
-from goldseam.engine.verify import LEAST_TIMEOUT
+from goldseam.engine.situation import LEAST_TIMEOUT
 
 MOST_SEVERE = ("critical", "page", "error", "major", "high", "warning", "minor", "info", "none")
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")

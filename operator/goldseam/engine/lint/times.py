@@ -11,8 +11,8 @@ from goldseam.api.ladder import Rung
 from goldseam.engine.alerts import AlertRule
 from goldseam.engine.lint import findings as f
 from goldseam.engine.lint.findings import Finding, Known, Policy
+from goldseam.engine.situation import LEAST_TIMEOUT
 from goldseam.engine.verdict import longest_range, looks_back
-from goldseam.engine.verify import LEAST_TIMEOUT
 
 TELLING = frozenset({"collect", "wait", "notify", "escalate"})
 """Actions whose rungs are over by themselves: their timeout and their checks are not waited for."""

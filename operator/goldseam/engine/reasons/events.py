@@ -17,6 +17,11 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Passed", "The step helped.", ""),
     Entry("Failed", "The step did not help in its time: the next attempt or rung comes.", ""),
     Entry(
+        "Inconclusive",
+        "What the step has started is gone, and how it ended is not known: nothing is tried on that.",
+        "See what it has done: people have the incident.",
+    ),
+    Entry(
         "Refused",
         "A guard, or the API server, refused the step: the next rung comes.",
         "The message says which. Where it is wrong to refuse, change what it names.",

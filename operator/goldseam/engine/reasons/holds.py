@@ -161,7 +161,12 @@ HOLDS: tuple[Entry, ...] = (
         "history",
         refuses=True,
     ),
-    Entry("OtherIncident", "Another incident is acting on the same target.", NOTHING, "busy"),
+    Entry(
+        "OtherIncident",
+        "Another incident is acting on the same target, or runs a Job of the same CronJob.",
+        NOTHING,
+        "busy",
+    ),
     Entry(
         "OtherPolicy",
         "Another policy handles the same target and comes first: the namespaced one before the cluster's, then the"
@@ -178,9 +183,23 @@ HOLDS: tuple[Entry, ...] = (
     Entry(
         "StillRunning",
         "The Job that a rung has started takes longer than the rung's timeout. Nothing else is tried beside it.",
-        "Wait, or delete the Job: then the next rung is tried. Raise the rung's `timeout`, or set"
-        " `activeDeadlineSeconds` in the CronJob.",
+        "Wait, or delete the Job: then people take over. Raise the rung's `timeout`, or set `activeDeadlineSeconds` in"
+        " the CronJob: by that it fails, and the next rung is tried.",
         "busy",
+    ),
+    Entry(
+        "NotAllThere",
+        "Pods would be evicted one by one, and one is missing already, on its way out, or not available yet.",
+        "Nothing, unless it stays away: the message says which. `kubectl describe` it, or the workload. The rung is"
+        " passed over when that takes longer than its `timeout`.",
+        "busy",
+    ),
+    Entry(
+        "NeverAllThere",
+        "Pods would be evicted one by one, and one was missing or not available for longer than the rung may take.",
+        "Find out why it does not come or go: `kubectl describe` the workload and the pod that the message names.",
+        "busy",
+        refuses=True,
     ),
     Entry(
         "Cooldown",
@@ -248,6 +267,13 @@ HOLDS: tuple[Entry, ...] = (
         "Argo CD or Flux held the replicas in Git earlier in the incident; a write by `/scale`, by whomever, hides it.",
         "Add the lines of the policy's condition Uncontested, which tell it to leave the field alone, then the"
         " annotation that the message names.",
+        "owner",
+        refuses=True,
+    ),
+    Entry(
+        "HeldDown",
+        "Another incident has scaled the target down on purpose, and owes it back.",
+        "Nothing: it comes back when that incident's alert is over; or take that incident over by `goldseam undo`.",
         "owner",
         refuses=True,
     ),

@@ -39,6 +39,11 @@ THRESHOLDS: tuple[Entry, ...] = (
         "Take over; what was asked is on the incident.",
     ),
     Entry(
+        e.INCONCLUSIVE,
+        "The Job that a rung has started is gone, and how it ended is not known: nothing is tried on that.",
+        "See what it has done, by its audit log or its effect; go on by hand.",
+    ),
+    Entry(
         "approval-STEP-TIME",
         "A person has to say yes to this step.",
         "`goldseam show`, then `goldseam approve` or `goldseam deny`.",
