@@ -11,7 +11,7 @@ import pytest
 from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
-from goldseam.engine import verify
+from goldseam.engine import lineage, verify
 from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from goldseam.engine.verdict import Reading
@@ -189,6 +189,15 @@ def test_nothing_but_a_drain_evicts_whatever_is_written_down() -> None:
     drains = evicting()
     beyond = replace(drains, status=drains.status.model_copy(update={"rung": 7}))
     assert decided(beyond).reason == "Replanned"
+
+
+@pytest.mark.parametrize("reasons", [("the pod is well again",), ("the pod is well again", "another reason")])
+def test_where_nothing_needed_to_be_done_the_first_reason_is_told(reasons: tuple[str, ...]) -> None:
+    pod = TARGET.model_copy(update={"kind": "Pod", "name": "api-1", "uid": "uid-api-1"})
+    stays = [Write(verb="Evict", object=pod, state="Done", message=f"{lineage.SPARED}{why}") for why in reasons]
+    found = decided(open_step(writes=tuple(stays)))
+    assert (found.reason, outcome(found)) == ("NotTaken", "NotTaken")
+    assert found.message == stays[0].message
 
 
 def test_before_the_first_write_every_guard_is_asked_again() -> None:
