@@ -16,7 +16,7 @@ from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import Json, node, scale_of, workload
-from tests.unit.test_guards import NOW, TARGET, guardrails, situation
+from tests.unit.test_guards import NOW, TARGET, guardrails, other, situation
 from tests.unit.test_obligations import GONE, NODE, debt, deployed
 
 WRITE = Write(
@@ -252,6 +252,14 @@ def test_a_step_has_its_time_and_no_more() -> None:
     found = decided(open_step(intent_at=late, writes=(tried,)))
     assert (outcome(found), debts(found)) == ("Failed", ["Void"])
     assert "it could not be carried out in time" in found.status.steps[0].message
+
+
+def test_of_all_that_holds_a_step_up_until_it_is_late_the_first_is_told() -> None:
+    late = NOW - timedelta(minutes=10)
+    s = open_step(intent_at=late, writes=(FIRST, WRITE), pauses=(PAUSE,), others=(other(busy=True),))
+    found = decided(s)
+    assert outcome(found) == "Failed"
+    assert "it could not be carried out in time: Pause shop/pause" in found.status.steps[0].message
 
 
 def test_the_time_in_which_nobody_tried_is_not_the_rungs() -> None:
