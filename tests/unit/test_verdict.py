@@ -62,7 +62,8 @@ def test_a_rule_that_was_not_asked_for_is_unknown_and_one_that_was_and_is_absent
     watch.healthy(60)
     for asked, said in (({"B"}, "has not been asked for the rule A yet"), ({"A", "B"}, "has no rule named A")):
         watch.history = observe(watch.history, RulesAnswer((), asked=frozenset(asked)), watch.now)
-        assert (watch.reading().state, watch.reading().message) == ("Unknown", f"the alert source {said}")
+        found = watch.reading()
+        assert (found.state, found.fresh, found.message) == ("Unknown", False, f"the alert source {said}")
         assert watch.history.knows("A") is ("A" in asked)
 
 
