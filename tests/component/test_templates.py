@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from goldseam.engine.objects import INCIDENT, TOKEN
+from goldseam.services.catalogue import Catalogue
+from goldseam.services.gather import live_policy
+from goldseam.services.inbox import Inbox, Seen
+from goldseam.services.judging import Judging
+from goldseam.services.permissions import Permissions
+from goldseam.services.registrar import Registrar
+from goldseam.services.statuses import Statuses
+from goldseam.services.tenants import Tenants
 from tests.component.test_node_incidents import crempol, node
-from tests.support.harness import Harness
+from tests.support.harness import NAMESPACE, Harness, VirtualClock
+from tests.support.toycluster import ToyCluster
 
 Json = dict[str, Any]
 PLURAL = "selfnoderemediations"
@@ -142,6 +152,23 @@ async def test_what_the_admin_does_not_list_is_refused_before_any_write(allowed:
     await h.settle(20)
     assert (written(h), outcomes(h)[0]) == ([], ("template", "Refused"))
     assert words in h.status.steps[0].message
+
+
+@pytest.mark.parametrize(("late", "left"), [(10, 0), (60, 1)])
+async def test_one_that_comes_after_its_step_was_given_up_is_taken_away_while_that_can_be(late: int, left: int) -> None:
+    h = await opened()
+    await h.settle(20)
+    (obj,) = there(h)
+    h = await opened()
+    h.cluster.mute.add(f"{PLURAL}/medik8s/{obj['metadata']['name']}")
+    await h.settle(10)
+    h.alert_state = "Cleared"
+    await h.settle(late, until=lambda status: late < 30 and status.steps[0].outcome)
+    assert (h.status.steps[0].outcome, h.status.owes) == ("NotTaken", 1 - left)
+    h.cluster.mute.clear()
+    h.cluster.add(PLURAL, obj)
+    await h.settle(120)
+    assert (len(there(h)), h.status.owes) == (left, 0)
 
 
 async def test_a_kind_that_is_taken_off_the_list_is_not_made_any_more_but_still_taken_away() -> None:
@@ -293,3 +320,110 @@ async def test_an_edited_template_is_not_what_the_incident_was_opened_with() -> 
     await h.settle(20)
     assert (written(h), outcomes(h)[0]) == ([], ("template", "Refused"))
     assert "does not allow template any more" in h.status.steps[0].message
+
+
+class Said:
+    """What the policy says of itself, without any incident."""
+
+    def __init__(self, allowed: list[Json]) -> None:
+        self.clock = VirtualClock()
+        self.cluster = ToyCluster(now=lambda: "2026-11-23T12:00:00Z")
+        catalogue, nobody = Catalogue(), Any
+        tenants = Tenants(self.cluster, lambda _: None)
+        permissions = Permissions(self.cluster, self.clock)
+        self.statuses = Statuses(self.cluster, self.clock, permissions, lambda _: None, tenants, NAMESPACE)
+        self.judging = Judging(self.statuses, catalogue)
+        told: Any = (nobody, self.statuses, self.judging, tenants, nobody, NAMESPACE)
+        self.registrar = Registrar(Inbox(), catalogue, *told)
+        self.limits = self.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": {"templates": allowed}})
+        self.policy = self.cluster.add("clusterremediationpolicies", crempol(template(), NEXT))
+        catalogue.arm(live_policy("ClusterRemediationPolicy", self.policy))
+
+    async def permitted(self) -> tuple[str, str, str]:
+        await self.statuses.policy("ClusterRemediationPolicy", self.policy)
+        return self.written()
+
+    def written(self) -> tuple[str, str, str]:
+        (body,) = self.cluster.all("clusterremediationpolicies")
+        (found,) = [entry for entry in body["status"]["conditions"] if entry["type"] == "Permitted"]
+        return found["status"], found["reason"], found["message"]
+
+    async def limited(self, allowed: list[Json]) -> None:
+        """The watch brings the Guardrails."""
+        body = self.cluster.edit("guardrails", "", "cluster", {"spec": {"templates": allowed}})
+        await self.registrar._take(Seen("Guardrails", "", "cluster", body))
+
+
+async def test_what_is_not_listed_the_policy_says_before_any_incident() -> None:
+    said = Said([])
+    status, reason, message = await said.permitted()
+    assert (status, reason) == ("False", "TemplateForbidden")
+    assert message == (
+        "rung 1: SelfNodeRemediation (selfnoderemediations, self-node-remediation.medik8s.io/v1alpha1) is no kind that"
+        " the Guardrails list in spec.templates: its admin has to add it there"
+    )
+    ready = [entry for entry in said.policy["status"]["conditions"] if entry["type"] == "Ready"]
+    assert [(entry["status"], entry["reason"]) for entry in ready] == [("False", "TemplateForbidden")]
+    assert (await Said([KIND]).permitted())[:2] == ("True", "PermissionGranted")
+
+
+async def test_rights_are_asked_for_where_it_is_made() -> None:
+    said = Said([KIND])
+    said.cluster.denied = {f"delete {PLURAL}"}
+    _, reason, message = await said.permitted()
+    group = "self-node-remediation.medik8s.io"
+    assert (reason, message) == (
+        "PermissionMissing",
+        f"missing: delete {PLURAL}.{group} in namespace medik8s. Install deploy/kustomize/components/template, or bind"
+        " the right to the policy",
+    )
+
+
+async def test_while_the_limits_are_not_known_nothing_is_claimed() -> None:
+    said = Said([KIND])
+    said.cluster.unreadable = {"guardrails"}
+    assert (await said.permitted())[:2] == ("Unknown", "Unreachable")
+    said.cluster.unreadable = set()
+    said.cluster.remove("guardrails", "", "cluster")
+    assert (await said.permitted())[:2] == ("False", "TemplateForbidden")
+
+
+async def test_guardrails_that_are_changed_let_the_policy_be_judged_anew() -> None:
+    said = Said([])
+    await said.permitted()
+    await said.limited([])
+    task = asyncio.create_task(said.judging.run())
+    try:
+        for allowed, status in (([KIND], "True"), ([], "False")):
+            await said.limited(allowed)
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert said.written()[0] == status
+    finally:
+        task.cancel()
+
+
+async def test_two_nodes_are_not_mended_at_once() -> None:
+    h = await opened(WAITS, NEXT, limits={"concurrent": 5})
+    await h.settle(10)
+    assert written(h) == ["create"]
+    h.target = h.cluster.objects["nodes", "", "n2"]
+    await h.open()
+    await h.settle_all(20)
+    first, second = h.statuses()
+    assert (written(h), [hold.reason for hold in second.holds][:1]) == (["create"], ["NodesAtOnce"])
+    says(h, "Succeeded", "True")
+    assert first.owes == 1
+
+
+async def test_a_forged_intent_makes_nothing_else_than_the_policy_says() -> None:
+    h = await opened()
+    h.cluster.kill_at = h.cluster.attempts + 3
+    while h.cluster.kill_at is not None and not any(h.statuses()[0].steps):
+        await h.settle_through_crashes(0.01)
+    incident = next(h.cluster.all("incidents"))
+    for step in incident["status"]["steps"]:
+        for write in step["writes"]:
+            write["resource"] = "clusterroles"
+    await h.settle_through_crashes(20)
+    assert not list(h.cluster.all("clusterroles"))

@@ -177,6 +177,8 @@ def _lost(o: Obligation, world: World) -> str:
 
 def due_at(o: Obligation, s: Situation) -> datetime | None:
     """When it falls due; None while that is not known."""
+    if o.kind == "Remove" and not o.object.uid:  # it may not be there yet
+        return None
     if o.due_at is not None:
         return o.due_at
     if s.status.phase == "Abandoned":

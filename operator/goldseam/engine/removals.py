@@ -6,11 +6,16 @@ seen; from then on it is that very object, or none.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from goldseam.api.incident import Obligation, Write
 from goldseam.engine import naming, record
 from goldseam.engine.objects import metadata
 from goldseam.engine.situation import Situation
 from goldseam.engine.templates import ACTION, found, is_ours, named, token_of
+
+LATE = timedelta(seconds=30)
+"""How long a request that got no answer may take effect afterwards: the API server gives up on one long before."""
 
 
 def examined(o: Obligation, s: Situation) -> Obligation:
@@ -21,7 +26,7 @@ def examined(o: Obligation, s: Situation) -> Obligation:
         return o
     obj = found(s.world, o.object)
     if obj is None or (o.object.uid and metadata(obj).get("uid") != o.object.uid):
-        return o if not o.object.uid and _to_be_made(o, s) else _gone(o, s, "is gone")
+        return o if not o.object.uid and _may_come(o, s) else _gone(o, s, "is gone")
     if not is_ours(obj, token_of(o.object)):
         state = "Lost" if o.object.uid else "Void"
         return record.settled(o, state, f"{o.object} does not carry the step's mark (any more): it is left alone")
@@ -40,11 +45,14 @@ def _could_be_ours(o: Obligation, s: Situation) -> bool:
     return bool(o.resource) and o.object.name in {named(token) for token in tokens}
 
 
-def _to_be_made(o: Obligation, s: Situation) -> bool:
-    """Whether a step is about to make it."""
-    step = s.status.open_step()
-    writes = step.writes if step is not None and step.phase == "Intended" else ()
-    return any(w.verb == "Make" and w.object.name == o.object.name and w.state == "Pending" for w in writes)
+def _may_come(o: Obligation, s: Situation) -> bool:
+    """Whether a step is about to make it, or one that has ended got no answer and may have made it a moment later."""
+    for step in s.status.steps:
+        for write in step.writes:
+            if write.verb == "Make" and write.object.name == o.object.name and write.state == "Pending":
+                late = step.ended_at is not None and s.world.now - step.ended_at < LATE
+                return step.phase == "Intended" or (late and bool(write.message))
+    return False
 
 
 def _gone(o: Obligation, s: Situation, how: str) -> Obligation:
