@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.as_operator import AsOperator
 from tests.support.objects_on_cluster import cluster_policy, condition, effects, guardrails, outcomes
 from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
@@ -149,6 +150,40 @@ def test_what_the_guardrails_do_not_list_the_policy_says_before_any_incident(
     mending.must("-n", allowed, "delete", "rolebinding", "goldseam-template")
     mending.apply(mend(allowed, keep=True))
     eventually(lambda: f"missing: create {PLURAL}" in permitted()[1], "the missing right to be said")
+
+
+def test_a_cluster_scoped_kind_is_let_through_and_tied_alike(mending: Plane, operator_kubeconfig: Path) -> None:
+    names = {"kind": "Mend", "listKind": "MendList", "plural": "mends", "singular": "mend"}
+    form = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": form}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "mends.mend.example.com"},
+        "spec": {"group": "mend.example.com", "scope": "Cluster", "names": names, "versions": [version]},
+    }
+    rights = ("create", "clusterrole", "t-mends", "--verb=create,delete", "--resource=mends.mend.example.com")
+    account = ("--clusterrole=t-mends", "--serviceaccount=goldseam-system:goldseam")
+    mending.apply(crd)
+    try:
+        mending.must("wait", "--for=condition=Established", "--timeout=30s", "crd/mends.mend.example.com")
+        mending.must(*rights)
+        mending.must("create", "clusterrolebinding", "t-mends", *account)
+        operator, token = AsOperator(mending, operator_kubeconfig), "0123456789abcdef"
+        marks = {"goldseam.dev/token": token, "goldseam.dev/incident": "goldseam-system/mend"}
+        labels = {"app.kubernetes.io/managed-by": "goldseam"}
+        meta = {"name": f"goldseam-{token}", "annotations": marks, "labels": labels}
+        made = {"apiVersion": "mend.example.com/v1", "kind": "Mend", "metadata": meta}
+
+        def asked(body: Json) -> str:
+            return operator("create", "--dry-run=server", "-f", "-", body=body).stderr
+
+        eventually(lambda: asked(made) == "", "the object to be let through")
+        assert "must carry its marks" in asked({**made, "metadata": {"name": "mine"}})
+        assert "no owner and no finalizer" in asked({**made, "metadata": meta | {"finalizers": ["a.example.com/b"]}})
+    finally:
+        mending.must("delete", "--ignore-not-found", "clusterrolebinding/t-mends", "clusterrole/t-mends")
+        mending.must("delete", "--ignore-not-found", "crd/mends.mend.example.com")
 
 
 def test_kinds_that_bring_rights_are_refused_by_the_api_server_from_the_admin_too(mending: Plane) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from goldseam.services.statuses import Statuses
 from goldseam.services.tenants import Tenants
 from tests.component.test_node_incidents import crempol, node
 from tests.support.harness import NAMESPACE, Harness, VirtualClock
-from tests.support.toycluster import ToyCluster
+from tests.support.toycluster import Killed, ToyCluster
 
 Json = dict[str, Any]
 PLURAL = "selfnoderemediations"
@@ -416,14 +417,29 @@ async def test_two_nodes_are_not_mended_at_once() -> None:
     assert first.owes == 1
 
 
-async def test_a_forged_intent_makes_nothing_else_than_the_policy_says() -> None:
-    h = await opened()
-    h.cluster.kill_at = h.cluster.attempts + 3
-    while h.cluster.kill_at is not None and not any(h.statuses()[0].steps):
-        await h.settle_through_crashes(0.01)
-    incident = next(h.cluster.all("incidents"))
-    for step in incident["status"]["steps"]:
-        for write in step["writes"]:
-            write["resource"] = "clusterroles"
-    await h.settle_through_crashes(20)
-    assert not list(h.cluster.all("clusterroles"))
+async def intended() -> Harness:
+    """The operator was killed after it wrote its intent down, before it made the object."""
+    for at in range(1, 10):
+        h = await opened()
+        h.cluster.kill_at = h.cluster.attempts + at
+        with contextlib.suppress(Killed):
+            await h.settle(10)
+        if h.statuses()[0].steps:
+            h.cluster.kill_at = None
+            await h.start()
+            assert written(h) == []
+            return h
+    raise AssertionError("it never wrote its intent down")
+
+
+@pytest.mark.parametrize("forged", [{"resource": "clusterroles"}, {"want": '"0"'}, {"object": {"kind": "Other"}}])
+async def test_a_forged_intent_makes_nothing_else_than_the_policy_says(forged: Json) -> None:
+    h = await intended()
+    (step,) = next(h.cluster.all("incidents"))["status"]["steps"]
+    (write,) = step["writes"]
+    write |= {key: write[key] | value if key == "object" else value for key, value in forged.items()}
+    await h.settle(20)
+    assert [path.split("/")[0] for verb, path, _, _ in h.cluster.writes if verb == "create"][-1:] == [PLURAL]
+    (first, second, *_) = h.status.steps
+    assert (first.outcome, second.action) == ("NotTaken", "template")
+    assert [obj["kind"] for obj in there(h)] == ["SelfNodeRemediation"]
