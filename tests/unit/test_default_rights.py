@@ -39,6 +39,10 @@ PARAMETERS = {
     "patchConfig": {"configMap": "settings", "key": "LEVEL", "value": "warn"},
     "resources": {"container": "web", "limits": {"memory": "1Gi"}},
     "job": {"cronJob": "restore"},
+    "template": {
+        "resource": "selfnoderemediations",
+        "object": {"apiVersion": "self-node-remediation.medik8s.io/v1alpha1", "kind": "SelfNodeRemediation"},
+    },
 }
 
 ADDED = {
@@ -59,9 +63,10 @@ ADDED = {
         ("zero", "argoproj.io", "rollouts/scale"),
     },
     "rollback": {(v, "apps", k) for v in ("patch", "rollback") for k in ("deployments", "statefulsets", "daemonsets")},
+    "template": {(v, "self-node-remediation.medik8s.io", "selfnoderemediations") for v in ("create", "delete")},
     "resources": {(v, "apps", k) for v in ("patch", "resize") for k in ("deployments", "statefulsets", "daemonsets")},
 }
-BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs"}
+BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "template"}
 """Not in the overlay, and bound to nobody: admission cannot say what of their right is harmless."""
 
 
@@ -175,7 +180,7 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
     assert all(binding == {"policyName": name, "validationActions": ["Deny"]} for name, binding in bindings.items())
     assert all(policy["failurePolicy"] == "Fail" for policy in policies.values())
     rules = [rule for policy in policies.values() for rule in policy["matchConstraints"]["resourceRules"]]
-    operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE"}
+    operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE", "delete": "DELETE"}
     judged = {
         (op, group, resource)
         for rule in rules
@@ -183,7 +188,8 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    assert judged == {(operation[verb], group, resource) for verb, group, resource in ADDED[piece]}
+    any_kind = {"template": ("*", "*")}.get(piece)  # whichever kinds people bind
+    assert judged == {(operation[verb], *(any_kind or (group, resource))) for verb, group, resource in ADDED[piece]}
 
 
 def test_every_admission_policy_means_the_account_of_the_deployment() -> None:

@@ -47,6 +47,13 @@ FAILED = Failure("shop/heal-0", "restart", {"method": "Auto"}, NOW - timedelta(m
 AWAY = situation().status.model_copy(update={"holds": [HoldRecord(
     guard="busy", kind="Wait", reason="NotAllThere", message="1 pod", since=NOW - timedelta(minutes=10)
 )]})  # fmt: skip
+MAKES = ClusterRemediationPolicySpec.model_validate({
+    "alert": {"name": "A"},
+    "target": {"kind": "Deployment", "namespaceSelector": {"matchLabels": {"a": "b"}}},
+    "ladder": [{"template": {
+        "resource": "remediations", "object": {"apiVersion": "a.example.com/v1", "kind": "Remediation"},
+    }}],
+})  # fmt: skip
 TWO_NODES = guardrails(budgets={"nodes": {"atOnce": 2}})
 
 
@@ -199,6 +206,9 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "the Guardrails allow in namespace shop these actions only: scale"),
     ("ceiling", limited(allowedActions=[]), "Refuse", "permission/ActionForbidden",
      "the Guardrails allow in namespace shop these actions only: none"),
+    ("templates", situation(spec=MAKES), "Refuse", "permission/TemplateForbidden",
+     "Remediation (remediations, a.example.com/v1) is no kind that the Guardrails list in spec.templates: its admin has"
+     " to add it there"),
     ("busy", situation(others=(other(busy=True),)), "Wait", "busy/OtherIncident",
      "Incident shop/other is acting on the target"),
     ("busy", situation(others=(other(),)), "Wait", "busy/OtherPolicy",

@@ -11,6 +11,7 @@ from goldseam.api.base import AnyDuration, Count, Duration, Mode, Model, Record,
 from goldseam.api.constraints import Between
 from goldseam.api.ladder import ActionName
 from goldseam.api.policy import ActionCount, NamespaceSelector
+from goldseam.api.templates import TemplateKind
 from goldseam.api.windows import Freeze, NamespacePattern, Window
 
 
@@ -116,6 +117,8 @@ class GuardrailsSpec(Model):
     approval_delegates: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=16)] = []
     """System accounts (users that begin with `system:`) whose Responses count. Default: none, so that no controller
     can approve."""
+    templates: Annotated[list[TemplateKind], Field(max_length=16)] = []
+    """The kinds that cluster policies may make by `template`, and where. Default: none."""
     retention: Retention = Retention()
     """How long Incidents are kept."""
     protected_namespaces: Annotated[list[NamespacePattern], Field(max_length=64)] = PROTECTED_BY_DEFAULT

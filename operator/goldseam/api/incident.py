@@ -30,7 +30,7 @@ Outcome = Literal[
     "Denied",
     "Unanswered",
 ]
-ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon"]
+ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon", "Remove"]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
@@ -121,11 +121,14 @@ class TemplateSource(Record):
 class Write(Record):
     """One write to one object: what was seen before, and what is wanted."""
 
-    verb: Literal["Patch", "Evict", "Create"]
+    verb: Literal["Patch", "Evict", "Create", "Make", "Delete"]
     """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Create` makes a Job from a CronJob, which
-    does not run yet, and once that is recorded lets it run."""
+    does not run yet, and once that is recorded lets it run; `Make` makes the object of a template, and `Delete` takes
+    it away again."""
     object: ObjectRef
     """What is written to; for `Create`: the CronJob."""
+    resource: Annotated[str | None, Field(max_length=63)] = None
+    """For `Make` and `Delete`: the plural of the object's kind."""
     subresource: Annotated[str, Field(max_length=32)] = ""
     """The subresource, such as `scale`."""
     resource_version: Annotated[str, Field(max_length=64)] = ""
@@ -137,7 +140,7 @@ class Write(Record):
     before: Annotated[str, Field(max_length=512)] = ""
     """The field's value before, as JSON; for `Create`: the Job's uid, once it is there."""
     want: Annotated[str, Field(max_length=512)] = ""
-    """The value that is wanted, as JSON; for `Create`: the Job's name."""
+    """The value that is wanted, as JSON; for `Create`: the Job's name; for `Make`: what stands for the object."""
     template: TemplateSource | None = None
     """For a rollback: the template that replaces the object's together with the field, which marks it."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
@@ -192,7 +195,9 @@ class Obligation(Record):
     kind: ObligationKind
     """What is owed."""
     object: ObjectRef
-    """The object that was changed."""
+    """The object that was changed; of one that was made, without its uid until it was seen."""
+    resource: Annotated[str | None, Field(max_length=63)] = None
+    """For an object that was made: the plural of its kind."""
     subresource: Annotated[str, Field(max_length=32)] = ""
     """The subresource through which it is written."""
     field: Annotated[str, Field(max_length=253)]

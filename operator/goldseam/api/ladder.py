@@ -15,6 +15,7 @@ from goldseam.api.expressions import Expression
 from goldseam.api.parameters import Parameters as Parameters
 from goldseam.api.parameters import Resources as Resources
 from goldseam.api.scaling import Scale as Scale
+from goldseam.api.templates import Template as Template
 from goldseam.api.verifying import Verify
 
 
@@ -228,6 +229,7 @@ ActionName = Literal[
     "cordon",
     "drain",
     "uncordon",
+    "template",
     "collect",
     "wait",
     "notify",
@@ -305,6 +307,7 @@ class Rung(Model):
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
+    template: Template | None = None
     collect: Collect | None = None
     wait: Wait | None = None
     notify: Notify | None = None

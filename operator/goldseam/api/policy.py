@@ -252,6 +252,11 @@ class RemediationPolicySpec(_PolicySpec):
             "ladder: cordon, drain and uncordon act on nodes: write a ClusterRemediationPolicy",
             _workload_ladder,
         ),
+        Rule(
+            "!self.ladder.exists(r, has(r.template))",
+            "ladder: template makes objects that belong to no tenant: write a ClusterRemediationPolicy",
+            lambda s: all(r.template is None for r in s.ladder),
+        ),
         _NO_DAEMONSET_SCALED,
         _ROLLOUT_ONLY_SCALED,
         _ROLLOUT_UNJUDGED,

@@ -153,7 +153,8 @@ def _holds(status: IncidentStatus, now: datetime) -> Iterator[str]:
 def _owed(status: IncidentStatus, now: datetime) -> Iterator[str]:
     for debt in status.obligations:
         due = f", due {'now' if debt.due_at <= now else 'in ' + span(debt.due_at - now)}" if debt.due_at else ""
-        what = f"{debt.kind} {debt.object}: {debt.field} from {debt.want} back to {debt.original}"
+        what = f"{debt.kind} {debt.object}"
+        what += f": {debt.field} from {debt.want} back to {debt.original}" if debt.field else ""
         yield f"{debt.state}{due}: {what}{f': {debt.message}' if debt.message else ''}"
 
 

@@ -67,6 +67,10 @@ class World:
     """When it was read."""
     active_at: datetime = EARLIEST
     """Since when the alert is active, as the incident says."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What the variables of the incident stand for."""
+    told: Model | None = None
+    """What the rung of the open step is told."""
 
 
 def place(kind: str, namespace: str, name: str, subresource: str = "") -> str:
@@ -144,6 +148,8 @@ class Proposal:
     """Which evictions are made before everything is looked at again."""
     asks_about: tuple[str, ...] = ()
     """What a person says yes to, beside the values: where that changes, the question is another one."""
+    body: Mapping[str, Any] | None = None
+    """The object that is made, where one is: the write stands for it by a digest."""
 
 
 def written(write: Write) -> str:
@@ -156,6 +162,8 @@ def written(write: Write) -> str:
         return f"{write.object.kind}/eviction"
     if write.verb == "Create":
         return f"Job of {write.object.kind}"
+    if write.verb == "Make":
+        return "an allowed kind, made and deleted"
     if write.template is not None:
         return f"{write.object.kind} spec.template"
     return f"{write.object.kind}{f'/{write.subresource}' if write.subresource else ''} {write.field}"
@@ -197,6 +205,8 @@ class Effect:
     `Failed`; has `Vanished`, and how it ended nobody knows."""
     trouble: bool = False
     """Whether it will hardly do so by itself: said before anything else that is waited for."""
+    asked_for: bool = False
+    """Whether the rung itself asks for what is missing: it is waited for where `verify.rollout` is false, too."""
 
 
 @dataclass(frozen=True)

@@ -327,8 +327,9 @@ def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
 
 def _missing(s: Situation, step: Step, rung: Rung, now: datetime) -> list[str]:
     missing = [] if _gone(s, step, rung) else [f"the alert to be Cleared after {rung.title} ({s.reading.message})"]
-    if rung.verify.rollout and s.effect is not None and not s.effect.done:
-        missing.insert(0 if s.effect.trouble else len(missing), s.effect.message)
+    if s.effect is not None and not s.effect.done and (rung.verify.rollout or s.effect.asked_for):
+        first = s.effect.trouble or s.effect.asked_for
+        missing.insert(0 if first else len(missing), s.effect.message)
     broken = [answer.message for answer in s.answers if answer.state != "Holds"]
     longest = max((query.hold_for for query in rung.verify.queries), default=timedelta(0))
     if rung.verify.queries and not broken and (step.holding_since is None or now - step.holding_since < longest):

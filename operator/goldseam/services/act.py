@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -20,9 +20,10 @@ from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import INCIDENT, TOKEN, in_list, is_ready, metadata, patch_of, value_at
 from goldseam.engine.proposal import ALL, Turn
 from goldseam.engine.revisions import replaced
+from goldseam.engine.templates import digest
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, NotItsTurn, Terminal
 from goldseam.ports import Cluster, Json
-from goldseam.resources import PODS, REVISIONS, WRITABLE
+from goldseam.resources import PODS, REVISIONS, WRITABLE, custom
 
 log = structlog.get_logger("goldseam.act")
 
@@ -54,12 +55,18 @@ class Actor:
         self._cluster = cluster
 
     async def perform(
-        self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]], turn: Turn = ALL
+        self,
+        step: Step,
+        incident: str,
+        may_go_on: Callable[[int], Awaitable[bool]],
+        turn: Turn = ALL,
+        planned: Mapping[str, Any] | None = None,
     ) -> list[Result]:
         """Make the step's writes in order, those whose turn it is, at most ten: then everything is looked at again.
 
         Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
-        first patch that is not made; evictions that a budget holds back do not stop the others.
+        first patch that is not made; evictions that a budget holds back do not stop the others. `planned`: the object
+        that is made, where one is.
         """
         results: list[Result] = []
         for indices in requests(step.writes):
@@ -68,7 +75,7 @@ class Actor:
                 continue
             if len(results) >= min(AT_ONCE, turn.at_once or AT_ONCE) or not await may_go_on(len(results)):
                 break
-            state, message, made = await self._make(writes, step.token, incident, turn)
+            state, message, made = await self._make(writes, step.token, incident, turn, planned)
             for index, write in zip(indices, writes, strict=True):
                 log.info(
                     "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state
@@ -79,16 +86,20 @@ class Actor:
                 break
         return results
 
-    async def _make(self, writes: Sequence[Write], token: str, incident: str, turn: Turn) -> tuple[State, str, str]:
+    async def _make(
+        self, writes: Sequence[Write], token: str, incident: str, turn: Turn, planned: Mapping[str, Any] | None
+    ) -> tuple[State, str, str]:
         """What came of one request, what was said, and the uid of what it has made."""
         first = writes[0]
-        evicts = first.verb == "Evict"
+        takes_away = first.verb in ("Evict", "Delete")
         try:
-            made = await self._change(writes, token, incident, turn)
+            made = await self._change(writes, token, incident, turn, planned)
         except AlreadyExists as error:  # whose it is, the next look tells
             return "Unsure", str(error), ""
         except NotFound as error:
-            return ("Done", "", "") if evicts else ("Stale", str(error), "")
+            if takes_away:
+                return "Done", "", ""
+            return "Refused" if first.verb == "Make" else "Stale", str(error), ""
         except (BudgetExhausted, NotItsTurn) as error:
             return "Waiting", str(error), ""
         except Conflict as error:
@@ -100,7 +111,14 @@ class Actor:
         return "Begun" if made else "Done", "", made
 
     async def _change(
-        self, writes: Sequence[Write], token: str, incident: str, turn: Turn = ALL, *, dry_run: bool = False
+        self,
+        writes: Sequence[Write],
+        token: str,
+        incident: str,
+        turn: Turn = ALL,
+        planned: Mapping[str, Any] | None = None,
+        *,
+        dry_run: bool = False,
     ) -> str:
         """Make the request; the uid of what is there now and does not run yet, else empty."""
         first = writes[0]
@@ -110,6 +128,10 @@ class Actor:
             await self._evict(first, turn, dry_run=dry_run)
         elif first.verb == "Create":
             await self._release(first)
+        elif first.verb == "Make":
+            await self._make_whole(first, planned, incident, dry_run=dry_run)
+        elif first.verb == "Delete":
+            await self._delete(first)
         else:
             await self._patch(writes, token, incident, dry_run=dry_run)
         return ""
@@ -124,6 +146,26 @@ class Actor:
         job = job_from(cron_job, write, incident)
         made = await self._cluster.create(WRITABLE["Job"], ref.namespace, job, dry_run=dry_run)
         return str(metadata(made)["uid"])
+
+    async def _make_whole(
+        self, write: Write, planned: Mapping[str, Any] | None, incident: str, *, dry_run: bool
+    ) -> None:
+        """Make the object of a template, which must be the one that was written down."""
+        if planned is None or write.resource is None or json.loads(write.want) != digest(planned):
+            raise Conflict(f"{write.object} would be another one by now")
+        meta = planned["metadata"]
+        body = {**planned, "metadata": {**meta, "annotations": {**meta["annotations"], INCIDENT: incident}}}
+        where, kind = write.object.namespace, custom(write.object, write.resource)
+        await self._cluster.create(kind, where, body, dry_run=dry_run)
+
+    async def _delete(self, write: Write) -> None:
+        """Delete the object of that uid, unless somebody does so already."""
+        ref, kind = write.object, custom(write.object, write.resource or "")
+        if not ref.uid:
+            raise Conflict(f"{ref} has not been seen yet")
+        obj = await self._cluster.get(kind, ref.namespace, ref.name)
+        if metadata(obj).get("uid") == ref.uid and not metadata(obj).get("deletionTimestamp"):
+            await self._cluster.delete(kind, ref.namespace, ref.name, ref.uid)
 
     async def _release(self, write: Write) -> None:
         """Let the Job run that was seen to be there."""
@@ -181,12 +223,12 @@ class Actor:
             raise NotItsTurn("it has become ready, and waits for its turn")
         await self._cluster.evict(ref.namespace, ref.name, ref.uid, dry_run=dry_run)
 
-    async def rehearse(self, writes: Sequence[Write], incident: str) -> str:
+    async def rehearse(self, writes: Sequence[Write], incident: str, planned: Mapping[str, Any] | None = None) -> str:
         """What the API server says to the writes as dry runs, as a sentence."""
         for indices in requests(writes):
             made = [writes[index] for index in indices]
             try:
-                await self._change(made, "dry-run", incident, dry_run=True)
+                await self._change(made, "dry-run", incident, planned=planned, dry_run=True)
             except GoldseamError as error:
                 return f"the server-side dry run was refused: {error}"
         return "the server-side dry run was accepted"

@@ -12,6 +12,7 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.situation import LivePolicy
+from goldseam.services.allowing import makes_objects
 from goldseam.services.neighbours import may_be_contested
 
 
@@ -38,6 +39,8 @@ class Armed:
     """Whether it verifies by queries of its own."""
     contestable: bool = False
     """Whether it names a target that others may own."""
+    makes: bool = False
+    """Whether it makes objects, of kinds that the Guardrails have to list."""
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Catalogue:
             matchers=tuple(spec.alert.matchers),
             queries=asks_queries(spec),
             contestable=may_be_contested(spec),
+            makes=makes_objects(spec),
         )
         self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 

@@ -17,7 +17,8 @@ from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import metadata
 from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
-from goldseam.engine.proposal import Effect, Plan
+from goldseam.engine.proposal import Effect, Plan, World
+from goldseam.engine.queries import variables
 from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -118,7 +119,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=replace(world, now=now, active_at=incident.spec.alert.active_at),
+            world=_told(world, incident, status, now),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
@@ -235,6 +236,14 @@ def _plan(s: Situation) -> Plan | None:
         return None
     name = step.id if step is not None else record.next_step(s.status, rung.action)
     return ACTIONS[rung.action].plan(rung.parameters, s.world, naming.token(s.uid, name))
+
+
+def _told(world: World, incident: IncidentView, status: IncidentStatus, now: datetime) -> World:
+    """The world with what the incident, and the rung of its open step, say of it."""
+    step, ladder = status.open_step(), incident.pinned.ladder
+    told = ladder[step.rung].parameters if step is not None and step.rung < len(ladder) else None
+    begun, values = incident.spec.alert.active_at, variables(incident.spec)
+    return replace(world, now=now, active_at=begun, values=values, told=told)
 
 
 def _effect(s: Situation) -> Effect | None:

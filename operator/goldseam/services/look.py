@@ -283,7 +283,8 @@ class Looker:
         s = await self.permissions.asked(s, plan, remembered=remembered)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
-        return replace(s, dry_run=await self.actor.rehearse(plan.turn.first(plan.writes), f"{s.namespace}/{s.name}"))
+        first = plan.turn.first(plan.writes)
+        return replace(s, dry_run=await self.actor.rehearse(first, f"{s.namespace}/{s.name}", plan.body))
 
     async def _act(self, incident: IncidentView, decision: Decision, s: Situation) -> timedelta:
         assert incident.status is not None
@@ -295,7 +296,8 @@ class Looker:
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
         turn = s.plan.turn if step.purpose == "Rung" and isinstance(s.plan, Proposal) else ALL
-        results = await self.actor.perform(step, incident.title, may_go_on, turn)
+        body = s.plan.body if isinstance(s.plan, Proposal) else None
+        results = await self.actor.perform(step, incident.title, may_go_on, turn, body)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
         return _after(results, decision)

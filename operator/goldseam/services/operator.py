@@ -107,7 +107,7 @@ class Operator:
         self.tenants = Tenants(cluster, self._allows_others)
         inputs, targets = Inputs(self.sources.get, clock), Targets(cluster)
         self.relations = of = Relations(self.sources, self.tenants, inputs, targets, self.catalogue, self.book)
-        self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants)
+        self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants, namespace)
         self.judging = Judging(self.statuses, self.catalogue)
         tell = Tell(heard=self._heard, changed=self._changed, restored=self.ledger.restored)
         self.registrar = Registrar(

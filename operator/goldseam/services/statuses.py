@@ -21,6 +21,7 @@ from goldseam.engine.views import merge_patch
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import OURS, TARGETS
+from goldseam.services import allowing
 from goldseam.services.alertmanagers import Alertmanagers
 from goldseam.services.catalogue import Armed
 from goldseam.services.neighbours import uncontested
@@ -38,8 +39,16 @@ class Statuses:
     """Judges objects, and writes what it finds to their status."""
 
     def __init__(
-        self, cluster: Cluster, clock: Clock, permissions: Permissions, source: GetSource, tenants: Tenants
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        permissions: Permissions,
+        source: GetSource,
+        tenants: Tenants,
+        home: str = "",
     ) -> None:
+        """`home`: the operator's own namespace."""
+        self._home = home
         self._cluster, self._clock, self._permissions, self._source = cluster, clock, permissions, source
         self._tenants, self.plausibility = tenants, Plausibility(source)
         self.problems: dict[PolicyKey, str] = {}
@@ -75,17 +84,21 @@ class Statuses:
         try:
             spec = read_spec(key.kind, obj)
             assert isinstance(spec, PolicySpec)
-            return not await self._permissions.denied(key, spec, _rights(spec, key.namespace))
+            forbidden = await allowing.forbidden(self._cluster, spec, self._home)
+            return not (forbidden or await self._permissions.denied(key, spec, _rights(spec, key.namespace)))
         except (InvalidSpec, GoldseamError):
             return False
 
     async def _permitted(self, key: PolicyKey, spec: PolicySpec, generation: int, now: datetime) -> Condition:
         try:
+            forbidden = await allowing.forbidden(self._cluster, spec, self._home)
             denied = await self._permissions.denied(key, spec, _rights(spec, key.namespace))
         except GoldseamError as error:
             return condition(
                 c.PERMITTED, None, c.UNREACHABLE, f"rights could not be asked for: {error}", generation, now
             )
+        if forbidden:
+            return condition(c.PERMITTED, False, c.TEMPLATE_FORBIDDEN, forbidden, generation, now)
         if not denied:
             return condition(c.PERMITTED, True, c.PERMISSION_GRANTED, "the ladder's rights are there", generation, now)
         missing = ", ".join(str(right) for right in denied)
@@ -263,7 +276,7 @@ def _ready(
     if refusal:
         return condition(c.READY, False, c.SOURCE_REFUSED, refusal, generation, now)
     if spec.mode == "Act" and permitted.status == "False" and not _was_permitted(obj):
-        return condition(c.READY, False, c.PERMISSION_MISSING, permitted.message, generation, now)
+        return condition(c.READY, False, permitted.reason, permitted.message, generation, now)
     return condition(
         c.READY, True, c.ARMED, f"waiting for alert {spec.alert.name} in mode {spec.mode}", generation, now
     )
@@ -284,6 +297,9 @@ def _rights(spec: PolicySpec, namespace: str) -> tuple[Right, ...]:
     kind, found = TARGETS[spec.target.kind], dict[Right, None]()
     for rung in (rung for rung in spec.ladder if rung.action in ACTIONS):
         for right in ACTIONS[rung.action].needs(rung.parameters, spec.target.kind):
+            if rung.template is not None:  # it says itself where
+                found.setdefault(right)
+                continue
             of_target = own and right.resource == kind.plural
             named = rung.parameters.names.get(right.resource) or (of_target and spec.target.name) or ""
             found.setdefault(replace(right, namespace=where, name=named))

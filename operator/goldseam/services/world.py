@@ -34,6 +34,7 @@ from goldseam.resources import (
     VPAS,
     WORKLOADS,
     WRITABLE,
+    custom,
 )
 from goldseam.services.evidence import last_words
 from goldseam.services.reads import Reads
@@ -197,11 +198,13 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
 
 async def _touched(status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
     """What open writes and open obligations speak of. Pods of a node are in the world already."""
-    wanted = {key for item in _open(status) for key in _places(item)}
+    items = list(_open(status))
+    wanted = {key for item in items for key in _places(item)}
+    kinds = {key: custom(item.object, item.resource) for item in items if item.resource for key in _places(item)}
     known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
     known |= _shown(world)
     rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
-    found = await asyncio.gather(*(reads.one(WRITABLE[k], ns, name, sub) for k, ns, name, sub in rest))
+    found = await asyncio.gather(*(reads.one(kinds.get(key) or WRITABLE[key[0]], *key[1:]) for key in rest))
     touched = {place(*key): obj for key, obj in zip(rest, found, strict=True)}
     seen = [key for key in wanted if key[0] == "Pod" or place(*key) in known]
     return touched | {place(*key): known.get(place(*key)) for key in seen}

@@ -93,13 +93,16 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
 
 
 def _begun(s: Situation) -> list[Json]:
-    """The nodes that another incident has decided to cordon, and that were not yet cordoned when they were read.
+    """The nodes that another incident has decided to cordon, and that were not yet cordoned when they were read; and
+    those for which one has made an object.
 
     A step that is written down already does not wait for those of others: else two would wait for each other.
     """
     if s.status.open_step() is not None:
         return []
-    owed = {o.object.uid for other in s.others for o in other.obligations if o.kind == "Uncordon" and o.state == "Open"}
+    debts = [(other, o) for other in s.others for o in other.obligations if o.state == "Open"]
+    owed = {o.object.uid for _, o in debts if o.kind == "Uncordon"}
+    owed |= {other.target_uid for other, o in debts if o.kind == "Remove"}  # who mends it takes it out of service
     nodes = ((metadata(node).get("uid"), node) for node in s.world.nodes)
     return [n for uid, n in nodes if uid in owed and uid != s.spec.target.uid and not cordoned_by_us(n)]
 

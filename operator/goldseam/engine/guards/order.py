@@ -17,6 +17,7 @@ from goldseam.engine.guards.knowledge import invalid, source, unread
 from goldseam.engine.guards.narrow import narrowed
 from goldseam.engine.guards.paused import everything_paused, paused
 from goldseam.engine.guards.silenced import silenced
+from goldseam.engine.guards.templates import templates
 from goldseam.engine.guards.window import freeze, window
 from goldseam.engine.situation import Situation
 
@@ -32,6 +33,7 @@ BEFORE_ACTING: Sequence[Guard] = (
     protection,  # the namespace is protected
     narrowed,  # the policy does not allow it any more
     ceiling,  # the namespace does not allow the action
+    templates,  # the kind to be made is not one that the admin allows
     changed,  # the target was changed just before: it would be of no use
     failed,  # the same did not help a short while ago
     busy,  # somebody else is at work on the target

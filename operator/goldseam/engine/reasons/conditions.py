@@ -23,6 +23,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.READY,
     ),
     Entry(
+        c.TEMPLATE_FORBIDDEN,
+        "The policy is in mode Act, and the Guardrails do not list what a `template` of its ladder makes.",
+        "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
+        c.READY,
+    ),
+    Entry(
         c.SOURCE_REFUSED,
         "The AlertSource is not for policies of this namespace, or takes no queries from them: nothing is opened, and"
         " open incidents hold.",
@@ -42,6 +48,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.PERMISSION_MISSING,
         "A right that the ladder needs is missing.",
         "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        c.PERMITTED,
+    ),
+    Entry(
+        c.TEMPLATE_FORBIDDEN,
+        "The Guardrails do not list the kind that a `template` makes, or not in that namespace, or it is protected.",
+        "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
         c.PERMITTED,
     ),
     Entry(c.UNREACHABLE, "The rights could not be asked for.", "The message has the error.", c.PERMITTED),

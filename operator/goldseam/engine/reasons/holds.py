@@ -142,6 +142,13 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "TemplateForbidden",
+        "The Guardrails do not list the kind that a `template` makes, or not in that namespace, or it is protected.",
+        "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
+        "permission",
+        refuses=True,
+    ),
+    Entry(
         "ChangesUnknown",
         "The rung has `skipIfChangedWithin`, and no revision of the target tells yet when its template was changed.",
         "Look whether its ReplicaSets or ControllerRevisions were deleted, or belong to nobody; a rollout makes one.",

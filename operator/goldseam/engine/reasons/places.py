@@ -22,6 +22,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         f"policy/{name}" for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "RungRemoved")
     ),
     "ceiling": ("permission/ActionForbidden",),
+    "templates": ("permission/TemplateForbidden",),
     "changed": ("history/ChangedLately", "history/ChangesUnknown"),
     "failed": ("history/FailedLately",),
     "busy": (

@@ -67,6 +67,12 @@ REFUSALS: tuple[Entry, ...] = (
         "Nothing: it goes on when that Job has ended. Delete the Job if it hangs.",
         "job",
     ),
+    Entry(
+        "TemplateUndefined",
+        "A variable of the template has no value: the alert has no such label, or the target no namespace.",
+        "Write a variable that the alert carries; `goldseam show` shows its labels.",
+        "template",
+    ),
     Entry("TwoAutoscalers", "Two autoscalers scale the same object and fight.", "Delete one of them.", "scale"),
     Entry(
         "AboveHpaMaximum",
