@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from goldseam.actions.drain import ACTION, MIRROR, MOST_PODS
 from goldseam.api.incident import Step
-from goldseam.api.ladder import Drain
+from goldseam.api.ladder import Drain, Rung
 from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.proposal import Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import node, pod
@@ -26,10 +26,12 @@ def plan(
     target: dict[str, Any] | None = None,
     nodes: list[dict[str, Any]] | None = None,
     pdbs: tuple[dict[str, Any], ...] = (),
+    **told: Any,
 ) -> Plan:
     target = target or node()
     others = [node("worker-2")] if nodes is None else nodes
-    return ACTION.plan(Drain(), World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs), "token")
+    world = World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs)
+    return ACTION.plan(Drain.model_validate(told), world, "token")
 
 
 def pdb(name: str = "api", *, expected: int = 3, wanted: int = 2, healthy: int = 3, **more: Any) -> dict[str, Any]:
@@ -270,7 +272,20 @@ def test_a_condition_that_both_nodes_have_is_not_one_that_pods_tolerate() -> Non
 def test_a_control_plane_node_is_not_drained_while_another_one_is_out_of_service() -> None:
     master = {CONTROL_PLANE: ""}
     others = [node("m-2", ready=False, labels=master), node("worker-2")]
-    assert refused(plan(pod("api-1"), target=node("m-1", labels=master), nodes=others)) == "ControlPlaneAtRisk"
+    target = node("m-1", labels=master)
+    assert refused(plan(pod("api-1"), target=target, nodes=others, controlPlane=True)) == "ControlPlaneAtRisk"
+
+
+def test_a_control_plane_node_is_drained_only_where_the_policy_says_so() -> None:
+    target = node("m-1", labels={CONTROL_PLANE: ""})
+    assert refused(plan(pod("api-1"), target=target)) == "ControlPlaneNode"
+    assert evicted(plan(pod("api-1"), target=target, controlPlane=True)) == ["api-1"]
+
+
+def test_a_policy_that_was_narrowed_to_workers_drains_no_other_node() -> None:
+    wide, narrow = Rung(drain=Drain(control_plane=True)), Rung(drain=Drain())
+    assert wide.covers(narrow)
+    assert not narrow.covers(wide)
 
 
 def test_a_refusal_fits_an_incident_whatever_the_names() -> None:

@@ -19,6 +19,7 @@ from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pod
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
+from goldseam.api.ladder import Drain
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
     Json,
@@ -42,13 +43,15 @@ _CONDITION = "node.kubernetes.io/"
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
     """Cordon where needed, then one eviction for each pod that must go, frozen by uid."""
+    assert isinstance(parameters, Drain)
     node = world.target
     if node is None:
         return GONE
     leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    if refused := endangered(world) or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
+    endangers = endangered(world, opted_in=parameters.control_plane)
+    if refused := endangers or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
         return refused
     return _proposed(node, leaving)
 

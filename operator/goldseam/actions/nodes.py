@@ -38,6 +38,16 @@ def patching(node: Json) -> Right:
     return replace(CORDONING, name=node_ref(node).name)
 
 
+def last_one(world: World) -> Refusal | None:
+    """The only node in service stays: without it there is no place for any new pod."""
+    assert world.target is not None
+    rest = others(world)
+    if any(is_ready(node) and not cordoned(node) for node in rest):
+        return None
+    why = "it is the only node" if not rest else f"of the {len(rest)} other nodes none is Ready and schedulable"
+    return refusal("LastNode", f"{node_ref(world.target)} would be the last one to go: {why}")
+
+
 def others(world: World) -> list[Json]:
     """All nodes but the target."""
     assert world.target is not None
@@ -45,11 +55,15 @@ def others(world: World) -> list[Json]:
     return [node for node in world.nodes if metadata(node).get("uid") != uid]
 
 
-def endangered(world: World) -> Refusal | None:
-    """A control-plane node stays in service while another one is not: etcd must keep its majority."""
+def endangered(world: World, *, opted_in: bool) -> Refusal | None:
+    """A control-plane node stays in service, unless the policy has opted in; and always while another one is not: etcd
+    must keep its majority."""
     assert world.target is not None
     if not of_control_plane(world.target):
         return None
+    if not opted_in:
+        message = f"{node_ref(world.target)} is of the control plane: write `controlPlane: true` in the rung if it may go"
+        return refusal("ControlPlaneNode", message)
     missing = [node for node in others(world) if of_control_plane(node) and (cordoned(node) or not is_ready(node))]
     if not missing:
         return None

@@ -160,6 +160,14 @@ class Cordon(Parameters):
     It is uncordoned when the incident ends, if it was Goldseam that cordoned it.
     """
 
+    control_plane: bool = False
+    """Whether a node of the control plane may be taken out of service, too: never a second one. Default: false, and the
+    rung is passed over for such a node."""
+
+    def covers(self, other: Any) -> bool:
+        """Nodes of the control plane only where it takes them, too."""
+        return bool(self.control_plane >= other.control_plane)
+
 
 class Drain(Parameters):
     """Cordon the node, then evict its pods through the Eviction API, so that PodDisruptionBudgets are honoured.
@@ -168,6 +176,14 @@ class Drain(Parameters):
     The node is uncordoned when the incident is resolved, and at once if the drain fails. Pods of DaemonSets and static
     pods stay.
     """
+
+    control_plane: bool = False
+    """Whether a node of the control plane may be drained, too: never a second one. Default: false, and the rung is
+    passed over for such a node."""
+
+    def covers(self, other: Any) -> bool:
+        """Nodes of the control plane only where it takes them, too."""
+        return bool(self.control_plane >= other.control_plane)
 
 
 class Uncordon(Parameters):
