@@ -155,6 +155,8 @@ def test_a_rung_knows_its_action(action: str) -> None:
         "resources": {"container": "web", "limits": {"memory": "1Gi"}},
         "rollback": {"window": "30m"},
         "job": {"cronJob": "restore", "destructive": False},
+        "cordon": {"controlPlane": False},
+        "drain": {"deadline": "5m", "atDeadline": "Uncordon", "controlPlane": False},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)

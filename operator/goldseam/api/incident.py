@@ -121,9 +121,9 @@ class TemplateSource(Record):
 class Write(Record):
     """One write to one object: what was seen before, and what is wanted."""
 
-    verb: Literal["Patch", "Evict", "Create"]
-    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Create` makes a Job from a CronJob, which
-    does not run yet, and once that is recorded lets it run."""
+    verb: Literal["Patch", "Evict", "Create", "Delete"]
+    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Delete` ends one without asking it;
+    `Create` makes a Job from a CronJob, which does not run yet, and once that is recorded lets it run."""
     object: ObjectRef
     """What is written to; for `Create`: the CronJob."""
     subresource: Annotated[str, Field(max_length=32)] = ""
@@ -168,6 +168,8 @@ class Step(Record):
     """When it was written down."""
     acted_at: Time | None = None
     """When its last write was made, or the Job that it started was seen to have ended."""
+    deadline_at: Time | None = None
+    """Of a drain: until when the pods must be gone."""
     ended_at: Time | None = None
     """When its outcome was known."""
     writes: Annotated[list[Write], Field(max_length=512)] = []

@@ -55,7 +55,7 @@ def _field(write: Write) -> tuple[str, str, str]:
 
 
 def _judge(write: Write, token: str, world: World) -> Write:
-    if write.verb == "Evict":
+    if write.verb in ("Evict", "Delete"):
         return _evicted(write, world)
     if write.verb == "Create":
         return _created(write, token, world)

@@ -115,6 +115,12 @@ class Judging:
             if known is None or self._is_news(key, known):
                 self._put(key, None)
 
+    def limits_changed(self) -> None:
+        """The Guardrails are other ones: what they allow on nodes stands on the policies for these."""
+        for key, armed in self._catalogue.armed.items():
+            if armed.contestable and armed.target_kind == "Node":
+                self._put(key, None)
+
     def _put(self, key: PolicyKey, body: Json | None) -> None:
         self._waiting[key] = body if len(self._waiting) < KEPT else None
         self._filled.set()

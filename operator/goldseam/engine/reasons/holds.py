@@ -128,6 +128,13 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "NodeNotSelected",
+        "The cluster policy's `nodeSelector` does not select the node (any more).",
+        "Nothing, if that was meant. Else label the node, or change the selector.",
+        "policy",
+        refuses=True,
+    ),
+    Entry(
         "RungRemoved",
         "The policy's ladder was changed, and does not allow this rung any more.",
         "Nothing: the next rung is tried. An edit may narrow an open incident, never widen it.",
@@ -138,6 +145,13 @@ HOLDS: tuple[Entry, ...] = (
         "ActionForbidden",
         "The Guardrails' `allowedActions` for the namespace do not have the action.",
         "Nothing, if that was meant. Else add the action there.",
+        "permission",
+        refuses=True,
+    ),
+    Entry(
+        "ForceForbidden",
+        "The rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name the node.",
+        "Write `Uncordon` or `LeaveCordoned`, or name the node there.",
         "permission",
         refuses=True,
     ),

@@ -236,7 +236,12 @@ REFUSALS: tuple[Entry, ...] = (
         "Bring another node back, or add one.",
         "cordon",
     ),
-    Entry("OwnPod", "Goldseam itself runs on the node.", "Move its pod to another node first.", "drain"),
+    Entry(
+        "OwnPod",
+        "Goldseam itself runs on the node, and no other replica of it is ready on another one to lead meanwhile.",
+        "Run two replicas, or move its pod to another node first.",
+        "drain",
+    ),
     Entry(
         "UnmanagedPods",
         "Pods on the node have no controller, and nothing would bring them back.",
