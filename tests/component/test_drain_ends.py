@@ -263,17 +263,26 @@ async def test_a_forced_drain_killed_at_any_write_ends_each_pod_once_and_gives_t
     assert points >= 8
 
 
-async def test_a_forged_deletion_is_not_made() -> None:
-    """Whoever can write Incidents gains nothing by it."""
+@pytest.mark.parametrize("name", ["p1", "daemon"])
+async def test_a_forged_deletion_is_not_made(name: str) -> None:
+    """Whoever can write Incidents gains nothing by it: not before the deadline, nor of what no drain evicts."""
     h = await opened(drain("Force"), allowed=["*"])
-    await h.settle(10)
+    await h.settle(5)
     (incident,) = list(h.cluster.all("incidents"))
-    h.cluster.add("pods", pod("other", where="n2"))
     steps = incident["status"]["steps"]
-    other = h.cluster.objects["pods", "shop", "other"]["metadata"]
-    ref = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "other", "uid": other["uid"]}
+    uid = h.cluster.objects["pods", "shop", name]["metadata"]["uid"]
+    ref = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": name, "uid": uid}
     steps[0]["writes"].append({"verb": "Delete", "object": ref, "state": "Pending"})
     h.cluster.edit("incidents", NAMESPACE, incident["metadata"]["name"], {"status": {"steps": steps}})
-    await h.settle(40)
+    await h.settle(10)
     assert made(h, "delete") == []
-    assert not cordoned(h)
+    assert (h.status.steps[0].outcome, cordoned(h)) == ("Failed", False)
+
+
+async def test_a_node_that_the_policy_does_not_select_any_more_is_left_alone() -> None:
+    h = await opened(drain())
+    spec = {"target": {"nodeSelector": {"matchLabels": {"pool": "a"}}}}
+    h.cluster.edit("clusterremediationpolicies", "", "nodes", {"spec": spec})
+    await h.settle(5)
+    assert (h.status.steps[0].outcome, cordoned(h)) == ("Refused", False)
+    assert h.status.steps[0].message == "Node n1 is not one that nodeSelector selects (any more)"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Rung
-from goldseam.engine.situation import Situation, timeout
+from goldseam.engine.situation import LEAST_TIMEOUT, Situation, timeout
 
 
 def given(s: Situation, step: Step, rung: Rung, now: datetime) -> Step:
@@ -23,10 +23,13 @@ def is_over(step: Step, now: datetime) -> bool:
 
 
 def is_to_be_forced(step: Step, rung: Rung, now: datetime) -> bool:
-    """Whether what is left is to be deleted: a drain that was begun is over its deadline, and its policy says so."""
+    """Whether what is left is to be deleted: a drain that was begun is over its deadline, and its policy says so. That
+    the Incident has deletions does not make it so before the time that the policy gives."""
+    if rung.drain is None or rung.drain.at_deadline != "Force":
+        return False
+    least = rung.drain.deadline or rung.timeout or LEAST_TIMEOUT
     begun = any(write.state == "Done" for write in step.writes)
-    forces = rung.drain is not None and rung.drain.at_deadline == "Force"
-    return forces and (is_forced(step) or (begun and is_over(step, now)))
+    return begun and now - step.intent_at >= least and (is_forced(step) or is_over(step, now))
 
 
 def is_forced(step: Step) -> bool:
