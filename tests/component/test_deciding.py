@@ -126,13 +126,13 @@ async def two_nodes(*, control_plane: bool, at_once: int) -> Harness:
     nodes = [node(name) for name in ("n1", "n2", "n3")]
     for one in nodes:
         one["metadata"]["labels"] = {**one["metadata"]["labels"], **label}
-    h = Harness(crempol({"cordon": {}}), nodes[0], "nodes")
+    h = Harness(crempol({"cordon": {"controlPlane": control_plane}}), nodes[0], "nodes")
     limits = {"breaker": {"atLeast": 100}, "budgets": {"nodes": {"atOnce": at_once, "perZone": at_once}}}
     h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": limits})
     others = [h.cluster.add("nodes", other) for other in nodes[1:]]
     await h.start()
     await h.open(begun=False)
-    second = crempol({"cordon": {}})
+    second = crempol({"cordon": {"controlPlane": control_plane}})
     second["metadata"]["name"] = "nodes-too"
     h.policy, h.target = h.cluster.add("clusterremediationpolicies", second), others[0]
     await h.open(begun=False)

@@ -55,6 +55,7 @@ ADDED = {
     "pods": {("create", "", "pods/eviction")},
     "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
+    "forced-drain": {("delete", "", "pods")},
     "config": {("patch", "", "configmaps")},
     "logs": set(),
     "scale-to-zero": {
@@ -70,10 +71,12 @@ BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "template
 """Not in the overlay, and bound to nobody: admission cannot say what of their right is harmless."""
 
 
+GUARDRAILS = {"name": "cluster", "parameterNotFoundAction": "Deny"}
+"""What an admission policy is told by people: nothing is let through where they have said nothing."""
 READ = {"jobs": {("get", "", "pods/log")}}
-UNTIED = ("jobs",)
-"""What no admission policy can tie is installed only by those who ask for it."""
-FOR_CLUSTER_POLICIES = ("nodes", "jobs")
+UNTIED = ("jobs", "forced-drain")
+"""What no admission policy can tie, or what asks no budget, is installed only by those who ask for it."""
+FOR_CLUSTER_POLICIES = ("nodes", "jobs", "forced-drain")
 """Nodes are no business of a namespace; a RemediationPolicy that runs Jobs names an account with rights of its own."""
 
 
@@ -119,6 +122,7 @@ def needed() -> set[tuple[str, Right]]:
     """The rights that each action may need, in whatever way it is told and of whatever kind its target is."""
     rungs = [Rung.model_validate({name: PARAMETERS.get(name, {})}) for name in ACTIONS]
     rungs += [Rung.model_validate({"restart": {"method": method}}) for method in ("Template", "Eviction")]
+    rungs.append(Rung.model_validate({"drain": {"atDeadline": "Force"}}))
     rungs.append(Rung.model_validate({"scale": {"replicas": 0, "direction": "Down", "allowZero": True}}))
     actions = [(ACTIONS[rung.action], rung.parameters) for rung in rungs]
     return {(a.name, right) for a, told in actions for kind in a.kinds for right in a.needs(told, kind)}
@@ -177,7 +181,9 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
     policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicy"}
     bindings = {o["spec"]["policyName"]: o["spec"] for o in objects if o["kind"].endswith("PolicyBinding")}
     assert policies.keys() == bindings.keys()
-    assert all(binding == {"policyName": name, "validationActions": ["Deny"]} for name, binding in bindings.items())
+    for name, binding in bindings.items():
+        params = {"paramRef": GUARDRAILS} if "paramKind" in policies[name] else {}
+        assert binding == {"policyName": name, "validationActions": ["Deny"], **params}
     assert all(policy["failurePolicy"] == "Fail" for policy in policies.values())
     rules = [rule for policy in policies.values() for rule in policy["matchConstraints"]["resourceRules"]]
     operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE", "delete": "DELETE"}

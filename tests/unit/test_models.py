@@ -158,6 +158,8 @@ def test_a_rung_knows_its_action(action: str) -> None:
         "rollback": {"window": "30m"},
         "job": {"cronJob": "restore", "destructive": False},
         "template": {"resource": "remediations", "object": MADE, "keep": False},
+        "cordon": {"controlPlane": False},
+        "drain": {"deadline": "5m", "atDeadline": "Uncordon", "controlPlane": False},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)

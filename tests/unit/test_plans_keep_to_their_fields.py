@@ -90,8 +90,12 @@ PARAMETERS: dict[str, st.SearchStrategy[Parameters]] = {
     ),
     "rollback": st.builds(Rollback, window=st.sampled_from([timedelta(minutes=1), timedelta(hours=1)])),
     "job": st.builds(lambda destructive: Job(cron_job="restore", destructive=destructive), st.booleans()),
-    "cordon": st.just(Cordon()),
-    "drain": st.just(Drain()),
+    "cordon": st.builds(lambda control_plane: Cordon(control_plane=control_plane), st.booleans()),
+    "drain": st.builds(
+        lambda control_plane, at: Drain(control_plane=control_plane, at_deadline=at),
+        st.booleans(),
+        st.sampled_from(["Uncordon", "LeaveCordoned", "Force"]),
+    ),
     "uncordon": st.just(Uncordon()),
     "template": st.builds(
         lambda text, keep: Template.model_validate(

@@ -89,6 +89,7 @@ def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
         c.PLAUSIBLE,
         c.TARGET_FOUND,
         c.UNCONTESTED,
+        c.NODES_FIT,
     }
     used: set[str] = set()
     for path in (SOURCE / "services").glob("*.py"):

@@ -14,11 +14,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, others, patching
+from goldseam.actions import forced
+from goldseam.actions.nodes import (
+    CORDONING,
+    MARKING,
+    TELLING,
+    cordoned,
+    cordoning,
+    endangered,
+    marking,
+    node_ref,
+    others,
+    patching,
+)
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
+from goldseam.api.ladder import Drain
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
     Json,
@@ -30,8 +43,9 @@ from goldseam.engine.objects import (
     must_not_be_disturbed,
     reference,
 )
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
+from goldseam.engine.replicas import is_ours, stand_ins
 
 MIRROR = "kubernetes.io/config.mirror"
 EVICTING = Right("create", "", "pods", "eviction", piece="nodes")
@@ -42,26 +56,36 @@ _CONDITION = "node.kubernetes.io/"
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
     """Cordon where needed, then one eviction for each pod that must go, frozen by uid."""
+    assert isinstance(parameters, Drain)
     node = world.target
     if node is None:
         return GONE
-    leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
+    leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    if refused := endangered(world) or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
+    endangers = endangered(world, opted_in=parameters.control_plane) or _our_last(world, leaving)
+    if refused := endangers or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
         return refused
-    return _proposed(node, leaving)
+    return _proposed(node, leaving, parameters)
 
 
-def _proposed(node: Json, leaving: list[Json]) -> Proposal:
+def _proposed(node: Json, leaving: list[Json], told: Drain) -> Proposal:
     evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
-    rights = (EVICTING,) if evictions else ()
+    marks = marking(node, told.at_deadline)
+    rights = (*((EVICTING,) if evictions else ()), *forced.rights(told))
     summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving)}")
+    summary = cut(summary + (FORCES if told.at_deadline == "Force" else ""))
     takes = 0 if cordoned_by_us(node) else 1
+    asks = ("Force",) if told.at_deadline == "Force" else ()
     if cordoned(node):
-        return Proposal(evictions, summary, rights, takes_nodes=takes)
+        rights = (patching(node), *rights) if marks else rights
+        return Proposal((*marks, *evictions), summary, rights, takes_nodes=takes, asks_about=asks)
     write, obligation = cordoning(node)
-    return Proposal((write, *evictions), summary, (patching(node), *rights), (obligation,), takes_nodes=takes)
+    rights, writes = (patching(node), *rights), (write, *marks, *evictions)
+    return Proposal(writes, summary, rights, (obligation,), takes_nodes=takes, asks_about=asks)
+
+
+FORCES = "; pods that are left at its deadline are deleted"
 
 
 def _what(node: Json, leaving: list[Json]) -> str:
@@ -100,20 +124,24 @@ def _has_local_storage(pod: Json) -> bool:
     return any("emptyDir" in volume for volume in (pod.get("spec") or {}).get("volumes") or [])
 
 
-def _is_ours(pod: Json) -> bool:
-    """Whether it is the operator's own pod, in whatever namespace it was installed."""
-    return bool((metadata(pod).get("labels") or {}).get("app.kubernetes.io/name") == "goldseam")
-
-
 def _is_unmanaged(pod: Json) -> bool:
     return controller(pod) is None
 
 
 _BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
-    ("OwnPod", _is_ours, "Goldseam itself runs there: move its pod to another node first"),
     ("UnmanagedPods", _is_unmanaged, "no controller would bring it back: delete or move it by hand first"),
     ("DoNotDisrupt", must_not_be_disturbed, "its annotation says that it must not be evicted (do-not-disrupt)"),
 )
+
+
+def _our_last(world: World, leaving: list[Json]) -> Refusal | None:
+    """Our own pod goes last, and only where another one of ours can lead meanwhile: that one evicts it."""
+    names = [str(metadata(pod).get("name")) for pod in leaving if is_ours(pod) and not stand_ins(pod, world.ours)]
+    if not names:
+        return None
+    why = "Goldseam itself runs there, and no other replica of it is ready on another node"
+    message = f"{why}: run two replicas, or move its pod to another node first: pod {bounded(names)}"
+    return refusal("OwnPod", message)
 
 
 def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
@@ -163,7 +191,7 @@ def _taints(node: Json) -> set[tuple[str, str, str]]:
 
 def observe(step: Step, world: World) -> Effect:
     """Done when every pod that was to go is gone from the node; a pod of the same name elsewhere is another pod."""
-    evictions = [write for write in step.writes if write.verb == "Evict"]
+    evictions = [write for write in step.writes if write.verb in ("Evict", "Delete")]
     if world.target is None:
         return effect(True, "the node is gone")
     here = {metadata(pod).get("uid") for pod in world.pods}
@@ -180,7 +208,7 @@ ACTION = Action(
     frozenset({"Node"}),
     plan,
     observe,
-    always(CORDONING, EVICTING),
-    looks_at=frozenset({"disruption_budgets"}),
-    fields=frozenset({MARKING, EVICTION}),
+    lambda told, _: (CORDONING, EVICTING, *(forced.rights(told) if isinstance(told, Drain) else ())),
+    looks_at=frozenset({"disruption_budgets", "ours"}),
+    fields=frozenset({MARKING, TELLING, EVICTION, forced.DELETION}),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from goldseam.api.base import AnyDuration, Count, Duration, Mode, Model, Record, Rule, Text, Time, unique
-from goldseam.api.constraints import Between
+from goldseam.api.constraints import Between, Pattern
 from goldseam.api.ladder import ActionName
 from goldseam.api.policy import ActionCount, NamespaceSelector
 from goldseam.api.templates import TemplateKind
@@ -83,6 +83,13 @@ class Budgets(Model):
     """How many nodes may be out of service for Goldseam at the same time. Default: 1, and 1 in each zone."""
 
 
+NodePattern = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Pattern(r"^[a-z0-9*]([-a-z0-9.*]*[a-z0-9*])?$", "must be the name of a node, in which * stands for any characters"),
+]
+"""The name of a node, or a pattern for several."""
+
 PROTECTED_BY_DEFAULT = ["kube-*", "goldseam-system", "argocd", "flux-system"]
 
 
@@ -119,6 +126,9 @@ class GuardrailsSpec(Model):
     can approve."""
     templates: Annotated[list[TemplateKind], Field(max_length=16)] = []
     """The kinds that cluster policies may make by `template`, and where. Default: none."""
+    allow_forced_drain: Annotated[list[NodePattern], Field(max_length=64)] = []
+    """Nodes on which a drain may delete the pods that are left at its deadline, past their PodDisruptionBudgets
+    (`atDeadline: Force`); `*` stands for any characters, so `["*"]` is every node. Default: none."""
     retention: Retention = Retention()
     """How long Incidents are kept."""
     protected_namespaces: Annotated[list[NamespacePattern], Field(max_length=64)] = PROTECTED_BY_DEFAULT

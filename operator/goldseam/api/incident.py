@@ -121,14 +121,14 @@ class TemplateSource(Record):
 class Write(Record):
     """One write to one object: what was seen before, and what is wanted."""
 
-    verb: Literal["Patch", "Evict", "Create", "Make", "Delete"]
-    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Create` makes a Job from a CronJob, which
-    does not run yet, and once that is recorded lets it run; `Make` makes the object of a template, and `Delete` takes
-    it away again."""
+    verb: Literal["Patch", "Evict", "Create", "Delete", "Make", "Remove"]
+    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Delete` ends one without asking it;
+    `Create` makes a Job from a CronJob, which does not run yet, and once that is recorded lets it run; `Make` makes the
+    object of a template, and `Remove` takes it away again."""
     object: ObjectRef
     """What is written to; for `Create`: the CronJob."""
     resource: Annotated[str | None, Field(max_length=63)] = None
-    """For `Make` and `Delete`: the plural of the object's kind."""
+    """For `Make` and `Remove`: the plural of the object's kind."""
     subresource: Annotated[str, Field(max_length=32)] = ""
     """The subresource, such as `scale`."""
     resource_version: Annotated[str, Field(max_length=64)] = ""
@@ -171,6 +171,8 @@ class Step(Record):
     """When it was written down."""
     acted_at: Time | None = None
     """When its last write was made, or the Job that it started was seen to have ended."""
+    deadline_at: Time | None = None
+    """Of a drain: until when the pods must be gone."""
     ended_at: Time | None = None
     """When its outcome was known."""
     writes: Annotated[list[Write], Field(max_length=512)] = []

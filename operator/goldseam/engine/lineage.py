@@ -55,7 +55,7 @@ def _field(write: Write) -> tuple[str, str, str]:
 
 
 def _judge(write: Write, token: str, world: World) -> Write:
-    if write.verb in ("Evict", "Delete"):
+    if write.verb in ("Evict", "Delete", "Remove"):
         return _evicted(write, world)
     if write.verb == "Make":
         return _made(write, token, world)

@@ -294,7 +294,7 @@ def _credible(s: Situation) -> list[Obligation]:
 def may_undo(write: Write, s: Situation, step: Step) -> bool:
     """Incidents are not trusted: whether an undo of what is owed, and is still ours, writes this; or the restart that
     follows a value of a ConfigMap."""
-    if write.verb == "Delete":
+    if write.verb == "Remove":
         return removals.may_delete(write, s)
     owed = _credible(s)
     values = {(o.object.uid, o.subresource, o.field, next_value(o)) for o in owed if still_ours(o, s.world)}

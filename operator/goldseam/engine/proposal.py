@@ -13,7 +13,17 @@ from goldseam.api.incident import Obligation, Step, Write
 Json = Mapping[str, Any]
 
 Part = Literal[
-    "scale", "autoscalers", "owners", "pods", "pending", "disruption_budgets", "configMap", "revisions", "git", "jobs"
+    "scale",
+    "autoscalers",
+    "owners",
+    "ours",
+    "pods",
+    "pending",
+    "disruption_budgets",
+    "configMap",
+    "revisions",
+    "git",
+    "jobs",
 ]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -55,6 +65,8 @@ class World:
     it cannot be read, too."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
+    ours: tuple[Json, ...] = ()
+    """The operator's own pods, on whatever node, where an action looks at them."""
     cron_job: Json | None = None
     """The CronJob that the rung names, where an action looks at it."""
     jobs: tuple[Json, ...] = ()
@@ -154,12 +166,14 @@ class Proposal:
 
 def written(write: Write) -> str:
     """The kind with its subresource, and the field: `Deployment/scale spec.replicas`; of an eviction `Pod/eviction`;
-    of what is made `Job of CronJob`.
+    of a deletion `Pod deleted`; of what is made `Job of CronJob`.
 
     Where an action declares it, `*` stands for a key that the policy names.
     """
     if write.verb == "Evict":
         return f"{write.object.kind}/eviction"
+    if write.verb == "Delete":
+        return f"{write.object.kind} deleted"
     if write.verb == "Create":
         return f"Job of {write.object.kind}"
     if write.verb == "Make":

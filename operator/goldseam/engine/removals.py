@@ -56,13 +56,13 @@ def _may_come(o: Obligation, s: Situation) -> bool:
 
 
 def _gone(o: Obligation, s: Situation, how: str) -> Obligation:
-    ours = any(w.verb == "Delete" and w.object == o.object for step in s.status.steps for w in step.writes)
+    ours = any(w.verb == "Remove" and w.object == o.object for step in s.status.steps for w in step.writes)
     return record.settled(o, "Paid" if ours else "Void", f"{o.object} {how}")
 
 
 def deletion(o: Obligation) -> Write:
     """The write that takes it away."""
-    return Write(verb="Delete", object=o.object, resource=o.resource, before=o.want, want=o.original)
+    return Write(verb="Remove", object=o.object, resource=o.resource, before=o.want, want=o.original)
 
 
 def may_delete(write: Write, s: Situation) -> bool:

@@ -275,5 +275,9 @@ LEAST_TIMEOUT = timedelta(minutes=10)
 
 
 def timeout(s: Situation, rung: Rung) -> timedelta:
-    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back."""
-    return rung.timeout if rung.timeout is not None else max(LEAST_TIMEOUT, s.reading.look_back)
+    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back, or as a
+    drain has until its deadline."""
+    if rung.timeout is not None:
+        return rung.timeout
+    deadline = rung.drain.deadline if rung.drain is not None else None
+    return max(LEAST_TIMEOUT, s.reading.look_back, deadline or timedelta(0))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Outcome, Step
 from goldseam.api.ladder import Rung, Wait
-from goldseam.engine import answers, escalation, obligations, record
+from goldseam.engine import answers, deadlines, escalation, obligations, record
 from goldseam.engine.derived import is_derived
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
@@ -80,7 +80,7 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
         return _carry_on(s, status, step, now, begun=begun)
     patient = holds[0].guard == "unread" or (holds[0].kind == "Wait" and _may_stop(s, step))
     if begun and not undo and not patient and _is_late(s, step, now):  # half done: what it owes is paid
-        return _tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
+        return tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
         why = "the alert was over before it was carried out"
         return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
@@ -119,8 +119,11 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     if step.purpose == "Rung" and _is_late(s, step, now):
         held = s.status.holds and (not begun or _may_stop(s, step))
         if (begun or waits or _tried(step)) and not held:
-            return _tried_in_vain(s, status, step, f"it could not be carried out in time{waits and f': {waits}'}", now)
-        step = step.model_copy(update={"intent_at": now})
+            return tried_in_vain(s, status, step, f"it could not be carried out in time{waits and f': {waits}'}", now)
+        step = _anew(s, step.model_copy(update={"intent_at": now}), now)
+        status = record.with_step(status, step)
+    elif not begun and s.status.holds:
+        step = _anew(s, step, now)
         status = record.with_step(status, step)
     if begun and _may_stop(s, step) and (holds := holding(RESUMING, s, now)):
         return _stopped(s, status, step, holds, now)
@@ -130,6 +133,11 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     if waits:
         return answers.answer("wait", "Waiting", record.say(status, f"{step.action}: {waits}"), answers.SHORTLY)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+
+
+def _anew(s: Situation, step: Step, now: datetime) -> Step:
+    """A drain whose first write was held back has all its time still, and the node says so."""
+    return step if step.deadline_at is None else deadlines.given(s, step, s.pinned.ladder[step.rung], now)
 
 
 def _waits(s: Situation, step: Step) -> str:
@@ -166,6 +174,8 @@ def _given_up(status: IncidentStatus, step: Step, now: datetime, why: str = ANEW
 
 
 def _is_late(s: Situation, step: Step, now: datetime) -> bool:
+    if step.deadline_at is not None:
+        return step.deadline_at <= now
     return now - _began(s, step, now) >= timeout(s, s.pinned.ladder[step.rung])
 
 
@@ -185,7 +195,7 @@ def _replanned(s: Situation, status: IncidentStatus, step: Step, now: datetime, 
     """What is left of the step is not made. What was made of it stands, and what is owed for that."""
     why = f"{ANEW}: it is planned anew{waiting(step)}"
     if begun and step.purpose == "Rung":
-        return _tried_in_vain(s, status, step, f"only a part was done: {why}", now)
+        return tried_in_vain(s, status, step, f"only a part was done: {why}", now)
     if begun and step.writes[0].state == "Done":  # the value is back
         status = obligations.paid(record.ended(status, step, "Undone", step.message, now), step)
         return answers.answer("wait", "Undone", record.say(status, f"done: {step.message}"), answers.SOON)
@@ -256,7 +266,8 @@ def judged(s: Situation, now: datetime) -> Decision | None:
         status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
         status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
         return answers.answer("wait", "Passed", status, answers.SOON)
-    left = _began(s, step, now) + timeout(s, rung) - now
+    ends = _began(s, step, now) + timeout(s, rung)
+    left = (max(ends, step.deadline_at) if step.deadline_at is not None else ends) - now
     if left > timedelta(0):
         status = record.say(status, f"{rung.title} was done; waiting for: {missing[0]}")
         return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
@@ -272,7 +283,7 @@ def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decisio
         return hand_over(s, status, escalation.INCONCLUSIVE, effect.message, now)
     if effect.course == "Failed":
         step = step.model_copy(update={"evidence": s.world.log or None})
-        return _tried_in_vain(s, s.status, step, effect.message, now)
+        return tried_in_vain(s, s.status, step, effect.message, now)
     left = step.intent_at + timeout(s, rung) - now
     if left > timedelta(0):
         status = record.say(s.status, f"{rung.title} was done; waiting for {effect.message}")
@@ -353,10 +364,11 @@ def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[s
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
-    return _tried_in_vain(s, status, step, f"did not help in time: still waiting for {why}", now)
+    return tried_in_vain(s, status, step, f"did not help in time: still waiting for {why}", now)
 
 
-def _tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
+def tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
+    """The step has failed: what half of it made us owe falls due, and the next attempt or rung comes after that."""
     status = record.ended(status, step, "Failed", why + waiting(step), now)
     incomplete = step.phase == "Intended" or (s.effect is not None and not s.effect.done)
     if incomplete and step.action in ("cordon", "drain"):

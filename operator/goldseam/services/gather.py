@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from goldseam.actions import forced
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.incident import IncidentStatus
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine import approvals, naming, record
+from goldseam.engine.deadlines import is_to_be_forced
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import metadata
 from goldseam.engine.opening import TARGET_LABEL
@@ -226,13 +228,11 @@ def live_policy(kind: str, obj: Json) -> LivePolicy:
 def _plan(s: Situation) -> Plan | None:
     """What the rung whose turn it is would write."""
     rung, step = s.rung, s.status.open_step()
-    if (
-        rung is None
-        or not to_plan(s.pinned, s.status)
-        or rung.action not in ACTIONS
-        or s.world.target is None
-        or s.unknown
-    ):
+    if s.world.target is None or s.unknown:
+        return None
+    if rung is not None and rung.drain is not None and step is not None and is_to_be_forced(step, rung, s.world.now):
+        return forced.plan(rung.drain, s.world, step)
+    if rung is None or not to_plan(s.pinned, s.status) or rung.action not in ACTIONS:
         return None
     name = step.id if step is not None else record.next_step(s.status, rung.action)
     return ACTIONS[rung.action].plan(rung.parameters, s.world, naming.token(s.uid, name))

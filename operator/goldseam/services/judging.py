@@ -116,9 +116,9 @@ class Judging:
                 self._put(key, None)
 
     def limits_changed(self) -> None:
-        """The Guardrails allow other kinds than before: what makes objects is judged anew."""
+        """What the Guardrails allow on nodes, and which kinds may be made, stands on the policies that want it."""
         for key, armed in self._catalogue.armed.items():
-            if armed.makes:
+            if armed.makes or (armed.contestable and armed.target_kind == "Node"):
                 self._put(key, None)
 
     def _put(self, key: PolicyKey, body: Json | None) -> None:

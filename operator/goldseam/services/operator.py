@@ -22,7 +22,7 @@ from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
 from goldseam.resources import INCIDENTS, OURS, RESPONSES
-from goldseam.services.act import Actor
+from goldseam.services.act import Actor, Own
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.calling import Calling
 from goldseam.services.catalogue import Catalogue
@@ -64,6 +64,9 @@ STAMPS_AT_ONCE = 20
 ENOUGH = 11.0
 """Seconds of the lease that must be left to begin a write: as long as a request may take, and one more."""
 
+SUCCESSION = 30.0
+"""Seconds for another process to lead, once we have handed over to it; it tries each 2 s."""
+
 _GUARDRAILS: Json = {"apiVersion": API_VERSION, "kind": "Guardrails", "name": "cluster"}
 
 
@@ -85,6 +88,10 @@ class Outside:
     """Is told of every decision that changes something."""
     spread: Callable[[], float] = lambda: 1.0
     """By what the time between two reads of a source is multiplied."""
+    pod: str = ""
+    """The name of the pod that this process runs in; empty where it runs in none."""
+    leave: Callable[[], None] = lambda: None
+    """Ends this process in order."""
 
 
 class Operator:
@@ -94,7 +101,7 @@ class Operator:
         cluster, clock = outside.cluster, outside.clock
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._stopping, self._record, self._events = False, outside.record, outside.events
-        self._leadership = leadership
+        self._leadership, self._outside, self._leaving = leadership, outside, False
         self.loaded, self.standby = False, True
         self._beat = clock.monotonic()
         self.book, self.catalogue, self.lately = IncidentBook(namespace), Catalogue(), Lately(clock)
@@ -138,6 +145,8 @@ class Operator:
         )
 
     def _looker(self, permissions: Permissions) -> Looker:
+        pod = self._outside.pod
+        own = Own(self._namespace, pod, self._hand_over) if pod else None
         return Looker(
             cluster=self._cluster,
             clock=self._clock,
@@ -162,7 +171,7 @@ class Operator:
             chronicle=self.chronicle,
             hearing=self.hearing,
             fleet=self.fleet,
-            actor=Actor(self._cluster),
+            actor=Actor(self._cluster, own),
             asks=self.relations.asks,
             gate=self.gate,
             refresh=self._refresh,
@@ -261,6 +270,16 @@ class Operator:
         if ended:
             await self._leadership.release()
 
+    def _hand_over(self) -> None:
+        """Our own pod is to be evicted: another process leads from here on, and does that."""
+        self._leaving = True
+        self._outside.leave()
+
+    async def followed(self) -> None:
+        """Where we have handed over: wait until another process leads. Started again at once, we might lead again."""
+        if self._leaving and not await self._leadership.succeeded(SUCCESSION):
+            log.warning("nobody_follows", after=SUCCESSION)
+
     def _wake(self, uid: str) -> None:
         self.workers.wake(uid)
 
@@ -315,6 +334,8 @@ class Operator:
             self.waker.policy(PolicyKey(kind, namespace, name))
         elif kind != "Response":
             self.waker.everybody()
+        if kind == "Guardrails":
+            self.judging.limits_changed()
 
     def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
         """Every alert that fires, with the source that says so."""

@@ -25,6 +25,7 @@ from goldseam.services import allowing
 from goldseam.services.alertmanagers import Alertmanagers
 from goldseam.services.catalogue import Armed
 from goldseam.services.neighbours import uncontested
+from goldseam.services.node_policies import nodes_fit
 from goldseam.services.permissions import Permissions
 from goldseam.services.plausibility import Plausibility
 from goldseam.services.sources import Source
@@ -54,7 +55,7 @@ class Statuses:
         self.problems: dict[PolicyKey, str] = {}
 
     async def policy(self, kind: str, obj: Json) -> None:
-        """Ready, Stalled, Permitted, RuleFound, Plausible, TargetFound and Uncontested of a policy."""
+        """Ready, Stalled, Permitted, RuleFound, Plausible, TargetFound, Uncontested and NodesFit of a policy."""
         now, generation = self._clock.now(), _generation(obj)
         try:
             spec = read_spec(kind, obj)
@@ -72,6 +73,7 @@ class Statuses:
         plausible = self.plausibility.condition(key, spec, rule, now)
         ready = _ready(spec, refusal, permitted, obj, generation, now)
         told = [*self._target(key, generation, now), await uncontested(self._cluster, key, spec, generation, now)]
+        told.append(await nodes_fit(self._cluster, spec, generation, now))
         await self._write(kind, obj, [ready, permitted, rule, plausible, *(one for one in told if one is not None)])
 
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:

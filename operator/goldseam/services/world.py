@@ -16,6 +16,7 @@ from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
+from goldseam.engine.replicas import SELECTOR
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 from goldseam.resources import (
@@ -145,6 +146,10 @@ async def _disruption_budgets(asked: Asked) -> Fields:
     return {"pdbs": await asked.reads.all(PDBS, asked.ref.namespace)}
 
 
+async def _ours(asked: Asked) -> Fields:
+    return {"ours": await asked.reads.all(PODS, labels=SELECTOR)}
+
+
 async def _config_map(asked: Asked) -> Fields:
     """The ConfigMap that the rung names. The right to read it is given by hand, and may be missing."""
     if asked.rung is None or (told := asked.rung.patch_config) is None:
@@ -185,6 +190,7 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
     "owners": _owners,
+    "ours": _ours,
     "pods": _pods,
     "disruption_budgets": _disruption_budgets,
     "configMap": _config_map,

@@ -10,6 +10,7 @@ from goldseam.engine.guards.breaker import breaker, storm
 from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_caps
 from goldseam.engine.guards.busy import busy
 from goldseam.engine.guards.destructive import destructive
+from goldseam.engine.guards.forcing import forcing
 from goldseam.engine.guards.harm import disruption, headroom, owner, permission, protection
 from goldseam.engine.guards.history import changed, failed
 from goldseam.engine.guards.hold import Guard, Hold
@@ -34,6 +35,7 @@ BEFORE_ACTING: Sequence[Guard] = (
     narrowed,  # the policy does not allow it any more
     ceiling,  # the namespace does not allow the action
     templates,  # the kind to be made is not one that the admin allows
+    forcing,  # the node is not one on which a drain may end by force
     changed,  # the target was changed just before: it would be of no use
     failed,  # the same did not help a short while ago
     busy,  # somebody else is at work on the target
@@ -65,6 +67,11 @@ OF_A_PLAN: Sequence[Guard] = (ceiling, node_caps, owner, headroom, disruption, p
 
 BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy)
 """Before a step's later writes: the step is under way, and half a drain is worse than a whole one."""
+
+_OF_THE_DRAIN = (ceiling, protection, changed, failed, node_caps, owner, headroom, disruption, destructive)
+BEFORE_FORCING: Sequence[Guard] = tuple(guard for guard in RESUMING if guard not in _OF_THE_DRAIN)
+"""Before what is left at the deadline of a drain is deleted: all that was asked before it was begun, but for what only
+speaks of how a drain begins."""
 
 BEFORE_UNDOING: Sequence[Guard] = (everything_paused, unread)
 """Before an obligation is paid; `obligations` adds the source for what takes capacity away."""

@@ -222,6 +222,39 @@ CONDITIONS: tuple[Entry, ...] = (
     ),
     Entry(c.UNREACHABLE, "Who else owns the target could not be read.", "The message has the error.", c.UNCONTESTED),
     Entry(
+        c.NODES_TOLD,
+        "Nothing is seen on the nodes, or in the Guardrails, that would keep a policy for nodes from its ladder.",
+        "",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.NOT_SELECTIVE,
+        "The policy's `nodeSelector` selects none of the nodes, or every one: it opens no incident.",
+        "Write a label that some nodes have, and not all.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.LAST_NODE,
+        "The cluster has one node only: it is neither cordoned nor drained.",
+        "Add a node.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.CONTROL_PLANE_NODE,
+        "All nodes that the policy may act on are of the control plane, and a rung has no `controlPlane: true`.",
+        "Write it in the rung if they may go, or select other nodes.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.FORCE_FORBIDDEN,
+        "A rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name all nodes that the"
+        " policy may act on: on the others the drain is not begun.",
+        "Select nodes that it names, write another `atDeadline`, or let an admin name them there.",
+        c.NODES_FIT,
+    ),
+    Entry(c.NO_TARGET, "The node that the policy names does not exist.", "Correct `spec.target.name`.", c.NODES_FIT),
+    Entry(c.UNREACHABLE, "Nodes or Guardrails could not be read.", "The message has the error.", c.NODES_FIT),
+    Entry(
         c.NO_TARGET,
         "The alert fires, and its labels name no object that may be acted on.",
         "The message says which label is missing or wrong. Name the object in `spec.target.name`, or add the label to"

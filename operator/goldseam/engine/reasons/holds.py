@@ -128,6 +128,13 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "NodeNotSelected",
+        "The cluster policy's `nodeSelector` does not select the node (any more).",
+        "Nothing, if that was meant. Else label the node, or change the selector.",
+        "policy",
+        refuses=True,
+    ),
+    Entry(
         "RungRemoved",
         "The policy's ladder was changed, and does not allow this rung any more.",
         "Nothing: the next rung is tried. An edit may narrow an open incident, never widen it.",
@@ -145,6 +152,13 @@ HOLDS: tuple[Entry, ...] = (
         "TemplateForbidden",
         "The Guardrails do not list the kind that a `template` makes, or not in that namespace, or it is protected.",
         "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
+        "permission",
+        refuses=True,
+    ),
+    Entry(
+        "ForceForbidden",
+        "The rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name the node.",
+        "Write `Uncordon` or `LeaveCordoned`, or name the node there.",
         "permission",
         refuses=True,
     ),

@@ -19,10 +19,12 @@ SAYS: dict[str, tuple[str, ...]] = {
     "freeze": ("window/Frozen",),
     "protection": ("permission/ProtectedNamespace",),
     "narrowed": tuple(
-        f"policy/{name}" for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "RungRemoved")
+        f"policy/{name}"
+        for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "NodeNotSelected", "RungRemoved")
     ),
     "ceiling": ("permission/ActionForbidden",),
     "templates": ("permission/TemplateForbidden",),
+    "forcing": ("permission/ForceForbidden",),
     "changed": ("history/ChangedLately", "history/ChangesUnknown"),
     "failed": ("history/FailedLately",),
     "busy": (

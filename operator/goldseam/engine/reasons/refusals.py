@@ -230,7 +230,24 @@ REFUSALS: tuple[Entry, ...] = (
         "Bring the other one back first.",
         "cordon, drain",
     ),
-    Entry("OwnPod", "Goldseam itself runs on the node.", "Move its pod to another node first.", "drain"),
+    Entry(
+        "ControlPlaneNode",
+        "The node is of the control plane, and the policy has not opted in.",
+        "Write `controlPlane: true` in the rung if such nodes may go, too.",
+        "cordon, drain",
+    ),
+    Entry(
+        "LastNode",
+        "No other node is in service: without this one no new pod would have a place.",
+        "Bring another node back, or add one.",
+        "cordon",
+    ),
+    Entry(
+        "OwnPod",
+        "Goldseam itself runs on the node, and no other replica of it is ready on another one to lead meanwhile.",
+        "Run two replicas, or move its pod to another node first.",
+        "drain",
+    ),
     Entry(
         "UnmanagedPods",
         "Pods on the node have no controller, and nothing would bring them back.",
