@@ -174,7 +174,8 @@ def course(target: Json, obj: Json | None, **more: Any) -> Effect:
     parameters = told(**more)
     step = Step(id="1-template", rung=0, action="template", intent_at=NOW, writes=list(planned(parameters).writes))
     seen = world(target, obj)
-    return observe(step, World(target=seen.target, touched=seen.touched, told=parameters))
+    awaited = parameters.done_when and (parameters.done_when.type, parameters.done_when.status)
+    return observe(step, World(target=seen.target, touched=seen.touched, awaited=awaited))
 
 
 def made(*conditions: Json, token: str = "the-token") -> Json:

@@ -13,7 +13,7 @@ from goldseam.actions.replies import GONE, effect, refusal
 from goldseam.actions.rollout import course
 from goldseam.api.base import Model
 from goldseam.api.incident import Obligation, Step, Write
-from goldseam.api.templates import DoneWhen, Template
+from goldseam.api.templates import Template
 from goldseam.engine.objects import Json, Workload, condition_of
 from goldseam.engine.objects import reference as target_of
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Right, World
@@ -72,23 +72,20 @@ def observe(step: Step, world: World) -> Effect:
     write = next((write for write in step.writes if write.verb == "Make"), None)
     if world.target is None or write is None:
         return effect(False, GONE.message)
-    wanted = world.told.done_when if isinstance(world.told, Template) else None
-    if wanted is not None:
-        obj = found(world, write.object)
+    if world.awaited is not None:
+        obj, wanted = found(world, write.object), "{}={}".format(*world.awaited)
         if obj is None or not is_ours(obj, token_of(write.object)):
-            gone = f"{write.object} is gone, and whether it had {wanted.type}={wanted.status} is not known"
-            return Effect(False, cut(gone), "Vanished")
-        if condition_of(obj, wanted.type).get("status") != wanted.status:
-            missing = f"{write.object} to have {wanted.type}={wanted.status} ({_so_far(obj, wanted)})"
-            return Effect(False, cut(missing), asked_for=True)
+            return Effect(False, cut(f"{write.object} is gone, and whether it had {wanted} is not known"), "Vanished")
+        there = condition_of(obj, world.awaited[0])
+        if there.get("status") != world.awaited[1]:
+            return Effect(False, cut(f"{write.object} to have {wanted} ({_so_far(there)})"), asked_for=True)
     if world.target.get("kind") == "Node":
         return effect(True, f"{write.object} was made")
     return course(Workload(world.target))
 
 
-def _so_far(obj: Json, wanted: DoneWhen) -> str:
+def _so_far(there: Json) -> str:
     """What its controller says of the condition: its status, and a reason that is a word."""
-    there = condition_of(obj, wanted.type)
     if not there:
         return "it has no such condition yet"
     reason = str(there.get("reason"))

@@ -81,8 +81,8 @@ class World:
     """Since when the alert is active, as the incident says."""
     values: Mapping[str, str] = field(default_factory=dict)
     """What the variables of the incident stand for."""
-    told: Model | None = None
-    """What the rung of the open step is told."""
+    awaited: tuple[str, str] | None = None
+    """The condition, as type and status, that the rung of the open step waits for on the object that it made."""
 
 
 def place(kind: str, namespace: str, name: str, subresource: str = "") -> str:

@@ -241,9 +241,11 @@ def _plan(s: Situation) -> Plan | None:
 def _told(world: World, incident: IncidentView, status: IncidentStatus, now: datetime) -> World:
     """The world with what the incident, and the rung of its open step, say of it."""
     step, ladder = status.open_step(), incident.pinned.ladder
-    told = ladder[step.rung].parameters if step is not None and step.rung < len(ladder) else None
+    template = ladder[step.rung].template if step is not None and step.rung < len(ladder) else None
+    wanted = template.done_when if template is not None else None
+    awaited = None if wanted is None else (wanted.type, wanted.status)
     begun, values = incident.spec.alert.active_at, variables(incident.spec)
-    return replace(world, now=now, active_at=begun, values=values, told=told)
+    return replace(world, now=now, active_at=begun, values=values, awaited=awaited)
 
 
 def _effect(s: Situation) -> Effect | None:
