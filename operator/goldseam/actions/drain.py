@@ -209,6 +209,6 @@ ACTION = Action(
     plan,
     observe,
     lambda told, _: (CORDONING, EVICTING, *(forced.rights(told) if isinstance(told, Drain) else ())),
-    looks_at=frozenset({"disruption_budgets", "ours"}),
+    looks_at=frozenset({"disruption_budgets"}),
     fields=frozenset({MARKING, TELLING, EVICTION, forced.DELETION}),
 )

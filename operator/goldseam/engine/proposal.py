@@ -13,17 +13,7 @@ from goldseam.api.incident import Obligation, Step, Write
 Json = Mapping[str, Any]
 
 Part = Literal[
-    "scale",
-    "autoscalers",
-    "owners",
-    "ours",
-    "pods",
-    "pending",
-    "disruption_budgets",
-    "configMap",
-    "revisions",
-    "git",
-    "jobs",
+    "scale", "autoscalers", "owners", "pods", "pending", "disruption_budgets", "configMap", "revisions", "git", "jobs"
 ]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -66,7 +56,7 @@ class World:
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
     ours: tuple[Json, ...] = ()
-    """The operator's own pods, on whatever node, where an action looks at them."""
+    """For a node on which one of the operator's own pods is: all of these, on whatever node."""
     cron_job: Json | None = None
     """The CronJob that the rung names, where an action looks at it."""
     jobs: tuple[Json, ...] = ()

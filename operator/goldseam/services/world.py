@@ -16,7 +16,7 @@ from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
-from goldseam.engine.replicas import SELECTOR
+from goldseam.engine.replicas import SELECTOR, is_ours
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 from goldseam.resources import (
@@ -92,8 +92,12 @@ async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | No
 
 
 async def _of_node(asked: Asked) -> Fields:
-    pods, nodes = asked.reads.all(PODS, fields=f"spec.nodeName={asked.ref.name}"), asked.reads.all(NODES)
-    return dict(zip(("pods", "nodes"), await asyncio.gather(pods, nodes), strict=True))
+    """The operator's other pods only where one of them is on the node."""
+    here, nodes = asked.reads.all(PODS, fields=f"spec.nodeName={asked.ref.name}"), asked.reads.all(NODES)
+    found = dict(zip(("pods", "nodes"), await asyncio.gather(here, nodes), strict=True))
+    homes = {str(metadata(pod).get("namespace")) for pod in found["pods"] if is_ours(pod)}
+    ours = [pod for home in sorted(homes) for pod in await asked.reads.all(PODS, home, labels=SELECTOR)]
+    return {**found, "ours": tuple(ours)}
 
 
 async def _scale(asked: Asked) -> Fields:
@@ -146,10 +150,6 @@ async def _disruption_budgets(asked: Asked) -> Fields:
     return {"pdbs": await asked.reads.all(PDBS, asked.ref.namespace)}
 
 
-async def _ours(asked: Asked) -> Fields:
-    return {"ours": await asked.reads.all(PODS, labels=SELECTOR)}
-
-
 async def _config_map(asked: Asked) -> Fields:
     """The ConfigMap that the rung names. The right to read it is given by hand, and may be missing."""
     if asked.rung is None or (told := asked.rung.patch_config) is None:
@@ -190,7 +190,6 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
     "owners": _owners,
-    "ours": _ours,
     "pods": _pods,
     "disruption_budgets": _disruption_budgets,
     "configMap": _config_map,
