@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, others, patching
+from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
@@ -30,14 +32,13 @@ from goldseam.engine.objects import (
     must_not_be_disturbed,
     reference,
 )
+from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
 from goldseam.engine.record import cut
 
 MIRROR = "kubernetes.io/config.mirror"
 EVICTING = Right("create", "", "pods", "eviction", piece="nodes")
 MOST_PODS = 256
-_CONDITION = "node.kubernetes.io/"
-"""With this begin the taints by which the node controller marks a node's condition: no pod there need tolerate them."""
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
@@ -45,12 +46,18 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     node = world.target
     if node is None:
         return GONE
-    leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
+    leaving = going(world)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    if refused := endangered(world) or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
+    refused = endangered(world) or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world)
+    if refused := refused or stranded(leaving, world):
         return refused
-    return _proposed(node, leaving)
+    return replace(_proposed(node, leaving), preflight=lines(leaving, world))
+
+
+def going(world: World) -> list[Json]:
+    """The pods that a drain evicts, in their order."""
+    return sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
 
 
 def _proposed(node: Json, leaving: list[Json]) -> Proposal:
@@ -66,7 +73,7 @@ def _proposed(node: Json, leaving: list[Json]) -> Proposal:
 
 def _what(node: Json, leaving: list[Json]) -> str:
     """What the drain does, in numbers, and what it costs."""
-    lost = sum(_has_local_storage(pod) for pod in leaving)
+    lost = sum(has_volume(pod, "emptyDir") for pod in leaving)
     words = f"evict {pods(len(leaving))}" if leaving else "there is no pod to evict"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
@@ -96,10 +103,6 @@ def _order(pod: Json) -> tuple[bool, bool, int, str]:
     return is_ready(pod), stateful, -int(found[1]) if found else 0, f"{metadata(pod).get('namespace')}/{name}"
 
 
-def _has_local_storage(pod: Json) -> bool:
-    return any("emptyDir" in volume for volume in (pod.get("spec") or {}).get("volumes") or [])
-
-
 def _is_ours(pod: Json) -> bool:
     """Whether it is the operator's own pod, in whatever namespace it was installed."""
     return bool((metadata(pod).get("labels") or {}).get("app.kubernetes.io/name") == "goldseam")
@@ -119,7 +122,7 @@ _BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
 def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
     """Pods that must not be evicted: all or nothing, for half a drain helps nobody."""
     for reason, holds, why in _BLOCKING:
-        names = [f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}" for pod in leaving if holds(pod)]
+        names = [title(pod) for pod in leaving if holds(pod)]
         if names:
             return refusal(reason, f"{why}: pod {bounded(names)} on {node_ref(node)}")
     if len(leaving) > MOST_PODS:
@@ -131,7 +134,7 @@ def _held(world: World, leaving: list[Json]) -> Refusal | None:
     """Pods that no eviction would ever end as things are: better known before the node is cordoned than after."""
     budgets = [DisruptionBudget(pdb) for pdb in world.pdbs]
     for pod in leaving:
-        asked, name = of_pod(pod, budgets), f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}"
+        asked, name = of_pod(pod, budgets), title(pod)
         if len(asked) > 1:
             message = (
                 f"pod {name} is covered by {listed([str(one) for one in asked])}, and the Eviction API refuses that"
@@ -144,21 +147,12 @@ def _held(world: World, leaving: list[Json]) -> Refusal | None:
 
 
 def _nowhere(world: World) -> Refusal | None:
-    """No other node would take the pods: Ready, schedulable, no taint but those tolerated here."""
+    """There is no other node in service at all."""
     assert world.target is not None
-    tolerated = {taint for taint in _taints(world.target) if not taint[0].startswith(_CONDITION)}
-    if any(is_ready(node) and not cordoned(node) and _taints(node) <= tolerated for node in others(world)):
+    if any(map(in_service, others(world))):
         return None
-    return refusal(
-        "NowhereToGo", f"there is no other node that is Ready and would take the pods of {node_ref(world.target)}"
-    )
-
-
-def _taints(node: Json) -> set[tuple[str, str, str]]:
-    """The taints that keep new pods away."""
-    taints = (node.get("spec") or {}).get("taints") or []
-    strict = [taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    return {(str(taint.get("key")), str(taint.get("value") or ""), str(taint.get("effect"))) for taint in strict}
+    where = node_ref(world.target)
+    return refusal("NowhereToGo", f"there is no other node that is Ready and would take the pods of {where}")
 
 
 def observe(step: Step, world: World) -> Effect:

@@ -59,6 +59,10 @@ class World:
     """The CronJob that the rung names, where an action looks at it."""
     jobs: tuple[Json, ...] = ()
     """With it: the Jobs of the namespace that the CronJob controls."""
+    room: Mapping[str, tuple[Json, ...]] | None = None
+    """For a drain: the pods of other nodes, by the node's name, of as many as were asked. None: nobody asked yet."""
+    volumes: Mapping[str, Json] = field(default_factory=dict)
+    """For a drain: the PersistentVolumes of the node's pods, by namespace and name of the claim: `shop/data-db-0`."""
     log: str = ""
     """The end of the log of the Job that the open step has started, once that has ended; or why it was not read."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)
@@ -142,6 +146,8 @@ class Proposal:
     """How many of them one step evicts."""
     turn: Turn = ALL
     """Which evictions are made before everything is looked at again."""
+    preflight: tuple[str, ...] = ()
+    """What is known of the course before anything is done, in sentences: it stands on the incident first."""
     asks_about: tuple[str, ...] = ()
     """What a person says yes to, beside the values: where that changes, the question is another one."""
 

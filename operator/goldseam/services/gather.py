@@ -99,7 +99,7 @@ class Gatherer:
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads, opened),
-            read_world(incident, status, reads, opened.target if opened else None),
+            read_world(incident, status, reads, opened.target if opened else None, to_act=to_act),
             reads.one(GUARDRAILS, "", "cluster"),
             self._pauses(incident.spec.target.namespace, reads),
             self._responses(incident, reads, opened),

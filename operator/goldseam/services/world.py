@@ -37,6 +37,7 @@ from goldseam.resources import (
 )
 from goldseam.services.evidence import last_words
 from goldseam.services.reads import Reads
+from goldseam.services.surroundings import begun, with_surroundings
 
 Fields = dict[str, Any]
 """Some fields of a World."""
@@ -57,13 +58,17 @@ class Asked:
     """Whether the pods of that workload, as it is now, are looked at."""
 
 
-async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
-    """The target, unless it is known already, and what belongs to it."""
+async def read_world(
+    incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None, *, to_act: bool = True
+) -> World:
+    """The target, unless it is known already, and what belongs to it; `to_act`: and what takes many reads."""
     ref = incident.spec.target
     rung = _next(incident.pinned, status)
     picks_pods = partial(_picks_pods, rung, status)
     world = await read_parts(ref, _looked_at(rung, status), reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
+    if to_act and rung is not None and rung.drain is not None and not begun(status):
+        world = await with_surroundings(world, reads)
     return replace(world, log=await last_words(status, world, reads))
 
 

@@ -252,8 +252,20 @@ REFUSALS: tuple[Entry, ...] = (
     Entry("TooManyPods", "More pods would have to go than one step evicts.", "Do it by hand.", "drain, restart"),
     Entry(
         "NowhereToGo",
-        "There is no other node that is Ready and would take the pods.",
-        "Bring a node back, or add one.",
+        "There is no other node that is Ready and may take a pod: by taints, nodeSelector, affinity and volumes.",
+        "Bring a node back, or add one that the pod may run on.",
+        "drain",
+    ),
+    Entry(
+        "NoRoomElsewhere",
+        "By what the pods request, the other nodes have no room for one of them; at most 60 nodes are asked.",
+        "Add a node, or make room.",
+        "drain",
+    ),
+    Entry(
+        "LocalStorage",
+        "A pod's volume can be used on this node only: evicted, it would wait for the node to come back.",
+        "Move the data, or give it up by hand, first.",
         "drain",
     ),
 )
