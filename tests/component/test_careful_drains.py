@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.situation import Other
 from tests.component.test_node_incidents import crempol, node, pod
-from tests.support.harness import Harness
+from tests.support.harness import Harness, deployment
 
 Json = dict[str, Any]
 
@@ -147,3 +149,54 @@ async def test_pods_of_a_protected_namespace_may_go_with_their_node() -> None:
     h = await prepared(("nodes", sized("n2")), ("pods", dns))
     await h.settle(20)
     assert "pods/kube-system/dns" in touched(h)
+
+
+def owned(name: str = "p1", where: str = "n1") -> list[tuple[str, Json]]:
+    """A Deployment `shop/api` with three pods, one of them on the node, and what lies between them."""
+    made = asking(name, where=where)
+    made["metadata"]["ownerReferences"][0] |= {"name": "api-1", "uid": "uid-rs"}
+    above = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "uid-api", "controller": True}
+    meta = {"name": "api-1", "namespace": "shop", "uid": "uid-rs", "ownerReferences": [above]}
+    return [
+        ("nodes", sized("n2")),
+        ("pods", made),
+        ("replicasets", {"metadata": meta}),
+        ("deployments", deployment(3, uid="uid-api")),
+    ]
+
+
+async def test_a_drain_waits_for_a_pause_in_a_namespace_of_its_pods_and_names_both() -> None:
+    h = await prepared(*owned())
+    spec = {"reason": "we are deploying"}
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": spec})
+    await h.settle(20)
+    assert touched(h) == []
+    assert (h.status.holds[0].guard, h.status.holds[0].reason) == ("collateral", "WorkloadPaused")
+    assert h.status.holds[0].message.startswith("Deployment shop/api has pods on the node: Pause shop/p holds until")
+    h.cluster.remove("pauses", "shop", "p")
+    await h.settle(30)
+    assert "pods/shop/p1" in touched(h)
+
+
+async def test_a_drain_waits_for_the_work_of_another_incident_on_one_of_its_workloads() -> None:
+    h = await prepared(*owned())
+    key = PolicyKey("RemediationPolicy", "shop", "heal")
+    rival = Other(
+        "shop/heal", "o", h.clock.now(), "", key, None,
+        claims=True, busy=True, labels={}, active=True, works_on="uid-api",
+    )  # fmt: skip
+    h.looker.gatherer._others = lambda _: (rival,)
+    await h.settle(20)
+    assert touched(h) == []
+    assert h.status.holds[0].message.endswith("Incident shop/heal is acting on it")
+    h.looker.gatherer._others = lambda _: ()
+    await h.settle(30)
+    assert "pods/shop/p1" in touched(h)
+
+
+async def test_the_workload_is_found_by_the_uids_of_its_owners() -> None:
+    h = await prepared(*owned())
+    h.cluster.objects["replicasets", "shop", "api-1"]["metadata"]["uid"] = "another"
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "deploying"}})
+    await h.settle(20)
+    assert "pods/shop/p1" in touched(h), "a ReplicaSet of the same name is another one"

@@ -20,6 +20,15 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Hit:
+    """A workload of which pods would go with their node."""
+
+    workload: Json
+    pods: frozenset[str]
+    """The uids of those of its pods that would go."""
+
+
+@dataclass(frozen=True)
 class World:
     """Live objects, as raw JSON, read for one decision. An object that does not exist is None."""
 
@@ -28,7 +37,8 @@ class World:
     scale: Json | None = None
     """The target's `/scale`, where it has one, and an action looks at it."""
     hpas: tuple[Json, ...] = ()
-    """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
+    """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them; for a drain: of the
+    namespaces of the workloads that are hit."""
     pdbs: tuple[Json, ...] = ()
     """The PodDisruptionBudgets of the target's namespace (for a node: of all), where an action looks at them."""
     scaled_objects: tuple[Json, ...] = ()
@@ -61,6 +71,8 @@ class World:
     """With it: the Jobs of the namespace that the CronJob controls."""
     room: Mapping[str, tuple[Json, ...]] | None = None
     """For a drain: the pods of other nodes, by the node's name, of as many as were asked. None: nobody asked yet."""
+    hit: tuple[Hit, ...] | None = None
+    """For a drain: the workloads whose pods would go, with their autoscalers in `hpas`. None: nobody asked yet."""
     volumes: Mapping[str, Json] = field(default_factory=dict)
     """For a drain: the PersistentVolumes of the node's pods, by namespace and name of the claim: `shop/data-db-0`."""
     log: str = ""

@@ -36,6 +36,7 @@ from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.limits import in_force
 from goldseam.services.pauses import in_force as pauses_in_force
+from goldseam.services.pauses import of_hit
 from goldseam.services.permissions import PEOPLE_POLICY
 from goldseam.services.reads import Reads
 from goldseam.services.words import about
@@ -131,7 +132,9 @@ class Gatherer:
         if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, failures=await self._failures(incident, status, reads))
-        base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
+        theirs = of_hit(await reads.all(PAUSES), base, now) if base.world.hit else {}
+        base = replace(base, pauses=pauses_in_force(pauses, base, now), pauses_of_hit=theirs)
+        base = replace(base, unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
 
     def beside_others(self, incident: IncidentView, s: Situation) -> Situation:

@@ -1,4 +1,4 @@
-"""What a drain looks at beyond its node: where its pods could go, and which volumes bind them.
+"""What a drain looks at beyond its node: whose pods would go, where they could go, and which volumes bind them.
 
 Read before it begins only: once pods are gone, half a drain is worse than a whole one.
 """
@@ -10,19 +10,24 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from goldseam.actions.drain import going
+from goldseam.actions.drain import MOST_PODS, going
 from goldseam.actions.nodes import node_ref
 from goldseam.actions.preflight import claims, homeless, hungry, places
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine.objects import Json
-from goldseam.engine.proposal import World
-from goldseam.resources import CLAIMS, PODS, VOLUMES
+from goldseam.engine.objects import Json, controller, metadata
+from goldseam.engine.proposal import Hit, World
+from goldseam.resources import CLAIMS, HPAS, PODS, REPLICA_SETS, VOLUMES, WORKLOADS
 from goldseam.services.reads import Reads
 
 FIRST_ASKED = 4
 """Nodes whose pods are read at first; if these have no room, twice as many more, and so on."""
 MOST_ASKED = 60
 """Nodes whose pods are read at the most: what finds no room there is not moved."""
+
+
+Owner = tuple[str, str, str, str]
+"""Kind, namespace, name and uid."""
+_READ = {**WORKLOADS, "ReplicaSet": REPLICA_SETS}
 
 
 def begun(status: IncidentStatus) -> bool:
@@ -32,13 +37,55 @@ def begun(status: IncidentStatus) -> bool:
 
 
 async def with_surroundings(world: World, reads: Reads) -> World:
-    """The world of a node, with the volumes of the pods that would go, and with the pods of other nodes, as far as it
-    takes to know whether there is room."""
+    """The world of a node, with the workloads and the volumes of the pods that would go, and with the pods of other
+    nodes, as far as it takes to know whether there is room."""
     leaving = going(world)
-    if world.target is None or not leaving or reads.unknown:
+    if world.target is None or not 0 < len(leaving) <= MOST_PODS or reads.unknown:
         return world
-    world = replace(world, volumes=await _volumes(leaving, reads))
+    volumes, hit = await asyncio.gather(_volumes(leaving, reads), _hit(leaving, reads))
+    hpas = await _autoscalers(hit, reads)
+    world = replace(world, volumes=volumes, hit=hit, hpas=hpas)
     return replace(world, room=await _room(leaving, world, reads)) if hungry(leaving) else world
+
+
+async def _hit(leaving: Iterable[Json], reads: Reads) -> tuple[Hit, ...]:
+    """The workloads of these pods, each by its topmost controller; what is not one of ours to know is left out."""
+    owned: dict[Owner, set[str]] = {}
+    for pod in leaving:
+        if owner := _owner(pod, str(metadata(pod).get("namespace"))):
+            owned.setdefault(owner, set()).add(str(metadata(pod)["uid"]))
+    found = await asyncio.gather(*(_top(owner, reads) for owner in owned))
+    hits: dict[str, Hit] = {}
+    for workload, pods in zip(found, owned.values(), strict=True):
+        if workload is not None:
+            uid = str(metadata(workload)["uid"])
+            before = hits[uid].pods if uid in hits else frozenset()  # a rollout has two ReplicaSets
+            hits[uid] = Hit(workload, before | pods)
+    return tuple(hits.values())
+
+
+def _owner(obj: Json, namespace: str) -> Owner | None:
+    """The controller, where it is of a kind whose pods are replaced."""
+    ref = controller(obj) or {}
+    kind, group = str(ref.get("kind")), str(ref.get("apiVersion")).partition("/")[0]
+    known = _READ.get(kind)
+    return (kind, namespace, str(ref["name"]), str(ref["uid"])) if known and known.group == group else None
+
+
+async def _top(owner: Owner, reads: Reads) -> Json | None:
+    kind, namespace, name, uid = owner
+    found = await reads.one(_READ[kind], namespace, name)
+    if found is None or metadata(found).get("uid") != uid:
+        return None
+    above = _owner(found, namespace)
+    top = await _top(above, reads) if above else None
+    return top or {"apiVersion": _READ[kind].api_version, "kind": kind, **found}
+
+
+async def _autoscalers(hit: Iterable[Hit], reads: Reads) -> tuple[Json, ...]:
+    namespaces = sorted({str(metadata(one.workload).get("namespace")) for one in hit})
+    pages = await asyncio.gather(*(reads.all(HPAS, namespace) for namespace in namespaces))
+    return tuple(hpa for page in pages for hpa in page)
 
 
 async def _volumes(leaving: Iterable[Json], reads: Reads) -> dict[str, Json]:
