@@ -149,6 +149,7 @@ def test_a_rung_knows_its_action(action: str) -> None:
     parameters = {
         "scale": {"replicas": 3, "direction": "Up", "allowZero": False, "raiseMax": True},
         "restart": {"method": "Auto"},
+        "drain": {"singleReplicas": "Evict"},
         "wait": {"duration": "5m"},
         "deletePods": pods,
         "patchConfig": config,

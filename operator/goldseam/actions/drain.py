@@ -15,12 +15,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from goldseam.actions import single
 from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, others, patching
 from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
+from goldseam.actions.single import MARKED, Singles
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
+from goldseam.api.ladder import Drain
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
     Json,
@@ -42,17 +45,30 @@ MOST_PODS = 256
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
-    """Cordon where needed, then one eviction for each pod that must go, frozen by uid."""
-    node = world.target
-    if node is None:
+    """Cordon where needed, restart what would be without a ready pod, and one eviction for each pod that must go,
+    frozen by uid."""
+    assert isinstance(parameters, Drain)
+    if world.target is None:
         return GONE
+    singles = single.found(world, token, evict=parameters.single_replicas == "Evict")
+    kept = singles if isinstance(singles, Singles) else Singles()
+    turn = single.turn(kept, world, token)
+    return replace(_planned(world.target, world, singles, token), turn=turn)
+
+
+def _planned(node: Json, world: World, singles: Singles | Refusal, token: str) -> Plan:
     leaving = going(world)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    refused = endangered(world) or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world)
-    if refused := refused or stranded(leaving, world):
+    refused = endangered(world) or _blocked(node, leaving)
+    if refused := refused or (singles if isinstance(singles, Refusal) else None):
         return refused
-    return replace(_proposed(node, leaving), preflight=lines(leaving, world))
+    assert isinstance(singles, Singles)
+    evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
+    if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
+        return refused
+    told = (*lines(leaving, evicted, world), *(cut(line) for line in singles.lines()))
+    return replace(_proposed(node, leaving, singles, token), preflight=told)
 
 
 def going(world: World) -> list[Json]:
@@ -60,21 +76,24 @@ def going(world: World) -> list[Json]:
     return sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
 
 
-def _proposed(node: Json, leaving: list[Json]) -> Proposal:
+def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str) -> Proposal:
     evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
-    rights = (EVICTING,) if evictions else ()
-    summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving)}")
+    writes = (*singles.writes(token), *evictions)
+    rights = (*singles.rights, *((EVICTING,) if evictions else ()))
+    summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles)}")
     takes = 0 if cordoned_by_us(node) else 1
     if cordoned(node):
-        return Proposal(evictions, summary, rights, takes_nodes=takes)
+        return Proposal(writes, summary, rights, takes_nodes=takes)
     write, obligation = cordoning(node)
-    return Proposal((write, *evictions), summary, (patching(node), *rights), (obligation,), takes_nodes=takes)
+    return Proposal((write, *writes), summary, (patching(node), *rights), (obligation,), takes_nodes=takes)
 
 
-def _what(node: Json, leaving: list[Json]) -> str:
+def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
     """What the drain does, in numbers, and what it costs."""
     lost = sum(has_volume(pod, "emptyDir") for pod in leaving)
-    words = f"evict {pods(len(leaving))}" if leaving else "there is no pod to evict"
+    words = f"evict {pods(len(leaving) - len(singles.kept))}" if leaving else "there is no pod to evict"
+    if count := len(singles.restarted):
+        words = f"restart {count} workload{'s' if count > 1 else ''} that would be down, {words}"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
     if cordoned(node) and not cordoned_by_us(node):
@@ -176,5 +195,5 @@ ACTION = Action(
     observe,
     always(CORDONING, EVICTING),
     looks_at=frozenset({"disruption_budgets"}),
-    fields=frozenset({MARKING, EVICTION}),
+    fields=frozenset({MARKING, MARKED, EVICTION}),
 )

@@ -92,12 +92,12 @@ def _bound_here(pod: Json, world: World) -> str:
     return ""
 
 
-def lines(leaving: list[Json], world: World) -> tuple[str, ...]:
-    """The plan, in sentences."""
+def lines(leaving: list[Json], evicted: list[Json], world: World) -> tuple[str, ...]:
+    """The plan, in sentences. `evicted`: without those that their own controller ends."""
     if not leaving:
         return ()
     budgets = list(map(DisruptionBudget, world.pdbs))
-    told = [_what(leaving), *_budgets(leaving, budgets), *_lost(leaving), *_room(leaving, world)]
+    told = [_what(leaving), *_budgets(evicted, budgets), *_lost(leaving), *_room(leaving, world)]
     return tuple(cut(line) for line in told)
 
 
@@ -116,6 +116,8 @@ def _group(pod: Json) -> str:
 
 def _budgets(leaving: list[Json], budgets: list[DisruptionBudget]) -> list[str]:
     """What each budget lets go at once, of its pods that are here; all budgets are worked off side by side."""
+    if not leaving:
+        return []
     here = Counter(budget for pod in leaving for budget in of_pod(pod, budgets))
     rounds = {budget: -(-count // budget.most) if budget.most else 0 for budget, count in here.items()}
     longest = max(rounds.values(), default=0)

@@ -169,6 +169,16 @@ class Drain(Parameters):
     pods stay.
     """
 
+    single_replicas: Literal["Restart", "Evict"] = "Restart"
+    """What becomes of a workload that has no ready pod but on this node. `Restart` (default): a Deployment is restarted
+    by its rolling update once the node is cordoned, so that a new pod is ready elsewhere before the old one goes; where
+    that cannot be done, the rung is passed over. `Evict`: its pods are evicted, and it is down until new ones are
+    ready."""
+
+    def covers(self, other: Any) -> bool:
+        """The same."""
+        return bool(self.single_replicas == other.single_replicas)
+
 
 class Uncordon(Parameters):
     """Make the node schedulable again, if it was Goldseam that cordoned it. Only in a ClusterRemediationPolicy.

@@ -73,6 +73,8 @@ class World:
     """For a drain: the pods of other nodes, by the node's name, of as many as were asked. None: nobody asked yet."""
     hit: tuple[Hit, ...] | None = None
     """For a drain: the workloads whose pods would go, with their autoscalers in `hpas`. None: nobody asked yet."""
+    protected: tuple[str, ...] = ()
+    """The patterns of the namespaces of which no workload is a target."""
     volumes: Mapping[str, Json] = field(default_factory=dict)
     """For a drain: the PersistentVolumes of the node's pods, by namespace and name of the claim: `shop/data-db-0`."""
     log: str = ""
@@ -120,9 +122,17 @@ class Turn:
     None: any pod may go."""
     waits_for: str = ""
     """What is waited for while none may go, after `waiting for`."""
+    held: frozenset[str] = frozenset()
+    """The uids of objects to which nothing is written now, be it a patch or an eviction."""
+    hopeless: str = ""
+    """Why what is waited for will not come any more; empty while it may."""
+    courses: Mapping[str, str] = field(default_factory=dict)
+    """How that went which patches of the step have begun, as far as it has ended, by the object's uid."""
 
     def has(self, write: Write, writes: Sequence[Write]) -> bool:
         """Whether the write, one of these, may be made now."""
+        if write.object.uid in self.held:
+            return False
         if write.verb != "Evict" or self.unready is None:
             return True
         return write.object.uid in self.unready <= {one.object.uid for one in writes}
@@ -190,6 +200,8 @@ class Refusal:
     """Whether that will pass by itself: then it is waited for, and the next rung is not tried."""
     evictable: frozenset[str] | None = None
     """As in a Proposal."""
+    turn: Turn = ALL
+    """Of a step that is open: as in a Proposal."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +211,8 @@ class NothingToDo:
     message: str
     evictable: frozenset[str] | None = None
     """As in a Proposal."""
+    turn: Turn = ALL
+    """Of a step that is open: as in a Proposal."""
 
 
 Plan = Proposal | Refusal | NothingToDo

@@ -17,7 +17,7 @@ from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import metadata
 from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
-from goldseam.engine.proposal import Effect, Plan
+from goldseam.engine.proposal import Effect, Plan, World
 from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -119,7 +119,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=replace(world, now=now, active_at=incident.spec.alert.active_at),
+            world=self._dated(world, incident, limits, now),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
@@ -132,10 +132,15 @@ class Gatherer:
         if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, failures=await self._failures(incident, status, reads))
-        theirs = of_hit(await reads.all(PAUSES), base, now) if base.world.hit else {}
+        theirs = of_hit(await reads.all(PAUSES), base, now) if world.hit else {}
         base = replace(base, pauses=pauses_in_force(pauses, base, now), pauses_of_hit=theirs)
         base = replace(base, unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
+
+    def _dated(self, world: World, incident: IncidentView, limits: GuardrailsSpec, now: datetime) -> World:
+        """The world, with when it was read, and what is protected in it."""
+        protected = (*limits.protected_namespaces, self._namespace)
+        return replace(world, now=now, active_at=incident.spec.alert.active_at, protected=protected)
 
     def beside_others(self, incident: IncidentView, s: Situation) -> Situation:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""

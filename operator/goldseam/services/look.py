@@ -294,7 +294,7 @@ class Looker:
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
-        turn = s.plan.turn if step.purpose == "Rung" and isinstance(s.plan, Proposal) else ALL
+        turn = s.plan.turn if step.purpose == "Rung" and s.plan is not None else ALL
         results = await self.actor.perform(step, incident.title, may_go_on, turn)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)

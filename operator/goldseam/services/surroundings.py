@@ -14,7 +14,7 @@ from goldseam.actions.drain import MOST_PODS, going
 from goldseam.actions.nodes import node_ref
 from goldseam.actions.preflight import claims, homeless, hungry, places
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine.objects import Json, controller, metadata
+from goldseam.engine.objects import RESTART, Json, controller, metadata
 from goldseam.engine.proposal import Hit, World
 from goldseam.resources import CLAIMS, HPAS, PODS, REPLICA_SETS, VOLUMES, WORKLOADS
 from goldseam.services.reads import Reads
@@ -34,6 +34,17 @@ def begun(status: IncidentStatus) -> bool:
     """Whether a write of the open step is made."""
     step = status.open_step()
     return step is not None and any(write.state == "Done" for write in step.writes)
+
+
+def restarts(status: IncidentStatus) -> bool:
+    """Whether the open step restarts workloads: their pods are told by who owns them."""
+    step = status.open_step()
+    return step is not None and step.phase == "Intended" and any(write.field == RESTART for write in step.writes)
+
+
+async def with_workloads(world: World, reads: Reads) -> World:
+    """The world of a node, with the workloads of the pods that would go."""
+    return replace(world, hit=await _hit(going(world), reads))
 
 
 async def with_surroundings(world: World, reads: Reads) -> World:

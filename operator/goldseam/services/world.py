@@ -37,7 +37,7 @@ from goldseam.resources import (
 )
 from goldseam.services.evidence import last_words
 from goldseam.services.reads import Reads
-from goldseam.services.surroundings import begun, with_surroundings
+from goldseam.services.surroundings import begun, restarts, with_surroundings, with_workloads
 
 Fields = dict[str, Any]
 """Some fields of a World."""
@@ -67,9 +67,16 @@ async def read_world(
     picks_pods = partial(_picks_pods, rung, status)
     world = await read_parts(ref, _looked_at(rung, status), reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
-    if to_act and rung is not None and rung.drain is not None and not begun(status):
-        world = await with_surroundings(world, reads)
+    if rung is not None and rung.drain is not None:
+        world = await _around(world, status, reads, to_act=to_act)
     return replace(world, log=await last_words(status, world, reads))
+
+
+async def _around(world: World, status: IncidentStatus, reads: Reads, *, to_act: bool) -> World:
+    """What a drain looks at beyond its node."""
+    if to_act and not begun(status):
+        return await with_surroundings(world, reads)
+    return await with_workloads(world, reads) if restarts(status) else world
 
 
 async def read_parts(

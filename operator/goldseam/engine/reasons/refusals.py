@@ -10,7 +10,7 @@ REFUSALS: tuple[Entry, ...] = (
         "OwnedByController",
         "Another controller owns the object and would undo the change.",
         "As the message says: change the owner that it names; for a restart, write `method: Eviction` or `Auto`.",
-        "scale, restart, patchConfig, resources, rollback",
+        "scale, restart, patchConfig, resources, rollback, drain",
     ),
     Entry(
         "OwnedByKeda",
@@ -84,7 +84,7 @@ REFUSALS: tuple[Entry, ...] = (
         "RolloutPaused",
         "The Deployment has `spec.paused: true`.",
         "Resume the rollout.",
-        "restart, patchConfig, resources, rollback",
+        "restart, patchConfig, resources, rollback, drain",
     ),
     Entry(
         "RolloutInProgress",
@@ -96,7 +96,7 @@ REFUSALS: tuple[Entry, ...] = (
         "ForeignToken",
         "The annotation `goldseam.dev/token` on the pod template was not written by Goldseam.",
         "Remove it.",
-        "restart, patchConfig, resources, rollback",
+        "restart, patchConfig, resources, rollback, drain",
     ),
     Entry(
         "UpdateOnDelete",
@@ -260,6 +260,12 @@ REFUSALS: tuple[Entry, ...] = (
         "NoRoomElsewhere",
         "By what the pods request, the other nodes have no room for one of them; at most 60 nodes are asked.",
         "Add a node, or make room.",
+        "drain",
+    ),
+    Entry(
+        "SingleReplica",
+        "A workload has no ready pod but on the node, and cannot be restarted so that a new one is ready first.",
+        "As the message says: run a second replica on another node, or write `singleReplicas: Evict`.",
         "drain",
     ),
     Entry(
