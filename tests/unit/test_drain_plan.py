@@ -309,8 +309,10 @@ def test_pods_that_have_nowhere_to_go_stay(others: list[dict[str, Any]]) -> None
 
 def test_a_node_of_the_same_pool_takes_the_pods() -> None:
     gpu, other = tainted("gpu", name="worker-1", value="a"), tainted("gpu", value="a")
-    assert evicted(plan(pod("api-1"), target=gpu, nodes=[other])) == ["api-1"]
-    assert refused(plan(pod("api-1"), target=gpu, nodes=[tainted("gpu", value="b")])) == "NowhereToGo"
+    trained = pod("api-1", spec={"tolerations": [{"key": "gpu", "value": "a"}]})
+    assert evicted(plan(trained, target=gpu, nodes=[other])) == ["api-1"]
+    assert refused(plan(trained, target=gpu, nodes=[tainted("gpu", value="b")])) == "NowhereToGo"
+    assert refused(plan(pod("api-1"), target=gpu, nodes=[other])) == "NowhereToGo"
 
 
 def test_a_preference_keeps_no_pod_away() -> None:

@@ -17,7 +17,7 @@ from goldseam.engine import approvals
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.inputs import believed
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.proposal import Proposal, Refusal, Turn, World
+from goldseam.engine.proposal import Hit, Proposal, Refusal, Turn, World
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import (
@@ -148,6 +148,12 @@ def limited(**namespace: Any) -> Situation:
     return situation(guardrails=guardrails(namespaces=[limits]), namespace_labels={"tier": "1"}, plan=PLAN)
 
 
+def hitting(found: Any = None, **fields: Any) -> Situation:
+    """A node is to be drained that has a pod of this workload."""
+    world = World(target=MINE, hit=(Hit(found or workload(), frozenset({"uid-pod"})),))
+    return situation(world=world, plan=Proposal((), "drain", (), takes_nodes=1), **fields)
+
+
 ROLLING = workload(status={"updatedReplicas": 1})
 OFFICE = guardrails(windows=[{"name": "office", "start": "13:00", "end": "14:00"}])
 FROZEN = guardrails(freezes=[{"name": "f", "start": "2026-11-23", "end": "2026-11-24", "reason": "audit"}])
@@ -268,6 +274,17 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "it would take 1 ready pod at once, and PodDisruptionBudget shop/api lets 0 go (3 healthy, 3 wanted)"),
     ("disruption", covered(pdb(1, seen=0)), "Wait", "headroom/DisruptionUnknown",
      "PodDisruptionBudget shop/api covers the pods, and the cluster has not counted yet how many it lets go"),
+    ("collateral", hitting(pauses_of_hit={"uid-api": PauseInForce("shop/p", "NewWork", "deploying", NOW)}), "Wait",
+     "collateral/WorkloadPaused",
+     "Deployment shop/api has pods on the node: Pause shop/p holds until 2026-11-23 12:00 UTC: deploying"),
+    ("collateral", hitting(MARKED), "Wait", "collateral/WorkloadPaused",
+     "Deployment shop/api has pods on the node: it carries the annotation goldseam.dev/ignore"),
+    ("collateral", hitting(ROLLING), "Wait", "collateral/WorkloadBusy",
+     "Deployment shop/api has pods on the node: a rollout of it is in progress (1 of 3 pods updated, 3 ready)"),
+    ("collateral", hitting(others=(other(works_on="uid-api"),)), "Wait", "collateral/WorkloadBusy",
+     "Deployment shop/api has pods on the node: Incident shop/other is acting on it"),
+    ("collateral", hitting(ledger=Ledger((spent(timedelta(minutes=10)),))), "Wait", "collateral/WorkloadCooldown",
+     "Deployment shop/api has pods on the node: it was acted on at 11:50:00 UTC; limits.cooldown ends at 12:20:00 UTC"),
     ("permission", situation(incidents_protected=False), "Wait", "permission/IncidentsUnprotected",
      "mode Act needs the admission policy goldseam-incidents, so that nobody else writes Incidents:"
      " install deploy/kustomize/base"),

@@ -32,7 +32,7 @@ from goldseam.api.scaling import Scale
 from goldseam.api.templates import Template
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import TOKEN, patch_of
-from goldseam.engine.proposal import NothingToDo, Plan, Proposal, Refusal, World, place, written
+from goldseam.engine.proposal import Hit, NothingToDo, Plan, Proposal, Refusal, World, place, written
 from goldseam.engine.revisions import replaced
 from tests.support.objects import (
     config_map,
@@ -92,9 +92,10 @@ PARAMETERS: dict[str, st.SearchStrategy[Parameters]] = {
     "job": st.builds(lambda destructive: Job(cron_job="restore", destructive=destructive), st.booleans()),
     "cordon": st.builds(lambda control_plane: Cordon(control_plane=control_plane), st.booleans()),
     "drain": st.builds(
-        lambda control_plane, at: Drain(control_plane=control_plane, at_deadline=at),
+        lambda control_plane, at, how: Drain(control_plane=control_plane, at_deadline=at, single_replicas=how),
         st.booleans(),
         st.sampled_from(["Uncordon", "LeaveCordoned", "Force"]),
+        st.sampled_from(["Restart", "Restart", "Evict"]),
     ),
     "uncordon": st.just(Uncordon()),
     "template": st.builds(
@@ -179,7 +180,8 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
     if kind == "Node":
         target = node(ready=draw(st.booleans()), cordoned=draw(st.sampled_from(["", "goldseam", "kubectl-cordon"])))
         others = [node(f"worker-{n}", ready=draw(st.booleans())) for n in range(2, draw(st.integers(2, 4)))]
-        return World(target=target, pods=tuple(found), nodes=(target, *others), now=NOW, values=VALUES)
+        hit = draw(st.none() | hits([pod["metadata"]["uid"] for pod in found]))
+        return World(target=target, pods=tuple(found), nodes=(target, *others), hit=hit, now=NOW, values=VALUES)
     target = draw(workloads(kind))
     floors = st.none() | st.integers(1, 10)
     hpas = [
@@ -200,6 +202,14 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
         now=NOW,
         values=VALUES,
     )
+
+
+@st.composite
+def hits(draw: st.DrawFn, uids: list[str]) -> tuple[Hit, ...]:
+    """The workload of some of the node's pods."""
+    mine = draw(st.sets(st.sampled_from(uids))) if uids else set()
+    kind = draw(st.sampled_from(["Deployment", "Deployment", "StatefulSet"]))
+    return (Hit(draw(workloads(kind)), frozenset(mine)),) if mine else ()
 
 
 def _scaled_objects(floor: int | None, kind: str) -> tuple[Json, ...]:
@@ -245,6 +255,7 @@ def test_there_are_worlds_in_which_an_action_has_something_to_do(action: str, ki
 
 def objects(world: World) -> Iterator[Json]:
     single = (world.target, world.scale, world.config_map)
+    single += tuple(hit.workload for hit in world.hit or ())
     yield from (dict(obj) for obj in (*single, *world.hpas, *world.scaled_objects, *world.pods) if obj is not None)
 
 
@@ -340,7 +351,8 @@ def _patched(world: World, write: Write) -> None:
     if write.template is not None and isinstance(world.target, dict):
         source = next(one for one in world.revisions if one["metadata"]["uid"] == write.template.object.uid)
         _merged(world.target, replaced(world.target, source, write) or {})
-    for obj in (world.target, world.scale, *world.hpas, *world.scaled_objects, world.config_map):
+    workloads = (hit.workload for hit in world.hit or ())
+    for obj in (world.target, world.scale, *world.hpas, *world.scaled_objects, world.config_map, *workloads):
         if not isinstance(obj, dict) or obj["metadata"]["uid"] != write.object.uid:
             continue
         if obj is world.scale and not scale:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from goldseam.actions import forced
+from goldseam.actions import forced, single
 from goldseam.actions.nodes import (
     CORDONING,
     MARKING,
@@ -27,7 +28,9 @@ from goldseam.actions.nodes import (
     others,
     patching,
 )
+from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
+from goldseam.actions.single import MARKED, Singles
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
@@ -43,6 +46,7 @@ from goldseam.engine.objects import (
     must_not_be_disturbed,
     reference,
 )
+from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
 from goldseam.engine.replicas import is_ours, stand_ins
@@ -50,48 +54,65 @@ from goldseam.engine.replicas import is_ours, stand_ins
 MIRROR = "kubernetes.io/config.mirror"
 EVICTING = Right("create", "", "pods", "eviction", piece="nodes")
 MOST_PODS = 256
-_CONDITION = "node.kubernetes.io/"
-"""With this begin the taints by which the node controller marks a node's condition: no pod there need tolerate them."""
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
-    """Cordon where needed, then one eviction for each pod that must go, frozen by uid."""
+    """Cordon where needed, restart what would be without a ready pod, and one eviction for each pod that must go,
+    frozen by uid."""
     assert isinstance(parameters, Drain)
-    node = world.target
-    if node is None:
+    if world.target is None:
         return GONE
-    leaving = sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
+    singles = single.found(world, token, evict=parameters.single_replicas == "Evict")
+    kept = singles if isinstance(singles, Singles) else Singles()
+    turn = single.turn(kept, world, token)
+    return replace(_planned(world.target, world, singles, token, parameters), turn=turn)
+
+
+def _planned(node: Json, world: World, singles: Singles | Refusal, token: str, told: Drain) -> Plan:
+    leaving = going(world)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    endangers = endangered(world, opted_in=parameters.control_plane) or _our_last(world, leaving)
-    if refused := endangers or _blocked(node, leaving) or _held(world, leaving) or _nowhere(world):
+    refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving) or _blocked(node, leaving)
+    if refused := refused or (singles if isinstance(singles, Refusal) else None):
         return refused
-    return _proposed(node, leaving, parameters)
+    assert isinstance(singles, Singles)
+    evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
+    if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
+        return refused
+    preflight = (*lines(leaving, evicted, world), *(cut(line) for line in singles.lines()))
+    return replace(_proposed(node, leaving, singles, token, told), preflight=preflight)
 
 
-def _proposed(node: Json, leaving: list[Json], told: Drain) -> Proposal:
+def going(world: World) -> list[Json]:
+    """The pods that a drain evicts, in their order: our own last."""
+    return sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
+
+
+def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain) -> Proposal:
     evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
-    marks = marking(node, told.at_deadline)
-    rights = (*((EVICTING,) if evictions else ()), *forced.rights(told))
-    summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving)}")
+    writes = (*marking(node, told.at_deadline), *singles.writes(token), *evictions)
+    rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
+    summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles)}")
     summary = cut(summary + (FORCES if told.at_deadline == "Force" else ""))
     takes = 0 if cordoned_by_us(node) else 1
     asks = ("Force",) if told.at_deadline == "Force" else ()
     if cordoned(node):
-        rights = (patching(node), *rights) if marks else rights
-        return Proposal((*marks, *evictions), summary, rights, takes_nodes=takes, asks_about=asks)
+        rights = (patching(node), *rights) if marking(node, told.at_deadline) else rights
+        return Proposal(writes, summary, rights, takes_nodes=takes, asks_about=asks)
     write, obligation = cordoning(node)
-    rights, writes = (patching(node), *rights), (write, *marks, *evictions)
+    rights, writes = (patching(node), *rights), (write, *writes)
     return Proposal(writes, summary, rights, (obligation,), takes_nodes=takes, asks_about=asks)
 
 
 FORCES = "; pods that are left at its deadline are deleted"
 
 
-def _what(node: Json, leaving: list[Json]) -> str:
+def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
     """What the drain does, in numbers, and what it costs."""
-    lost = sum(_has_local_storage(pod) for pod in leaving)
-    words = f"evict {pods(len(leaving))}" if leaving else "there is no pod to evict"
+    lost = sum(has_volume(pod, "emptyDir") for pod in leaving)
+    words = f"evict {pods(len(leaving) - len(singles.kept))}" if leaving else "there is no pod to evict"
+    if count := len(singles.restarted):
+        words = f"restart {count} workload{'s' if count > 1 else ''} that would be down, {words}"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
     if cordoned(node) and not cordoned_by_us(node):
@@ -120,10 +141,6 @@ def _order(pod: Json) -> tuple[bool, bool, int, str]:
     return is_ready(pod), stateful, -int(found[1]) if found else 0, f"{metadata(pod).get('namespace')}/{name}"
 
 
-def _has_local_storage(pod: Json) -> bool:
-    return any("emptyDir" in volume for volume in (pod.get("spec") or {}).get("volumes") or [])
-
-
 def _is_unmanaged(pod: Json) -> bool:
     return controller(pod) is None
 
@@ -147,7 +164,7 @@ def _our_last(world: World, leaving: list[Json]) -> Refusal | None:
 def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
     """Pods that must not be evicted: all or nothing, for half a drain helps nobody."""
     for reason, holds, why in _BLOCKING:
-        names = [f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}" for pod in leaving if holds(pod)]
+        names = [title(pod) for pod in leaving if holds(pod)]
         if names:
             return refusal(reason, f"{why}: pod {bounded(names)} on {node_ref(node)}")
     if len(leaving) > MOST_PODS:
@@ -159,7 +176,7 @@ def _held(world: World, leaving: list[Json]) -> Refusal | None:
     """Pods that no eviction would ever end as things are: better known before the node is cordoned than after."""
     budgets = [DisruptionBudget(pdb) for pdb in world.pdbs]
     for pod in leaving:
-        asked, name = of_pod(pod, budgets), f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}"
+        asked, name = of_pod(pod, budgets), title(pod)
         if len(asked) > 1:
             message = (
                 f"pod {name} is covered by {listed([str(one) for one in asked])}, and the Eviction API refuses that"
@@ -172,21 +189,12 @@ def _held(world: World, leaving: list[Json]) -> Refusal | None:
 
 
 def _nowhere(world: World) -> Refusal | None:
-    """No other node would take the pods: Ready, schedulable, no taint but those tolerated here."""
+    """There is no other node in service at all."""
     assert world.target is not None
-    tolerated = {taint for taint in _taints(world.target) if not taint[0].startswith(_CONDITION)}
-    if any(is_ready(node) and not cordoned(node) and _taints(node) <= tolerated for node in others(world)):
+    if any(map(in_service, others(world))):
         return None
-    return refusal(
-        "NowhereToGo", f"there is no other node that is Ready and would take the pods of {node_ref(world.target)}"
-    )
-
-
-def _taints(node: Json) -> set[tuple[str, str, str]]:
-    """The taints that keep new pods away."""
-    taints = (node.get("spec") or {}).get("taints") or []
-    strict = [taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    return {(str(taint.get("key")), str(taint.get("value") or ""), str(taint.get("effect"))) for taint in strict}
+    where = node_ref(world.target)
+    return refusal("NowhereToGo", f"there is no other node that is Ready and would take the pods of {where}")
 
 
 def observe(step: Step, world: World) -> Effect:
@@ -210,5 +218,5 @@ ACTION = Action(
     observe,
     lambda told, _: (CORDONING, EVICTING, *(forced.rights(told) if isinstance(told, Drain) else ())),
     looks_at=frozenset({"disruption_budgets"}),
-    fields=frozenset({MARKING, TELLING, EVICTION, forced.DELETION}),
+    fields=frozenset({MARKING, TELLING, MARKED, EVICTION, forced.DELETION}),
 )

@@ -34,6 +34,8 @@ ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", 
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
+Preflight = Annotated[list[Text] | None, Field(max_length=16)]
+"""A plan in sentences."""
 Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 LabelMap = Annotated[
@@ -175,6 +177,8 @@ class Step(Record):
     """Of a drain: until when the pods must be gone."""
     ended_at: Time | None = None
     """When its outcome was known."""
+    preflight: Preflight = None
+    """What was known of its course before anything was done: of a drain, which pods go, and how."""
     writes: Annotated[list[Write], Field(max_length=512)] = []
     """The writes, in order."""
     outcome: Outcome | None = None
@@ -277,6 +281,8 @@ class ApprovalRecord(Record):
     """Stands for what would be done: action, object and value. A Response to another plan does not count."""
     summary: Text = ""
     """What would be done, for people."""
+    preflight: Preflight = None
+    """What is known of its course: of a drain, which pods would go, and how."""
     state: Literal["Waiting", "Approved", "Denied", "Expired", "Replaced"] = "Waiting"
     """`Waiting`: nobody has answered. `Approved`. `Denied`. `Expired`: nobody answered in time. `Replaced`: what would
     be done has changed, so it was asked anew."""

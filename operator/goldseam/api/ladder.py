@@ -192,11 +192,18 @@ class Drain(Parameters):
     control_plane: bool = False
     """Whether a node of the control plane may be drained, too: never a second one. Default: false, and the rung is
     passed over for such a node."""
+    single_replicas: Literal["Restart", "Evict"] = "Restart"
+    """What becomes of a workload that has no ready pod but on this node. `Restart` (default): a Deployment is restarted
+    by its rolling update once the node is cordoned, so that a new pod is ready elsewhere before the old one goes; where
+    that cannot be done, the rung is passed over. `Evict`: its pods are evicted, and it is down until new ones are
+    ready."""
 
     def covers(self, other: Any) -> bool:
-        """Nodes of the control plane only where it takes them, too, and by force only where it does so."""
+        """Nodes of the control plane only where it takes them, too, and by force only where it does so; single
+        replicas are treated the same."""
         forces = other.at_deadline != "Force" or self.at_deadline == "Force"
-        return bool(forces and self.control_plane >= other.control_plane)
+        alike = self.single_replicas == other.single_replicas
+        return bool(forces and alike and self.control_plane >= other.control_plane)
 
 
 class Uncordon(Parameters):

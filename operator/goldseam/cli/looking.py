@@ -120,6 +120,7 @@ def _ladder(status: IncidentStatus, now: datetime) -> Iterator[str]:
         for step in status.steps:
             if step.rung == number and step.purpose == "Rung":
                 yield f"       {_step(step, now)}"
+                yield from (f"         - {line}" for line in step.preflight or ())
                 yield from (f"         | {line}" for line in (step.evidence or "").splitlines())
     for step in status.steps:
         if step.purpose == "Undo":
@@ -139,6 +140,7 @@ def _questions(incident: IncidentView, status: IncidentStatus, now: datetime) ->
         if question.state == "Waiting":
             left = span(max(question.expires_at - now, timedelta(0)))
             yield f"{question.step}, {left} left: {question.summary}"
+            yield from (f"  - {line}" for line in question.preflight or ())
             yield f"  goldseam approve {incident.name} -n {incident.namespace}"
             yield f"  goldseam deny {incident.name} -n {incident.namespace} --reason ..."
 

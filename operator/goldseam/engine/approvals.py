@@ -86,6 +86,7 @@ def asked(s: Situation, status: IncidentStatus, plan: Proposal, now: datetime) -
         rung=status.rung,
         plan_hash=plan_hash(s, plan),
         summary=record.cut(plan.summary),
+        preflight=list(plan.preflight) or None,
         requested_at=now,
         expires_at=now + terms(s).timeout,
     )

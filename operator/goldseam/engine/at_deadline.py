@@ -91,10 +91,12 @@ def _left(s: Situation, step: Step) -> list[ObjectRef]:
 
 
 def _forced(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
-    """The same step, with deletions instead of the evictions that are left; they are written down first, as ever."""
+    """The same step, with deletions instead of the evictions that are left, and without a restart that was not made;
+    they are written down first, as ever."""
     assert isinstance(s.plan, Proposal)
     doomed = {write.object.uid for write in s.plan.writes}
-    kept = [write for write in step.writes if write.object.uid not in doomed]
+    left = [write for write in step.writes if write.verb != "Patch" or write.state != "Pending"]
+    kept = [write for write in left if write.object.uid not in doomed]
     ends = now + _longest_grace(pod for pod in s.world.pods if metadata(pod).get("uid") in doomed) + AFTER_GRACE
     fields = {"phase": "Intended", "writes": [*kept, *s.plan.writes], "deadline_at": ends}
     step = step.model_copy(update=fields)

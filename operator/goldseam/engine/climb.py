@@ -118,14 +118,18 @@ def _begun(s: Situation, rung: Rung, now: datetime) -> Decision:
 
 
 def _acted(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
-    step = _step(s, rung, now).model_copy(update={"writes": list(plan.writes), "message": record.cut(plan.summary)})
-    step = deadlines.given(s, step, rung, now)
+    told = _told(plan) | {"writes": list(plan.writes), "message": record.cut(plan.summary)}
+    step = deadlines.given(s, _step(s, rung, now).model_copy(update=told), rung, now)
     status = record.with_step(s.status, step)
     status = record.with_obligations(status, [_inherited(o, s) for o in plan.obligations])
     kpis = status.kpis.model_copy(update={"first_action_at": status.kpis.first_action_at or now})
     status = record.changed(status, kpis=kpis)
     status = record.note(record.say(record.changed(status, phase="Fixing"), plan.summary), now, "Intent", plan.summary)
     return answers.answer("act", "Act", status, answers.SHORTLY, step=step.id)
+
+
+def _told(plan: Proposal) -> dict[str, list[str] | None]:
+    return {"preflight": list(plan.preflight) or None}
 
 
 def _inherited(obligation: Obligation, s: Situation) -> Obligation:
@@ -140,7 +144,7 @@ def _inherited(obligation: Obligation, s: Situation) -> Obligation:
 def _observed(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
     denied = "; ".join(s.permission.denied) or s.permission.problem
     rehearsal = f" ({s.dry_run})" if s.dry_run else f" (not permitted yet: {denied})" if denied else ""
-    step = _step(s, rung, now)
+    step = _step(s, rung, now).model_copy(update=_told(plan))
     status = record.ended(s.status, step, "Observed", f"would {plan.summary}{rehearsal}", now)
     status = record.say(status, f"mode Observe: would {plan.summary}")
     return answers.answer("rehearse", "Observed", status, answers.IDLE)

@@ -41,6 +41,11 @@ class DisruptionBudget:
         return self._number("disruptionsAllowed")
 
     @property
+    def most(self) -> int:
+        """How many of its pods may be away at once, while all others are ready."""
+        return max(self._number("expectedPods") - self._number("desiredHealthy"), 0)
+
+    @property
     def health(self) -> str:
         """How many pods it counts, for people."""
         return f"{self._number('currentHealthy')} healthy, {self._number('desiredHealthy')} wanted"

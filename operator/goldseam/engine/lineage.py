@@ -113,7 +113,9 @@ SPARED = "it stays: "
 
 
 def spared(step: Step, plan: Plan | None) -> Step:
-    """The step without the evictions, of those that were not made yet, that would not be planned any more."""
+    """The step without the evictions, of those that were not made yet, that would not be planned any more; and with how
+    that went which its patches have begun."""
+    step = _coursed(step, plan)
     if plan is None or plan.evictable is None:
         return step
     most = plan.evicts_at_most if isinstance(plan, Proposal) else 0
@@ -126,6 +128,16 @@ def spared(step: Step, plan: Plan | None) -> Step:
             write = _stays(write, "it would not be evicted any more") if stays else write
         writes.append(write)
     return step.model_copy(update={"writes": writes})
+
+
+def _coursed(step: Step, plan: Plan | None) -> Step:
+    courses = plan.turn.courses if plan is not None else {}
+
+    def told(write: Write) -> Write:
+        said = courses.get(write.object.uid, "") if write.verb == "Patch" and write.state == "Done" else ""
+        return write.model_copy(update={"message": said[:512]}) if said else write
+
+    return step.model_copy(update={"writes": [told(write) for write in step.writes]}) if courses else step
 
 
 def without_the_rest(step: Step, why: str) -> Step:

@@ -20,6 +20,15 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Hit:
+    """A workload of which pods would go with their node."""
+
+    workload: Json
+    pods: frozenset[str]
+    """The uids of those of its pods that would go."""
+
+
+@dataclass(frozen=True)
 class World:
     """Live objects, as raw JSON, read for one decision. An object that does not exist is None."""
 
@@ -28,7 +37,8 @@ class World:
     scale: Json | None = None
     """The target's `/scale`, where it has one, and an action looks at it."""
     hpas: tuple[Json, ...] = ()
-    """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them."""
+    """The HorizontalPodAutoscalers of the target's namespace, where an action looks at them; for a drain: of the
+    namespaces of the workloads that are hit."""
     pdbs: tuple[Json, ...] = ()
     """The PodDisruptionBudgets of the target's namespace (for a node: of all), where an action looks at them."""
     scaled_objects: tuple[Json, ...] = ()
@@ -61,6 +71,14 @@ class World:
     """The CronJob that the rung names, where an action looks at it."""
     jobs: tuple[Json, ...] = ()
     """With it: the Jobs of the namespace that the CronJob controls."""
+    room: Mapping[str, tuple[Json, ...]] | None = None
+    """For a drain: the pods of other nodes, by the node's name, of as many as were asked. None: nobody asked yet."""
+    hit: tuple[Hit, ...] | None = None
+    """For a drain: the workloads whose pods would go, with their autoscalers in `hpas`. None: nobody asked yet."""
+    protected: tuple[str, ...] = ()
+    """The patterns of the namespaces of which no workload is a target."""
+    volumes: Mapping[str, Json] = field(default_factory=dict)
+    """For a drain: the PersistentVolumes of the node's pods, by namespace and name of the claim: `shop/data-db-0`."""
     log: str = ""
     """The end of the log of the Job that the open step has started, once that has ended; or why it was not read."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)
@@ -110,9 +128,17 @@ class Turn:
     None: any pod may go."""
     waits_for: str = ""
     """What is waited for while none may go, after `waiting for`."""
+    held: frozenset[str] = frozenset()
+    """The uids of objects to which nothing is written now, be it a patch or an eviction."""
+    hopeless: str = ""
+    """Why what is waited for will not come any more; empty while it may."""
+    courses: Mapping[str, str] = field(default_factory=dict)
+    """How that went which patches of the step have begun, as far as it has ended, by the object's uid."""
 
     def has(self, write: Write, writes: Sequence[Write]) -> bool:
         """Whether the write, one of these, may be made now."""
+        if write.object.uid in self.held:
+            return False
         if write.verb != "Evict" or self.unready is None:
             return True
         return write.object.uid in self.unready <= {one.object.uid for one in writes}
@@ -148,6 +174,8 @@ class Proposal:
     """How many of them one step evicts."""
     turn: Turn = ALL
     """Which evictions are made before everything is looked at again."""
+    preflight: tuple[str, ...] = ()
+    """What is known of the course before anything is done, in sentences: it stands on the incident first."""
     asks_about: tuple[str, ...] = ()
     """What a person says yes to, beside the values: where that changes, the question is another one."""
     body: Mapping[str, Any] | None = None
@@ -184,6 +212,8 @@ class Refusal:
     """Whether that will pass by itself: then it is waited for, and the next rung is not tried."""
     evictable: frozenset[str] | None = None
     """As in a Proposal."""
+    turn: Turn = ALL
+    """Of a step that is open: as in a Proposal."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +223,8 @@ class NothingToDo:
     message: str
     evictable: frozenset[str] | None = None
     """As in a Proposal."""
+    turn: Turn = ALL
+    """Of a step that is open: as in a Proposal."""
 
 
 Plan = Proposal | Refusal | NothingToDo

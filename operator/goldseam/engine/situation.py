@@ -132,6 +132,8 @@ class Other:
     active: bool
     """Whether its alert is not over."""
     obligations: tuple[Obligation, ...] = ()
+    works_on: str = ""
+    """The uid of the object that its open step is about, also for an incident of another namespace; else empty."""
     runs: str = ""
     """The uid of the CronJob of which its open step makes a Job, or waits for one to end; else empty."""
 
@@ -185,6 +187,8 @@ class Situation:
     unknown: tuple[str, ...] = ()
     """What could not be read."""
     pauses: tuple[PauseInForce, ...] = ()
+    pauses_of_hit: Mapping[str, PauseInForce] = field(default_factory=dict)
+    """The Pauses of the workloads whose pods would go with their node, by the workload's uid."""
     guardrails: GuardrailsSpec = field(default_factory=GuardrailsSpec)
     ledger: Ledger = field(default_factory=Ledger)
     permission: Permission = field(default_factory=Permission)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from goldseam.api.incident import IncidentSpec, IncidentStatus, Step
+from goldseam.api.incident import ApprovalRecord, IncidentSpec, IncidentStatus, Step
 from goldseam.engine import record
 from goldseam.engine.lineage import was_spared
 
@@ -37,7 +37,8 @@ def written(value: object) -> int:
 
 def _without_old_writes(status: IncidentStatus) -> IncidentStatus:
     """What was written in steps that are over; the step itself says how it ended."""
-    return _with_steps(status, lambda step: step.model_copy(update={"writes": []}) if step.phase == "Done" else step)
+    over: dict[str, object] = {"writes": [], "preflight": None}
+    return _with_steps(status, lambda step: step.model_copy(update=over) if step.phase == "Done" else step)
 
 
 def _without_replies(status: IncidentStatus) -> IncidentStatus:
@@ -77,13 +78,15 @@ def _without_old_letters(status: IncidentStatus) -> IncidentStatus:
 
 def _without_old_words(status: IncidentStatus) -> IncidentStatus:
     """The reasons that people gave, questions that are answered, and all but the beginning of what holds."""
-    asked = [
-        a if a.state == "Waiting" else a.model_copy(update={"summary": _brief(a.summary), "reason": _brief(a.reason)})
-        for a in status.approvals
-    ]
+    asked = [a if a.state == "Waiting" else _answered(a) for a in status.approvals]
     said = [r.model_copy(update={"reason": _brief(r.reason)}) for r in status.responses]
     holds = [h.model_copy(update={"message": record.cut(h.message, 128)}) for h in status.holds]
     return record.changed(status, approvals=asked, responses=said, holds=holds)
+
+
+def _answered(question: ApprovalRecord) -> ApprovalRecord:
+    words = {"summary": _brief(question.summary), "reason": _brief(question.reason), "preflight": None}
+    return question.model_copy(update=words)
 
 
 def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:

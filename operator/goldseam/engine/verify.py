@@ -14,8 +14,8 @@ from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMIN
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import last_of_each, live, reverted_by, spared, was_evicted, was_spared, without_the_rest
-from goldseam.engine.objects import value_at
-from goldseam.engine.proposal import Effect, Proposal
+from goldseam.engine.objects import RESTART, value_at
+from goldseam.engine.proposal import Effect
 from goldseam.engine.revisions import rolled_since
 from goldseam.engine.situation import Decision, Situation, timeout
 
@@ -116,6 +116,8 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     """Nothing holds. Time in which the first write was held back, or nobody tried it, is not the rung's time; where
     only evictions are left, nor is that in which any of them was held back."""
     waits = _waits(s, step)
+    if step.purpose == "Rung" and s.plan is not None and s.plan.turn.hopeless:
+        return tried_in_vain(s, status, step, s.plan.turn.hopeless, now)
     if step.purpose == "Rung" and _is_late(s, step, now):
         held = s.status.holds and (not begun or _may_stop(s, step))
         if (begun or waits or _tried(step)) and not held:
@@ -143,10 +145,10 @@ def _anew(s: Situation, step: Step, now: datetime) -> Step:
 def _waits(s: Situation, step: Step) -> str:
     """Of a step whose turn has none of what is left: how far it is, and what it waits for."""
     left = [write for write in step.writes if write.state == "Pending"]
-    if step.purpose == "Undo" or not isinstance(s.plan, Proposal) or any(s.plan.turn.has(w, step.writes) for w in left):
+    if step.purpose == "Undo" or s.plan is None or any(s.plan.turn.has(w, step.writes) for w in left):
         return ""
-    gone = sum(was_evicted(write) for write in step.writes)
-    return f"{gone} of {len(step.writes)} pods evicted, waiting for {s.plan.turn.waits_for}"
+    gone, all_of = sum(map(was_evicted, step.writes)), sum(write.verb == "Evict" for write in step.writes)
+    return f"{gone} of {all_of} pods evicted, waiting for {s.plan.turn.waits_for}"
 
 
 def _may_stop(s: Situation, step: Step) -> bool:
@@ -227,6 +229,8 @@ def taken_over(s: Situation, now: datetime) -> Decision | None:
 
 def _reverted(step: Step, s: Situation) -> str:
     for write in last_of_each(step.writes):
+        if write.field == RESTART and write.object != s.spec.target:  # of a drain: that its pods moved was all
+            continue
         obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
         if obj is not None and value_at(obj, write.field) != write.want:
             value, who = value_at(obj, write.field)[:80], reverted_by(write, s.world)

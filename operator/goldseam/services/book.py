@@ -118,7 +118,8 @@ def _lets_go(before: Other, now: Other) -> bool:
 
 
 def _elsewhere(other: Other) -> Other:
-    """Whoever forges an Incident in a namespace neither holds what is in another one, nor takes over its debts."""
+    """Whoever forges an Incident in a namespace neither holds what is in another one, nor takes over its debts. What it
+    works on is looked at by those only who ask about that namespace."""
     return replace(other, target_uid="", obligations=(), runs="")
 
 
@@ -145,6 +146,7 @@ def _other(incident: IncidentView) -> Other:
         labels=incident.spec.alert.labels,
         active=active,
         obligations=tuple(status.open_obligations()) if status else (),
+        works_on=incident.spec.target.uid if _acts(status) else "",
         runs=_runs(status),
     )
 

@@ -39,6 +39,7 @@ from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.limits import in_force
 from goldseam.services.pauses import in_force as pauses_in_force
+from goldseam.services.pauses import of_hit
 from goldseam.services.permissions import PEOPLE_POLICY
 from goldseam.services.reads import Reads
 from goldseam.services.words import about
@@ -102,7 +103,7 @@ class Gatherer:
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads, opened),
-            read_world(incident, status, reads, opened.target if opened else None),
+            read_world(incident, status, reads, opened.target if opened else None, to_act=to_act),
             reads.one(GUARDRAILS, "", "cluster"),
             self._pauses(incident.spec.target.namespace, reads),
             self._responses(incident, reads, opened),
@@ -121,7 +122,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=_told(world, incident, status, now),
+            world=_told(self._dated(world, incident, limits, now), incident, status, now),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
@@ -134,8 +135,15 @@ class Gatherer:
         if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, failures=await self._failures(incident, status, reads))
-        base = replace(base, pauses=pauses_in_force(pauses, base, now), unknown=tuple(reads.unknown))
+        theirs = of_hit(await reads.all(PAUSES), base, now) if world.hit else {}
+        base = replace(base, pauses=pauses_in_force(pauses, base, now), pauses_of_hit=theirs)
+        base = replace(base, unknown=tuple(reads.unknown))
         return replace(base, plan=_plan(base), effect=_effect(base))
+
+    def _dated(self, world: World, incident: IncidentView, limits: GuardrailsSpec, now: datetime) -> World:
+        """The world, with when it was read, and what is protected in it."""
+        protected = (*limits.protected_namespaces, self._namespace)
+        return replace(world, now=now, active_at=incident.spec.alert.active_at, protected=protected)
 
     def beside_others(self, incident: IncidentView, s: Situation) -> Situation:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""

@@ -295,7 +295,7 @@ class Looker:
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
-        turn = s.plan.turn if step.purpose == "Rung" and isinstance(s.plan, Proposal) else ALL
+        turn = s.plan.turn if step.purpose == "Rung" and s.plan is not None else ALL
         body = s.plan.body if isinstance(s.plan, Proposal) else None
         results = await self.actor.perform(step, incident.title, may_go_on, turn, body)
         status = recorded(incident.status, step.id, results, self.clock.now())

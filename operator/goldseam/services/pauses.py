@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from goldseam.api.pause import PauseSpec
+from goldseam.engine.objects import reference
 from goldseam.engine.situation import PauseInForce, Situation
 from goldseam.ports import Json
 
@@ -21,17 +22,33 @@ def in_force(pauses: Iterable[Json], s: Situation, now: datetime) -> tuple[Pause
     return tuple(sorted(found, key=lambda p: (p.level != "Everything", p.name)))
 
 
+def of_hit(pauses: Iterable[Json], s: Situation, now: datetime) -> dict[str, PauseInForce]:
+    """Those that hold a workload whose pods would go with their node, by its uid: of its namespace, or of itself."""
+    found: dict[str, PauseInForce] = {}
+    for obj in pauses:
+        spec, pause = _read(obj)
+        for hit in (s.world.hit or ()) if pause.ends > now else ():
+            ref = reference(hit.workload)
+            named = spec.target is None or (spec.target.kind, spec.target.name) == (ref.kind, ref.name)
+            if named and spec.policy is None and not spec.cluster and obj["metadata"]["namespace"] == ref.namespace:
+                found[ref.uid] = pause
+    return found
+
+
 def _concerning(obj: Json, s: Situation, now: datetime) -> PauseInForce | None:
+    spec, pause = _read(obj)
+    return pause if pause.ends > now and concerns(spec, obj["metadata"]["namespace"], s) else None
+
+
+def _read(obj: Json) -> tuple[PauseSpec, PauseInForce]:
     meta = obj["metadata"]
     created = datetime.fromisoformat(meta["creationTimestamp"])
     try:
         spec = PauseSpec.model_validate(obj.get("spec") or {})
     except ValidationError:
         spec = PauseSpec(reason="the Pause cannot be read")
-    ends = spec.ends(created)
-    if ends <= now or not concerns(spec, meta["namespace"], s):
-        return None
-    return PauseInForce(f"{meta['namespace']}/{meta['name']}", spec.level, spec.reason, ends, spec.by)
+    name = f"{meta['namespace']}/{meta['name']}"
+    return spec, PauseInForce(name, spec.level, spec.reason, spec.ends(created), spec.by)
 
 
 def concerns(pause: PauseSpec, namespace: str, s: Situation) -> bool:

@@ -39,6 +39,7 @@ from goldseam.resources import (
 )
 from goldseam.services.evidence import last_words
 from goldseam.services.reads import Reads
+from goldseam.services.surroundings import begun, restarts, with_surroundings, with_workloads
 
 Fields = dict[str, Any]
 """Some fields of a World."""
@@ -59,14 +60,25 @@ class Asked:
     """Whether the pods of that workload, as it is now, are looked at."""
 
 
-async def read_world(incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None) -> World:
-    """The target, unless it is known already, and what belongs to it."""
+async def read_world(
+    incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None, *, to_act: bool = True
+) -> World:
+    """The target, unless it is known already, and what belongs to it; `to_act`: and what takes many reads."""
     ref = incident.spec.target
     rung = _next(incident.pinned, status)
     picks_pods = partial(_picks_pods, rung, status)
     world = await read_parts(ref, _looked_at(rung, status), reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
+    if rung is not None and rung.drain is not None:
+        world = await _around(world, status, reads, to_act=to_act)
     return replace(world, log=await last_words(status, world, reads))
+
+
+async def _around(world: World, status: IncidentStatus, reads: Reads, *, to_act: bool) -> World:
+    """What a drain looks at beyond its node."""
+    if to_act and not begun(status):
+        return await with_surroundings(world, reads)
+    return await with_workloads(world, reads) if restarts(status) else world
 
 
 async def read_parts(

@@ -12,7 +12,7 @@ from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
 
 
-def _limits(s: Situation) -> list[Limits]:
+def limits(s: Situation) -> list[Limits]:
     """Those of the policy when the incident was opened, and those of now: both bind."""
     return [s.pinned.limits, *([s.policy.spec.limits] if s.policy and s.policy.spec else [])]
 
@@ -25,7 +25,7 @@ def cooldown(s: Situation, now: datetime) -> Hold | None:
     opened = s.status.kpis.detected_at or now
     mine = (s.policy_name, s.target_name)
     last = [e.last for e in s.ledger.entries if (e.policy, e.target) == mine and e.last < opened]
-    ends = max(last) + max(limits.cooldown for limits in _limits(s)) if last else now
+    ends = max(last) + max(each.cooldown for each in limits(s)) if last else now
     if ends <= now:
         return None
     message = (
@@ -38,13 +38,13 @@ def budget(s: Situation, now: datetime) -> Hold | None:
     """The policy, its namespace or the cluster has used up its actions."""
     namespace = s.spec.target.namespace
     scopes: list[tuple[str, Iterable[ActionCount], Callable[[Spent], bool]]] = [
-        ("policy", [count for limits in _limits(s) for count in limits.actions], lambda e: e.policy == s.policy_name),
+        ("policy", [count for each in limits(s) for count in each.actions], lambda e: e.policy == s.policy_name),
         ("cluster", s.guardrails.budgets.cluster, lambda e: True),
     ]
     if namespace:
         scopes.insert(1, ("namespace", s.guardrails.budgets.namespace, lambda e: e.target.split("/")[1] == namespace))
-    for scope, limits, mine in scopes:
-        for limit in limits:
+    for scope, counts, mine in scopes:
+        for limit in counts:
             if hold := _over(scope, limit, [e for e in s.ledger.entries if mine(e)], s.ledger, now):
                 return hold
     return None
@@ -68,7 +68,7 @@ def concurrent(s: Situation, now: datetime) -> Hold | None:
     """The policy is at work on as many other targets as it may at once."""
     mine = s.policy.key if s.policy else None
     names = sorted(other.name for other in s.others if other.busy and other.policy == mine)
-    most = min(limits.concurrent for limits in _limits(s))
+    most = min(each.concurrent for each in limits(s))
     if len(names) < most:
         return None
     message = f"limits.concurrent is {most}, and the policy is at work in {', '.join(names[:3])}"

@@ -9,6 +9,7 @@ from goldseam.engine.guards.asking import approval, ceiling, lowered
 from goldseam.engine.guards.breaker import breaker, storm
 from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_caps
 from goldseam.engine.guards.busy import busy
+from goldseam.engine.guards.collateral import collateral
 from goldseam.engine.guards.destructive import destructive
 from goldseam.engine.guards.forcing import forcing
 from goldseam.engine.guards.harm import disruption, headroom, owner, permission, protection
@@ -48,6 +49,7 @@ BEFORE_ACTING: Sequence[Guard] = (
     owner,  # somebody else owns the knob
     headroom,  # too few ready pods would be left
     disruption,  # a PodDisruptionBudget would be broken
+    collateral,  # somebody is at work on what would go with the node
     destructive,  # data is lost, or nobody stands for it
     permission,  # the policy's identity may not do it
     approval,  # a person has to say yes
@@ -62,7 +64,7 @@ _OF_ACTING = (permission, approval)
 REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in _OF_ACTING)
 """In mode Observe: rights and approvals are not needed, and what is missing is part of the record."""
 
-OF_A_PLAN: Sequence[Guard] = (ceiling, node_caps, owner, headroom, disruption, permission, approval)
+OF_A_PLAN: Sequence[Guard] = (ceiling, node_caps, owner, headroom, disruption, collateral, permission, approval)
 """These judge what would be done; while something could not be read that is not known, and they let through."""
 
 BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy)

@@ -12,8 +12,7 @@ from goldseam.engine.situation import PauseInForce, Situation
 def paused(s: Situation, now: datetime) -> Hold | None:
     """A Pause, `spec.suspend`, or the target's annotation `goldseam.dev/ignore: "true"`."""
     for pause in s.pauses:
-        message = f"Pause {pause.name}{_of(pause)} holds until {pause.ends:%Y-%m-%d %H:%M} UTC: {pause.reason}"
-        return Hold("paused", "Wait", "Paused", message, pause.ends)
+        return Hold("paused", "Wait", "Paused", in_words(pause), pause.ends)
     if s.policy and s.policy.spec and s.policy.spec.suspend:
         return Hold("paused", "Wait", "Suspended", "spec.suspend of the policy is true")
     if s.world.target is not None and annotation(s.world.target, IGNORE) == "true":
@@ -30,6 +29,11 @@ def everything_paused(s: Situation, now: datetime) -> Hold | None:
             message = f"Pause {pause.name}{_of(pause)} stops everything until {ends}: {pause.reason}"
             return Hold("paused", "Wait", "EverythingPaused", message, pause.ends)
     return None
+
+
+def in_words(pause: PauseInForce) -> str:
+    """Which Pause holds, whose, until when and why."""
+    return f"Pause {pause.name}{_of(pause)} holds until {pause.ends:%Y-%m-%d %H:%M} UTC: {pause.reason}"
 
 
 def _of(pause: PauseInForce) -> str:

@@ -340,6 +340,26 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "WorkloadPaused",
+        "A workload that has pods on the node is paused: by a Pause of its namespace or of itself, or by the annotation"
+        ' `goldseam.dev/ignore: "true"`.',
+        "End the Pause, or remove the annotation, when you are done.",
+        "collateral",
+    ),
+    Entry(
+        "WorkloadBusy",
+        "A workload that has pods on the node is being rolled out, or scaled by its HPA, or another Incident acts on"
+        " it.",
+        NOTHING,
+        "collateral",
+    ),
+    Entry(
+        "WorkloadCooldown",
+        "Goldseam acted a short while ago on a workload that has pods on the node.",
+        NOTHING,
+        "collateral",
+    ),
+    Entry(
         "DataLoss",
         "The rung is destructive, and a threshold of the runbook that has `dataLoss: true` was crossed.",
         "Decide by hand. Nothing destructive is run once data may be lost.",

@@ -43,6 +43,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "owner": ("owner/HeldInGit", "owner/HeldDown", *(f"owner/{entry.name}" for entry in REFUSALS)),
     "headroom": ("headroom/TooFewLeft",),
     "disruption": ("headroom/BreaksDisruptionBudget", "headroom/DisruptionUnknown"),
+    "collateral": ("collateral/WorkloadPaused", "collateral/WorkloadBusy", "collateral/WorkloadCooldown"),
     "permission": ("permission/IncidentsUnprotected", "permission/PermissionUnknown", "permission/PermissionMissing"),
     "approval": tuple(
         f"approval/{name}" for name in ("ResponsesUnprotected", "ApprovalNeeded", "Denied", "Unanswered")

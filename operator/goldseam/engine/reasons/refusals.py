@@ -10,7 +10,7 @@ REFUSALS: tuple[Entry, ...] = (
         "OwnedByController",
         "Another controller owns the object and would undo the change.",
         "As the message says: change the owner that it names; for a restart, write `method: Eviction` or `Auto`.",
-        "scale, restart, patchConfig, resources, rollback",
+        "scale, restart, patchConfig, resources, rollback, drain",
     ),
     Entry(
         "OwnedByKeda",
@@ -90,7 +90,7 @@ REFUSALS: tuple[Entry, ...] = (
         "RolloutPaused",
         "The Deployment has `spec.paused: true`.",
         "Resume the rollout.",
-        "restart, patchConfig, resources, rollback",
+        "restart, patchConfig, resources, rollback, drain",
     ),
     Entry(
         "RolloutInProgress",
@@ -102,7 +102,7 @@ REFUSALS: tuple[Entry, ...] = (
         "ForeignToken",
         "The annotation `goldseam.dev/token` on the pod template was not written by Goldseam.",
         "Remove it.",
-        "restart, patchConfig, resources, rollback",
+        "restart, patchConfig, resources, rollback, drain",
     ),
     Entry(
         "UpdateOnDelete",
@@ -275,8 +275,26 @@ REFUSALS: tuple[Entry, ...] = (
     Entry("TooManyPods", "More pods would have to go than one step evicts.", "Do it by hand.", "drain, restart"),
     Entry(
         "NowhereToGo",
-        "There is no other node that is Ready and would take the pods.",
-        "Bring a node back, or add one.",
+        "There is no other node that is Ready and may take a pod: by taints, nodeSelector, affinity and volumes.",
+        "Bring a node back, or add one that the pod may run on.",
+        "drain",
+    ),
+    Entry(
+        "NoRoomElsewhere",
+        "By what the pods request, the other nodes have no room for one of them; at most 60 nodes are asked.",
+        "Add a node, or make room.",
+        "drain",
+    ),
+    Entry(
+        "SingleReplica",
+        "A workload has no ready pod but on the node, and cannot be restarted so that a new one is ready first.",
+        "As the message says: run a second replica on another node, or write `singleReplicas: Evict`.",
+        "drain",
+    ),
+    Entry(
+        "LocalStorage",
+        "A pod's volume can be used on this node only: evicted, it would wait for the node to come back.",
+        "Move the data, or give it up by hand, first.",
         "drain",
     ),
 )

@@ -1,0 +1,257 @@
+"""The controllers of a toy cluster: pods that start and take their time, rolling updates, a scheduler, and budgets.
+
+Enough for a drain to be watched from the outside: who has a ready pod at any moment, and what each budget would say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from goldseam.engine.disruption import DisruptionBudget
+from goldseam.engine.objects import RESTART, Workload, controller, is_ready, metadata, share, value_at
+from goldseam.engine.placement import in_service, may_run
+from goldseam.engine.strategy import rolling, strategy
+from goldseam.errors import BudgetExhausted, NotFound, Terminal
+from tests.support.harness import Harness
+
+Json = dict[str, Any]
+DEADLINE = timedelta(seconds=600)
+
+
+@dataclass
+class ToyPods:
+    """Takes the place of the harness's own controllers."""
+
+    h: Harness
+    start: float = 3.0
+    """Seconds until a pod is ready."""
+    sick: set[str] = field(default_factory=set)
+    """The workloads whose new pods never get ready."""
+    least: dict[str, int] = field(default_factory=dict)
+    """By the workload's name: how few ready pods it ever had since it had some."""
+    broken: list[str] = field(default_factory=list)
+    """Which budget was broken, and how."""
+    cordoned: int = 0
+    """How many nodes were cordoned by us at the same time at most."""
+    _made: int = 0
+    _whole: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.h.controllers = self.work  # type: ignore[method-assign]
+        self.h.cluster.evict = self.evict  # type: ignore[method-assign]
+
+    def deploy(self, name: str, nodes: list[str], kind: str = "Deployment", **spec: Any) -> None:
+        """A workload of as many pods, ready on these nodes."""
+        labels = {"app": name}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "x"}]}}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": "shop", "uid": f"uid-{name}"},
+            "spec": {"replicas": len(nodes), "selector": {"matchLabels": labels}, "template": template} | spec,
+        }
+        self.h.cluster.add("deployments" if kind == "Deployment" else "statefulsets", body)
+        found = self._workload(name)
+        for node in nodes:
+            self._pod(found, node=node, ready=True)
+
+    def budget(self, name: str, app: str, **spec: Any) -> None:
+        """A PodDisruptionBudget of a workload's pods."""
+        selector = {"selector": {"matchLabels": {"app": app}}}
+        self.h.cluster.add(
+            "poddisruptionbudgets", {"metadata": {"name": name, "namespace": "shop"}, "spec": selector | spec}
+        )
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.h.clock.moment
+
+    def pods(self, app: str = "") -> list[Json]:
+        """All pods, or those of one workload."""
+        found = self.h.cluster.all("pods")
+        return [pod for pod in found if app in ("", (metadata(pod).get("labels") or {}).get("app"))]
+
+    def _workload(self, name: str) -> Json:
+        objects = self.h.cluster.objects
+        return objects.get(("deployments", "shop", name)) or objects["statefulsets", "shop", name]
+
+    def _workloads(self) -> Iterator[Json]:
+        yield from (*self.h.cluster.all("deployments"), *self.h.cluster.all("statefulsets"))
+
+    def _owner(self, workload: Json) -> Json:
+        """What owns the pods: of a Deployment the ReplicaSet of its template as it is now."""
+        if workload["kind"] == "StatefulSet":
+            return {"apiVersion": "apps/v1", "kind": "StatefulSet", **_named(workload)}
+        cluster, version = self.h.cluster, value_at(workload, RESTART).strip('"')
+        name = f"{workload['metadata']['name']}-{version}"
+        if ("replicasets", "shop", name) not in cluster.objects:
+            above = {"apiVersion": "apps/v1", "kind": "Deployment", "controller": True, **_named(workload)}
+            cluster.add("replicasets", {"metadata": {"name": name, "namespace": "shop", "ownerReferences": [above]}})
+        return {"apiVersion": "apps/v1", "kind": "ReplicaSet", **_named(cluster.objects["replicasets", "shop", name])}
+
+    def _pod(self, workload: Json, node: str = "", *, ready: bool = False) -> None:
+        self._made += 1
+        name = f"{workload['metadata']['name']}-{self._made}"
+        meta = {
+            "name": name,
+            "namespace": "shop",
+            "labels": {"app": workload["metadata"]["name"]},
+            "ownerReferences": [self._owner(workload) | {"controller": True}],
+        }
+        spec = workload["spec"]["template"]["spec"] | ({"nodeName": node} if node else {})
+        status = {"phase": "Running" if node else "Pending", "conditions": _ready(ready)}
+        self.h.cluster.add(
+            "pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": status}
+        )
+
+    def work(self) -> None:
+        """One round of every controller."""
+        for pod in self.pods():
+            self._run(pod)
+        for workload in list(self._workloads()):
+            self._reconcile(workload)
+            self._tell(workload)
+        self._count()
+        self.watch()
+
+    def _run(self, pod: Json) -> None:
+        if not pod["spec"].get("nodeName"):
+            places = [n for n in self.h.cluster.all("nodes") if in_service(n) and may_run(pod, n)]
+            if not places:
+                return
+            loads = {n["metadata"]["name"]: 0 for n in places}
+            for other in self.pods():
+                if other["spec"].get("nodeName") in loads:
+                    loads[other["spec"]["nodeName"]] += 1
+            pod["spec"] = pod["spec"] | {"nodeName": min(loads, key=lambda name: (loads[name], name))}
+            pod["status"] = {"phase": "Running", "conditions": _ready(ready=False)}
+        age = self.now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        if age >= timedelta(seconds=self.start) and pod["metadata"]["labels"]["app"] not in self.sick:
+            pod["status"]["conditions"] = _ready(ready=True)
+
+    def _reconcile(self, workload: Json) -> None:
+        """Kubernetes' own order: first what is missing, then new pods beside old ones, then old ones away."""
+        mine, wanted = self.pods(workload["metadata"]["name"]), workload["spec"]["replicas"]
+        owner = self._owner(workload)["uid"]
+        old = [pod for pod in mine if (controller(pod) or {}).get("uid") != owner]
+        found = Workload(workload)
+        if not old:
+            for _ in range(wanted - len(mine)):
+                self._pod(workload)
+            return
+        if strategy(found).get("type") == "Recreate":
+            for pod in old:
+                self._end(pod)
+            return
+        surge = share(rolling(found).get("maxSurge", "25%"), wanted, up=True)
+        away = share(rolling(found).get("maxUnavailable", "25%"), wanted, up=False)
+        away = 1 if surge == away == 0 else away
+        for _ in range(min(wanted + surge - len(mine), wanted - len(mine) + len(old))):
+            self._pod(workload)
+        spare = sum(map(is_ready, mine)) - (wanted - away)
+        for pod in sorted(old, key=is_ready):
+            if not is_ready(pod) or spare > 0:
+                spare -= is_ready(pod)
+                self._end(pod)
+
+    def _end(self, pod: Json) -> None:
+        self.h.cluster.remove("pods", "shop", pod["metadata"]["name"])
+
+    def _tell(self, workload: Json) -> None:
+        mine, owner = self.pods(workload["metadata"]["name"]), self._owner(workload)["uid"]
+        new = [pod for pod in mine if (controller(pod) or {}).get("uid") == owner]
+        ready = sum(map(is_ready, mine))
+        began = min((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in new), default=self.now)
+        late = self.now - began > timedelta(seconds=workload["spec"].get("progressDeadlineSeconds", 600))
+        stuck = late and not all(map(is_ready, new))
+        reason = "ProgressDeadlineExceeded" if stuck else "NewReplicaSetAvailable"
+        workload["status"] = {
+            "observedGeneration": workload["metadata"]["generation"],
+            "replicas": len(mine),
+            "readyReplicas": ready,
+            "updatedReplicas": len(new),
+            "conditions": [{"type": "Progressing", "reason": reason}],
+        }
+
+    def _count(self) -> None:
+        for pdb in self.h.cluster.all("poddisruptionbudgets"):
+            covered = self._covered(pdb)
+            expected = sum(w["spec"]["replicas"] for w in self._workloads() if _covers(pdb, w["metadata"]["name"]))
+            spec = pdb["spec"]
+            if "minAvailable" in spec:
+                desired = share(spec["minAvailable"], expected, up=True)
+            else:
+                desired = expected - share(spec["maxUnavailable"], expected, up=True)
+            healthy = sum(map(is_ready, covered))
+            pdb["status"] = {
+                "observedGeneration": pdb["metadata"]["generation"],
+                "expectedPods": expected,
+                "desiredHealthy": max(desired, 0),
+                "currentHealthy": healthy,
+                "disruptionsAllowed": max(healthy - max(desired, 0), 0),
+            }
+
+    def _covered(self, pdb: Json) -> list[Json]:
+        return [pod for pod in self.pods() if DisruptionBudget(pdb).covers(metadata(pod).get("labels") or {})]
+
+    async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
+        """As the Eviction API."""
+        pod = self.h.cluster.objects.get(("pods", namespace, name))
+        if pod is None or pod["metadata"]["uid"] != uid:
+            raise NotFound(name)
+        labels = metadata(pod).get("labels") or {}
+        asked = [p for p in self.h.cluster.all("poddisruptionbudgets") if DisruptionBudget(p).covers(labels)]
+        if len(asked) > 1:
+            raise Terminal("This pod has more than one PodDisruptionBudget")
+        for pdb in asked if is_ready(pod) else ():
+            if pdb["status"]["disruptionsAllowed"] <= 0:
+                raise BudgetExhausted(f"Cannot evict {name}")
+        if dry_run:
+            return
+
+        def take() -> Json:
+            for pdb in asked if is_ready(pod) else ():
+                pdb["status"]["disruptionsAllowed"] -= 1
+            self._end(pod)
+            return pod
+
+        self.h.cluster._write("evict", ("pods", namespace, name), {"uid": uid}, take)
+        self.watch()
+
+    def watch(self) -> None:
+        """Note what must never be: called after whatever happens."""
+        for workload in self._workloads():
+            name = workload["metadata"]["name"]
+            ready = sum(map(is_ready, self.pods(name)))
+            if ready or name in self.least:
+                self.least[name] = min(self.least.get(name, ready), ready)
+        for pdb in self.h.cluster.all("poddisruptionbudgets"):
+            name, desired = pdb["metadata"]["name"], pdb["status"]["desiredHealthy"]
+            healthy = sum(map(is_ready, self._covered(pdb)))
+            if healthy >= desired:
+                self._whole.add(name)
+            elif name in self._whole:
+                self.broken.append(f"{name}: {healthy} of {desired} at {self.now:%H:%M:%S}")
+        marks = [n for n in self.h.cluster.all("nodes") if n["spec"].get("unschedulable") and _ours(n)]
+        self.cordoned = max(self.cordoned, len(marks))
+
+
+def _ours(node: Json) -> bool:
+    return "goldseam.dev/token" in (node["metadata"].get("annotations") or {})
+
+
+def _named(obj: Json) -> Json:
+    return {"name": obj["metadata"]["name"], "uid": obj["metadata"]["uid"]}
+
+
+def _ready(ready: bool) -> list[Json]:
+    return [{"type": "Ready", "status": json.dumps(ready).capitalize()}]
+
+
+def _covers(pdb: Json, app: str) -> bool:
+    return DisruptionBudget(pdb).covers({"app": app})
