@@ -200,3 +200,102 @@ async def test_the_workload_is_found_by_the_uids_of_its_owners() -> None:
     h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "deploying"}})
     await h.settle(20)
     assert "pods/shop/p1" in touched(h), "a ReplicaSet of the same name is another one"
+
+
+LEASE = ("leases", "medik8s-leases", "node-n1")
+
+
+def medik8s() -> tuple[str, Json]:
+    return "namespaces", {"metadata": {"name": "medik8s-leases"}}
+
+
+def lease(holder: str, seconds: int, renewed: str = "2026-11-23T12:00:00.000000Z") -> tuple[str, Json]:
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": renewed, "leaseTransitions": 2}
+    return "leases", {"metadata": {"name": "node-n1", "namespace": "medik8s-leases"}, "spec": spec}
+
+
+async def test_the_medik8s_lease_is_taken_before_the_node_is_cordoned_and_given_back_with_it() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s())
+    await h.settle(20)
+    assert touched(h)[:2] == ["/".join(LEASE), "nodes//n1"]
+    taken = h.cluster.objects[LEASE]
+    assert taken["spec"] | {"renewTime": "", "acquireTime": ""} == {
+        "holderIdentity": "goldseam", "leaseDurationSeconds": 3600, "leaseTransitions": 0,
+        "renewTime": "", "acquireTime": "",
+    }  # fmt: skip
+    assert taken["metadata"]["ownerReferences"][0]["name"] == "n1"
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert touched(h)[-2:] == ["nodes//n1", "/".join(LEASE)]
+    assert h.cluster.objects[LEASE]["spec"] == {"leaseTransitions": 0}
+    assert h.status.phase == "Resolved"
+
+
+async def test_a_lease_that_another_holds_is_waited_for_in_words_and_nothing_is_written() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s(), lease("node-healthcheck", 40))
+    await h.settle(20)
+    assert touched(h) == []
+    hold = h.status.holds[0]
+    assert (hold.guard, hold.reason) == ("leased", "NodeLeaseHeld")
+    assert hold.message == (
+        "node-healthcheck is at work on Node n1: it holds Lease medik8s-leases/node-n1 until 12:00:40 UTC"
+    )
+    await h.settle(40)
+    assert touched(h)[:2] == ["/".join(LEASE), "nodes//n1"], "it has lapsed"
+    assert h.cluster.objects[LEASE]["spec"]["leaseTransitions"] == 3
+
+
+async def test_a_cordon_waits_for_the_lease_too() -> None:
+    h = await prepared(medik8s(), lease("node-healthcheck", 40), ladder={"cordon": {}})
+    await h.settle(20)
+    assert touched(h) == []
+    assert h.status.holds[0].reason == "NodeLeaseHeld"
+
+
+async def test_who_is_faster_gets_the_lease_and_the_node_is_not_touched() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s())
+    h.cluster.add(*lease("nobody", 1, "2026-11-23T11:00:00Z"))
+    h.cluster.stale = {"/".join(LEASE)}
+    await h.settle(0)
+    assert "nodes//n1" not in touched(h)
+    h.cluster.edit(*LEASE, {"spec": lease("node-healthcheck", 3600)[1]["spec"]})
+    await h.settle(20)
+    assert "nodes//n1" not in touched(h)
+    assert h.status.holds[0].reason == "NodeLeaseHeld"
+
+
+async def test_a_lease_that_may_not_be_read_refuses_with_what_to_install() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s())
+    h.cluster.forbidden = {"leases"}
+    await h.settle(20)
+    assert touched(h) == []
+    assert "bind ClusterRole goldseam-medik8s there" in h.status.steps[0].message
+
+
+async def test_where_there_is_no_medik8s_no_lease_is_looked_at() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")))
+    h.cluster.forbidden = {"leases"}
+    await h.settle(20)
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert h.status.phase == "Resolved"
+    assert "leases" not in {path.split("/")[0] for path in touched(h)}
+
+
+async def test_a_lease_that_cannot_be_given_back_lapses_and_holds_nothing_up() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s())
+    await h.settle(20)
+    h.cluster.refused = {"/".join(LEASE)}
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert h.status.phase == "Resolved"
+    assert not h.live()["spec"].get("unschedulable")
+
+
+async def test_a_lease_that_somebody_has_taken_since_is_not_given_back() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s())
+    await h.settle(20)
+    h.cluster.edit(*LEASE, {"spec": {"holderIdentity": "node-healthcheck"}})
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert h.cluster.objects[LEASE]["spec"]["holderIdentity"] == "node-healthcheck"

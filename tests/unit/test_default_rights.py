@@ -58,6 +58,7 @@ ADDED = {
     "forced-drain": {("delete", "", "pods")},
     "config": {("patch", "", "configmaps")},
     "logs": set(),
+    "medik8s": {(verb, "coordination.k8s.io", "leases") for verb in ("create", "patch")},
     "scale-to-zero": {
         ("zero", "apps", "deployments/scale"),
         ("zero", "apps", "statefulsets/scale"),
@@ -67,7 +68,7 @@ ADDED = {
     "template": {(v, "self-node-remediation.medik8s.io", "selfnoderemediations") for v in ("create", "delete")},
     "resources": {(v, "apps", k) for v in ("patch", "resize") for k in ("deployments", "statefulsets", "daemonsets")},
 }
-BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "template"}
+BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "medik8s", "template"}
 """Not in the overlay, and bound to nobody: admission cannot say what of their right is harmless."""
 
 
@@ -129,7 +130,7 @@ def needed() -> set[tuple[str, Right]]:
 
 
 def test_there_is_a_piece_for_each_action_and_those_that_do_not_say_why_not_are_in_the_overlay() -> None:
-    assert set(PIECES) == set(ADDED) == {right.piece for _, right in needed()} | {"hpa", "keda", "logs"}
+    assert set(PIECES) == set(ADDED) == {right.piece for _, right in needed()} | {"hpa", "keda", "logs", "medik8s"}
     off = BY_HAND | {*UNTIED}
     assert set(in_overlay()) == set(PIECES) - off
     assert {piece for piece in PIECES if said(of_piece(piece), "off-by-default")} == off

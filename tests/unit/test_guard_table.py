@@ -154,6 +154,16 @@ def hitting(found: Any = None, **fields: Any) -> Situation:
     return situation(world=world, plan=Proposal((), "drain", (), takes_nodes=1), **fields)
 
 
+LEASE = {"spec": {"holderIdentity": "nhc", "leaseDurationSeconds": 600, "renewTime": NOW.isoformat()}}
+
+
+def on_node(**around: Any) -> Situation:
+    """A node is to be drained, and this is around it."""
+    base = situation(world=World(target=MINE, **around), plan=Proposal((), "drain", (), takes_nodes=1))
+    ref = TARGET.model_copy(update={"kind": "Node", "namespace": "", "name": "n"})
+    return replace(base, spec=base.spec.model_copy(update={"target": ref}))
+
+
 ROLLING = workload(status={"updatedReplicas": 1})
 OFFICE = guardrails(windows=[{"name": "office", "start": "13:00", "end": "14:00"}])
 FROZEN = guardrails(freezes=[{"name": "f", "start": "2026-11-23", "end": "2026-11-24", "reason": "audit"}])
@@ -253,6 +263,11 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "Guardrails allow 1 node at once, and Goldseam has cordoned x"),
     ("node_caps", draining("a", guardrails=TWO_NODES), "Wait", "nodes/NodesPerZone",
      "Guardrails allow 1 node per zone, and Goldseam has cordoned x"),
+    ("leased", on_node(leases=True, node_lease=LEASE), "Wait", "leased/NodeLeaseHeld",
+     "nhc is at work on Node n: it holds Lease medik8s-leases/node-n until 12:10:00 UTC"),
+    ("leased", on_node(leases=True, closed=frozenset({"lease"})), "Refuse", "leased/NodeLeaseClosed",
+     "namespace medik8s-leases exists, and Lease medik8s-leases/node-n may not be read: bind ClusterRole"
+     " goldseam-medik8s there (component medik8s of deploy/kustomize)"),
     ("breaker", situation(fleet=Fleet(breaker=tripped("5 of 9 are unhealthy"))), "Wait", "breaker/BreakerTripped",
      "5 of 9 are unhealthy"),
     ("breaker", situation(fleet=Fleet(unknown="HTTP 503")), "Wait", "breaker/BreakerUnknown",

@@ -13,7 +13,17 @@ from goldseam.api.incident import Obligation, Step, Write
 Json = Mapping[str, Any]
 
 Part = Literal[
-    "scale", "autoscalers", "owners", "pods", "pending", "disruption_budgets", "configMap", "revisions", "git", "jobs"
+    "scale",
+    "autoscalers",
+    "owners",
+    "pods",
+    "pending",
+    "disruption_budgets",
+    "configMap",
+    "revisions",
+    "git",
+    "jobs",
+    "lease",
 ]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -75,6 +85,10 @@ class World:
     """For a drain: the pods of other nodes, by the node's name, of as many as were asked. None: nobody asked yet."""
     hit: tuple[Hit, ...] | None = None
     """For a drain: the workloads whose pods would go, with their autoscalers in `hpas`. None: nobody asked yet."""
+    leases: bool = False
+    """For a cordon or a drain: whether there is a namespace of Medik8s leases."""
+    node_lease: Json | None = None
+    """There, the node's Lease."""
     protected: tuple[str, ...] = ()
     """The patterns of the namespaces of which no workload is a target."""
     volumes: Mapping[str, Json] = field(default_factory=dict)

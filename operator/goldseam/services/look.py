@@ -32,6 +32,7 @@ from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
 from goldseam.services.gather import Gatherer, Opened
 from goldseam.services.ledger import LedgerBook
+from goldseam.services.node_leases import NodeLeases
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.waking import Pace, under_way
@@ -83,6 +84,7 @@ class Looker:
     """Is told of every decision that changes something."""
 
     def __post_init__(self) -> None:
+        self.node_leases = NodeLeases(self.cluster, self.clock)
         self._deciding = asyncio.Lock()
         self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
         self._opened: dict[str, Opened] = {}
@@ -295,11 +297,14 @@ class Looker:
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
+        if not await self.node_leases.taken(step, s.spec.target, s.world):
+            return UNSURE
         turn = s.plan.turn if step.purpose == "Rung" and s.plan is not None else ALL
         body = s.plan.body if isinstance(s.plan, Proposal) else None
         results = await self.actor.perform(step, incident.title, may_go_on, turn, body)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
+        await self.node_leases.released(step.writes[result.index] for result in results if result.state == "Done")
         return _after(results, decision)
 
     async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:

@@ -38,6 +38,7 @@ from goldseam.resources import (
     custom,
 )
 from goldseam.services.evidence import last_words
+from goldseam.services.node_leases import with_lease
 from goldseam.services.reads import Reads
 from goldseam.services.surroundings import begun, restarts, with_surroundings, with_workloads
 
@@ -71,6 +72,8 @@ async def read_world(
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
         world = await _around(world, status, reads, to_act=to_act)
+    if rung is not None and rung.action in ("cordon", "drain") and to_act and not begun(status):
+        world = await with_lease(world, ref.name, reads)
     return replace(world, log=await last_words(status, world, reads))
 
 

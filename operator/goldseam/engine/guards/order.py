@@ -16,6 +16,7 @@ from goldseam.engine.guards.harm import disruption, headroom, owner, permission,
 from goldseam.engine.guards.history import changed, failed
 from goldseam.engine.guards.hold import Guard, Hold
 from goldseam.engine.guards.knowledge import invalid, source, unread
+from goldseam.engine.guards.leased import leased
 from goldseam.engine.guards.narrow import narrowed
 from goldseam.engine.guards.paused import everything_paused, paused
 from goldseam.engine.guards.silenced import silenced
@@ -44,6 +45,7 @@ BEFORE_ACTING: Sequence[Guard] = (
     budget,  # policy, namespace or cluster have had their share
     concurrent,  # the policy is at work on enough other targets
     node_caps,  # enough nodes are out of service for us
+    leased,  # another operator is at work on the node
     breaker,  # too much is unhealthy at once
     storm,  # monitoring itself may be broken
     owner,  # somebody else owns the knob

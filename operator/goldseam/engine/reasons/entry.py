@@ -19,3 +19,7 @@ class Entry:
     """Who says so: a guard's name on the incident, an action, the type of a condition."""
     refuses: bool = False
     """Of a hold: whether the rung is passed over. Else it waits, and looks again."""
+
+
+NOTHING = "Nothing: it goes on by itself."
+"""What people do about what ends by itself."""

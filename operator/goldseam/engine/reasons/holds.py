@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from goldseam.engine.reasons.entry import Entry
-
-NOTHING = "Nothing: it goes on by itself."
+from goldseam.engine.reasons.entry import NOTHING, Entry
+from goldseam.engine.reasons.nodes import OF_NODES
 
 HOLDS: tuple[Entry, ...] = (
     Entry(
@@ -340,26 +339,6 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
-        "WorkloadPaused",
-        "A workload that has pods on the node is paused: by a Pause of its namespace or of itself, or by the annotation"
-        ' `goldseam.dev/ignore: "true"`.',
-        "End the Pause, or remove the annotation, when you are done.",
-        "collateral",
-    ),
-    Entry(
-        "WorkloadBusy",
-        "A workload that has pods on the node is being rolled out, or scaled by its HPA, or another Incident acts on"
-        " it.",
-        NOTHING,
-        "collateral",
-    ),
-    Entry(
-        "WorkloadCooldown",
-        "Goldseam acted a short while ago on a workload that has pods on the node.",
-        NOTHING,
-        "collateral",
-    ),
-    Entry(
         "DataLoss",
         "The rung is destructive, and a threshold of the runbook that has `dataLoss: true` was crossed.",
         "Decide by hand. Nothing destructive is run once data may be lost.",
@@ -399,4 +378,5 @@ HOLDS: tuple[Entry, ...] = (
         "approval",
         refuses=True,
     ),
+    *OF_NODES,
 )

@@ -38,6 +38,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "budget": ("budget/PolicyBudget", "budget/NamespaceBudget", "budget/ClusterBudget", "budget/LedgerIncomplete"),
     "concurrent": ("budget/Concurrent",),
     "node_caps": ("nodes/NodesAtOnce", "nodes/NodesPerZone"),
+    "leased": ("leased/NodeLeaseHeld", "leased/NodeLeaseClosed"),
     "breaker": ("breaker/BreakerTripped", "breaker/BreakerUnknown"),
     "storm": ("storm/AlertStorm",),
     "owner": ("owner/HeldInGit", "owner/HeldDown", *(f"owner/{entry.name}" for entry in REFUSALS)),

@@ -1,0 +1,106 @@
+"""Takes and gives back the Medik8s lease of a node, where there is one: a lock, which lapses by itself, and no debt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from goldseam.api.base import format_time
+from goldseam.api.incident import ObjectRef, Step, Write
+from goldseam.engine import node_lease
+from goldseam.engine.node_lease import HOLDER, LASTS, NAMESPACE, name_of
+from goldseam.engine.proposal import World
+from goldseam.errors import AlreadyExists, Conflict, GoldseamError, NotFound
+from goldseam.ports import Clock, Cluster, Json
+from goldseam.resources import LEASES, NAMESPACES
+from goldseam.services.reads import Reads
+
+log = structlog.get_logger("goldseam.node_leases")
+
+
+async def with_lease(world: World, node: str, reads: Reads) -> World:
+    """The world, with the node's lease, where the namespace of such leases exists."""
+    if await reads.one(NAMESPACES, "", NAMESPACE) is None:
+        return world
+    aside = reads.aside()
+    lease = await aside.one(LEASES, NAMESPACE, name_of(node))
+    if aside.closed:
+        return replace(world, leases=True, closed=world.closed | {"lease"})
+    reads.unknown += aside.unknown
+    return replace(world, leases=True, node_lease=lease)
+
+
+@dataclass(frozen=True)
+class NodeLeases:
+    """Makes the writes."""
+
+    cluster: Cluster
+    clock: Clock
+
+    async def taken(self, step: Step, node: ObjectRef, world: World) -> bool:
+        """Whether the step may begin on the node: it has no lease, or it is ours now. Not where somebody was faster."""
+        if not world.leases or step.purpose == "Undo" or step.action not in ("cordon", "drain"):
+            return True
+        try:
+            await self._take(node)
+        except (AlreadyExists, Conflict) as error:
+            log.info("node_lease_not_taken", node=node.name, problem=str(error))
+            return False
+        return True
+
+    async def _take(self, node: ObjectRef) -> None:
+        """Ours for an hour from now.
+
+        Raises:
+            Conflict: another one has it, or was faster.
+        """
+        now = self.clock.now()
+        ours = {"holderIdentity": HOLDER, "leaseDurationSeconds": int(LASTS.total_seconds())}
+        ours |= {"renewTime": format_time(now)}
+        try:
+            lease = await self.cluster.get(LEASES, NAMESPACE, name_of(node.name))
+        except NotFound:
+            await self.cluster.create(LEASES, NAMESPACE, _lease(node, ours | {"acquireTime": format_time(now)}))
+            return
+        if theirs := node_lease.by_another(lease, now):
+            raise Conflict(f"{theirs.by} has the lease of {node}")
+        before = lease.get("spec") or {}
+        if before.get("holderIdentity") != HOLDER:
+            ours |= {
+                "acquireTime": format_time(now),
+                "leaseTransitions": int(before.get("leaseTransitions") or 0) + 1,
+            }
+        await self._patch(lease, ours)
+
+    async def released(self, writes: Iterable[Write]) -> None:
+        """Give it back, where one of these writes, which were made, has let new pods onto the node."""
+        nodes = {w.object.name for w in writes if w.object.kind == "Node" and w.want == "null"}
+        for node in nodes:
+            try:
+                await self._release(node)
+            except GoldseamError as error:
+                log.warning("node_lease_not_released", node=node, problem=str(error))
+
+    async def _release(self, node: str) -> None:
+        try:
+            await self.cluster.get(NAMESPACES, "", NAMESPACE)
+            lease = await self.cluster.get(LEASES, NAMESPACE, name_of(node))
+        except NotFound:
+            return
+        if (lease.get("spec") or {}).get("holderIdentity") == HOLDER:
+            empty = dict.fromkeys(("holderIdentity", "leaseDurationSeconds", "acquireTime", "renewTime"))
+            await self._patch(lease, empty)
+
+    async def _patch(self, lease: Json, spec: Json) -> None:
+        meta = lease["metadata"]
+        pins = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        await self.cluster.patch(LEASES, NAMESPACE, meta["name"], {"metadata": pins, "spec": spec})
+
+
+def _lease(node: ObjectRef, spec: Json) -> Json:
+    """It goes with its node, as theirs do."""
+    owner = {"apiVersion": node.api_version, "kind": node.kind, "name": node.name, "uid": node.uid}
+    meta = {"name": name_of(node.name), "namespace": NAMESPACE, "ownerReferences": [owner]}
+    return {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": meta, "spec": {"leaseTransitions": 0} | spec}
