@@ -19,6 +19,7 @@ from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
+from goldseam.engine.verdict import believed
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
 from goldseam.ports import LINE, Clock, Cluster, Line
@@ -51,6 +52,11 @@ WAITING_AT_ONCE = 10
 line behind all that they read that its time is over, again and again."""
 
 
+async def nothing_unknown(_: str) -> str:
+    """Where no source tells what else fires."""
+    return ""
+
+
 @dataclass
 class Looker:
     """Looks at incidents, one at a time each; decisions to act are taken one at a time over all."""
@@ -69,10 +75,12 @@ class Looker:
     fleet: FleetWatch
     actor: Actor
     refresh: Callable[[str, str], Awaitable[None]]
-    """Reads the alert source of that name anew, and whether it is for policies of that namespace."""
+    """Reads the rules of the alert source of that name anew, and whether it is for policies of that namespace."""
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
 
+    refresh_firing: Callable[[str], Awaitable[str]] = nothing_unknown
+    """Reads anew all that fires at the alert source of that name; why it is not known, empty where it is."""
     asks: Callable[[IncidentView], bool] = lambda _: False
     """Whether the incident's runbook asks queries, which takes its time."""
     gate: Gate | None = None
@@ -256,8 +264,15 @@ class Looker:
         now, long_ago = self.clock.now(), self.clock.monotonic() - STILL_NEW
         opened = opened if opened is not None and opened.at > long_ago else None
         gathering = self.gatherer.situation(incident, status, now, opened=opened)
-        situation, _ = await asyncio.gather(gathering, self.fleet.assess())
+        situation, problem = await asyncio.gather(gathering, self._counted(source))
+        situation = replace(situation, reading=believed(situation.reading, (not problem, problem)))
         return await self._permitted(await self.queries.before_acting(situation))
+
+    async def _counted(self, source: str) -> str:
+        """Count how everything fares, once all that fires was read; why that is not known."""
+        problem = await self.refresh_firing(source)
+        await self.fleet.assess()
+        return problem
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
         """No late leader writes an intent on this target any more, nor runs its CronJob, in whichever incident of its

@@ -166,6 +166,7 @@ class Operator:
             asks=self.relations.asks,
             gate=self.gate,
             refresh=self._refresh,
+            refresh_firing=self._refresh_firing,
             stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
             epoch=lambda: self._leadership.epoch,
             recorded=self._record,
@@ -296,6 +297,10 @@ class Operator:
         source = self.sources.get(name)
         if source is not None:
             await source.refresh()
+
+    async def _refresh_firing(self, name: str) -> str:
+        source = self.sources.get(name)
+        return await source.refresh_firing() if source is not None else ""
 
     def _allows_others(self, name: str) -> None:
         """Whom a source allows has changed."""
