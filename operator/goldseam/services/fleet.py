@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from goldseam.resources import GUARDRAILS, NAMESPACES, NODES, WORKLOADS
 from goldseam.services import limits
 from goldseam.services.book import IncidentBook, target_key
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.lately import Lately
 
 log = structlog.get_logger("goldseam.fleet")
 
@@ -52,11 +54,11 @@ class FleetWatch:
         status = limits.status(await self._guardrails())
         self.fleet = Fleet(status.breaker, status.node_breaker, status.storm)
 
-    async def assess(self) -> Fleet:
-        """Count anew. What cannot be counted is said, and holds."""
+    async def assess(self, together: Lately | None = None) -> Fleet:
+        """Count anew. What cannot be counted is said, and holds. `together`: what is read for one decision, once."""
         async with self._lock:
             try:
-                obj = await self._guardrails()
+                obj = await self._guardrails(together)
                 self.fleet = await self._counted(limits.in_force(obj)[0], self._clock.now())
                 if obj is not None:
                     await self._show(obj, self.fleet)
@@ -77,9 +79,10 @@ class FleetWatch:
         trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
         return not self._book.all() and not any(trip and trip.state == "Tripped" for trip in trips)
 
-    async def _guardrails(self) -> Json | None:
+    async def _guardrails(self, together: Lately | None = None) -> Json | None:
+        reads = partial(self._cluster.get, GUARDRAILS, "", "cluster")
         try:
-            return await self._cluster.get(GUARDRAILS, "", "cluster")
+            return await (together.answer((GUARDRAILS.plural, "", "cluster"), reads) if together else reads())
         except NotFound:
             return None
 

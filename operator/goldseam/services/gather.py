@@ -93,9 +93,13 @@ class Gatherer:
         *,
         to_act: bool = True,
         opened: Opened | None = None,
+        together: Lately | None = None,
     ) -> Situation:
-        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent."""
-        reads = Reads(self._cluster, None if to_act or LINE.get() is Line.URGENT else self._lately)
+        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent.
+
+        `together`: what is read for the same decision elsewhere, which is read once.
+        """
+        reads = Reads(self._cluster, together if to_act or LINE.get() is Line.URGENT else self._lately)
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads, opened),

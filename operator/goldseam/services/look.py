@@ -32,8 +32,9 @@ from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
 from goldseam.services.gather import Gatherer, Opened
+from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
-from goldseam.services.permissions import Permissions
+from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.waking import Pace, under_way
 from goldseam.services.words import Hearing
@@ -263,15 +264,21 @@ class Looker:
         await self._stamp_rivals(incident)
         now, long_ago = self.clock.now(), self.clock.monotonic() - STILL_NEW
         opened = opened if opened is not None and opened.at > long_ago else None
-        gathering = self.gatherer.situation(incident, status, now, opened=opened)
-        situation, problem = await asyncio.gather(gathering, self._counted(source))
-        situation = replace(situation, reading=believed(situation.reading, (not problem, problem)))
-        return await self._permitted(await self.queries.before_acting(situation))
+        together = Lately(self.clock)
+        gathering = self.gatherer.situation(incident, status, now, opened=opened, together=together)
+        ahead = self.permissions.ahead(incident, status, opened.policy) if opened else None
+        try:
+            situation, problem = await asyncio.gather(gathering, self._counted(source, together))
+            situation = replace(situation, reading=believed(situation.reading, (not problem, problem)))
+            return await self._permitted(await self.queries.before_acting(situation), ahead=ahead)
+        finally:
+            if ahead is not None:
+                ahead.end()
 
-    async def _counted(self, source: str) -> str:
+    async def _counted(self, source: str, together: Lately) -> str:
         """Count how everything fares, once all that fires was read; why that is not known."""
         problem = await self.refresh_firing(source)
-        await self.fleet.assess()
+        await self.fleet.assess(together)
         return problem
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
@@ -291,11 +298,11 @@ class Looker:
             if found is not None and found.status is not None:
                 await self.write(found, found.status)
 
-    async def _permitted(self, s: Situation, *, remembered: bool = False) -> Situation:
+    async def _permitted(self, s: Situation, *, remembered: bool = False, ahead: Ahead | None = None) -> Situation:
         plan = s.plan
         if not isinstance(plan, Proposal):
             return s
-        s = await self.permissions.asked(s, plan, remembered=remembered)
+        s = await self.permissions.asked(s, plan, remembered=remembered, ahead=ahead)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
         return replace(s, dry_run=await self.actor.rehearse(plan.turn.first(plan.writes), f"{s.namespace}/{s.name}"))
