@@ -208,6 +208,19 @@ async def test_a_new_incident_follows_the_one_that_is_over() -> None:
     assert second["spec"]["predecessor"] == first["metadata"]["uid"]
 
 
+async def test_what_lies_in_another_namespace_is_neither_its_predecessor_nor_taken_up() -> None:
+    """Where an Incident of this policy and target belongs is known; elsewhere anybody may have put it."""
+    stage = Stage()
+    stage.fire(deployment="api")
+    (mine,) = await stage.turn()
+    closed = {"phase": "Resolved", "closedAt": "2026-11-23T12:00:00Z"}
+    stage.end(mine, {"policySnapshot": {"spec": stage.policy["spec"]}, **closed})
+    forged = {**mine["metadata"], "namespace": "theirs", "uid": "forged", "creationTimestamp": "2026-11-24T12:00:00Z"}
+    stage.cluster.add("incidents", {**mine, "metadata": forged, "status": {}})
+    found = [one for one in await stage.turn(1) if one["metadata"]["namespace"] == "shop"]
+    assert [one["spec"].get("predecessor", "") for one in found] == ["", mine["metadata"]["uid"]]
+
+
 async def test_an_incident_that_was_restored_with_another_uid_is_taken_up_and_no_second_one_opened() -> None:
     stage = Stage()
     stage.fire(deployment="api")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from goldseam import metrics
-from goldseam.api.incident import IncidentSpec
+from goldseam.api.incident import IncidentSpec, ObjectRef
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import (
     NoTarget,
@@ -176,16 +176,17 @@ class Opener:
             return
         self.problem(policy.key, "")
         ref = reference(obj, resource.api_version, target.kind)
-        newest = await self._newest(policy, ref.uid)
+        newest = await self._newest(policy, ref)
         if newest is not None and not newest.over and self.book.get(newest.uid) is None:
             self._take_up(newest, None)  # restored from a backup: it was not there when we began
         else:
             await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, read)
         self._firing_since.pop((policy.key, target), None)
 
-    async def _newest(self, policy: LivePolicy, target_uid: str) -> IncidentView | None:
-        """The newest Incident of this policy and target: one list, by labels."""
-        page = await self.cluster.list(INCIDENTS, labels=f"{TARGET_LABEL}={label(target_uid)}")
+    async def _newest(self, policy: LivePolicy, target: ObjectRef) -> IncidentView | None:
+        """The newest Incident of this policy and target: one list, by labels, where such Incidents are."""
+        wanted = f"{TARGET_LABEL}={label(target.uid)}"
+        page = await self.cluster.list(INCIDENTS, target.namespace or self.namespace, labels=wanted)
         mine = [o for o in page.items if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
         mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
         return view(mine[-1]) if mine else None
