@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from goldseam import metrics
 from goldseam.api.incident import ENDED, IncidentStatus, Step
+from goldseam.engine.changes import told
 from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
@@ -28,6 +29,7 @@ from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.collecting import Collector
+from goldseam.services.correlating import correlated, in_time
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
@@ -219,11 +221,13 @@ class Looker:
                     if late:
                         situation = await self._prepared(incident, status)
                     situation = self.gatherer.beside_others(incident, situation)
+                    correlating = correlated(self.cluster, situation)
                     now, decision, written = await self._taken(incident, situation)
                     break
         if decision.kind not in ("act", "undo"):
-            return await self._finish(incident, situation, decision, now)
-        return await self._act(written, decision, situation)
+            situation = await correlating
+            return await self._finish(incident, situation, decide(situation, now), now)
+        return await self._act(written, decision, situation, correlating)
 
     async def _taken(self, incident: IncidentView, s: Situation) -> tuple[datetime, Decision, IncidentView]:
         """The critical section: the decision, and where it is to act, the budget, then the intent."""
@@ -307,7 +311,9 @@ class Looker:
             return s
         return replace(s, dry_run=await self.actor.rehearse(plan.turn.first(plan.writes), f"{s.namespace}/{s.name}"))
 
-    async def _act(self, incident: IncidentView, decision: Decision, s: Situation) -> timedelta:
+    async def _act(
+        self, incident: IncidentView, decision: Decision, s: Situation, correlating: asyncio.Task[Situation]
+    ) -> timedelta:
         assert incident.status is not None
         step = next(step for step in incident.status.steps if step.id == decision.step)
 
@@ -317,8 +323,10 @@ class Looker:
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
         turn = s.plan.turn if step.purpose == "Rung" and isinstance(s.plan, Proposal) else ALL
+        s = await in_time(correlating, s)
         results = await self.actor.perform(step, incident.title, may_go_on, turn)
-        status = recorded(incident.status, step.id, results, self.clock.now())
+        now = self.clock.now()
+        status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.write(incident, status)
         return _after(results, decision)
 
