@@ -19,7 +19,7 @@ from goldseam.engine.situation import Fleet
 from goldseam.engine.trips import share_tripped, storm_tripped
 from goldseam.engine.views import merge_patch
 from goldseam.errors import GoldseamError, NotFound
-from goldseam.ports import Clock, Cluster, Json
+from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import GUARDRAILS, NAMESPACES, NODES, WORKLOADS
 from goldseam.services import limits
 from goldseam.services.book import IncidentBook, target_key
@@ -80,9 +80,9 @@ class FleetWatch:
         return not self._book.all() and not any(trip and trip.state == "Tripped" for trip in trips)
 
     async def _guardrails(self, together: Lately | None = None) -> Json | None:
-        reads = partial(self._cluster.get, GUARDRAILS, "", "cluster")
+        ask, key = partial(self._cluster.get, GUARDRAILS, "", "cluster"), (GUARDRAILS.plural, "", "cluster")
         try:
-            return await (together.answer((GUARDRAILS.plural, "", "cluster"), reads) if together else reads())
+            return await (together.answer(key, ask, anew=LINE.get() is Line.URGENT) if together else ask())
         except NotFound:
             return None
 

@@ -63,6 +63,11 @@ async def never_silenced(*_: object) -> Silence:
     return Silence()
 
 
+async def nothing_unknown(_: str) -> str:
+    """Where no source tells what else fires."""
+    return ""
+
+
 class Gatherer:
     """Makes situations."""
 
@@ -97,7 +102,7 @@ class Gatherer:
     ) -> Situation:
         """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent.
 
-        `together`: what is read for the same decision elsewhere, which is read once.
+        `together`: what is read at the same moment for others, or for the same decision elsewhere, and is read once.
         """
         reads = Reads(self._cluster, together if to_act or LINE.get() is Line.URGENT else self._lately)
         pinned = incident.pinned

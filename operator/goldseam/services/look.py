@@ -33,7 +33,7 @@ from goldseam.services.correlating import correlated, in_time
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
-from goldseam.services.gather import Gatherer, Opened
+from goldseam.services.gather import Gatherer, Opened, nothing_unknown
 from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.permissions import Ahead, Permissions
@@ -53,11 +53,6 @@ STILL_NEW = 0.5
 WAITING_AT_ONCE = 10
 """Looks at incidents that wait, at the same time. When a thousand are woken at once, a write would else be so long in
 line behind all that they read that its time is over, again and again."""
-
-
-async def nothing_unknown(_: str) -> str:
-    """Where no source tells what else fires."""
-    return ""
 
 
 @dataclass
@@ -84,6 +79,8 @@ class Looker:
 
     refresh_firing: Callable[[str], Awaitable[str]] = nothing_unknown
     """Reads anew all that fires at the alert source of that name; why it is not known, empty where it is."""
+    together: Lately | None = None
+    """What is shared by decisions of the same moment; None: nothing, but within one of them."""
     asks: Callable[[IncidentView], bool] = lambda _: False
     """Whether the incident's runbook asks queries, which takes its time."""
     gate: Gate | None = None
@@ -188,7 +185,8 @@ class Looker:
         self, incident: IncidentView, status: IncidentStatus, now: datetime
     ) -> tuple[Situation, Decision]:
         """What would be done: enough to hold and to wait, and where something is to be done, to decide anew."""
-        situation = await self.queries.answered(await self.gatherer.situation(incident, status, now, to_act=False))
+        gathering = self.gatherer.situation(incident, status, now, to_act=False, together=self.together)
+        situation = await self.queries.answered(await gathering)
         decision = decide(situation, now)
         if _lasts(status, decision):
             situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
@@ -268,7 +266,7 @@ class Looker:
         await self._stamp_rivals(incident)
         now, long_ago = self.clock.now(), self.clock.monotonic() - STILL_NEW
         opened = opened if opened is not None and opened.at > long_ago else None
-        together = Lately(self.clock)
+        together = self.together or Lately(self.clock)
         gathering = self.gatherer.situation(incident, status, now, opened=opened, together=together)
         ahead = self.permissions.ahead(incident, status, opened.policy) if opened else None
         try:
