@@ -19,6 +19,8 @@ from goldseam.engine.proposal import Effect
 from goldseam.engine.revisions import rolled_since
 from goldseam.engine.situation import Decision, Situation, timeout
 
+TOLD = 3
+"""Things that a step still waited for when its time was over, of which people are told in words."""
 ANEW = "what is written down differs from what would be done now"
 
 
@@ -364,7 +366,16 @@ def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[s
         hold = Hold("source", "Wait", "Inconclusive", before + unknown)
         hold = unsure(s.reading, before) if s.reading.inputs_gone else hold
         return answers.held(s, status, [hold], now)
-    return _failed(s, status, step, missing[0], now)
+    return _failed(s, status, step, _all(missing), now)
+
+
+def _all(missing: list[str]) -> str:
+    """All that was still waited for, bounded: each of several is cut, and of many the last are counted only."""
+    if len(missing) == 1:
+        return missing[0]
+    rest = len(missing) - TOLD
+    told = "; and for ".join(record.cut(one, 140) for one in missing[:TOLD])
+    return f"{told}; and {rest} more" if rest > 0 else told
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -18,11 +19,12 @@ from goldseam.engine.situation import Fleet
 from goldseam.engine.trips import share_tripped, storm_tripped
 from goldseam.engine.views import merge_patch
 from goldseam.errors import GoldseamError, NotFound
-from goldseam.ports import Clock, Cluster, Json
+from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import GUARDRAILS, NAMESPACES, NODES, WORKLOADS
 from goldseam.services import limits
 from goldseam.services.book import IncidentBook, target_key
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.lately import Lately
 
 log = structlog.get_logger("goldseam.fleet")
 
@@ -52,11 +54,11 @@ class FleetWatch:
         status = limits.status(await self._guardrails())
         self.fleet = Fleet(status.breaker, status.node_breaker, status.storm)
 
-    async def assess(self) -> Fleet:
-        """Count anew. What cannot be counted is said, and holds."""
+    async def assess(self, together: Lately | None = None) -> Fleet:
+        """Count anew. What cannot be counted is said, and holds. `together`: what is read for one decision, once."""
         async with self._lock:
             try:
-                obj = await self._guardrails()
+                obj = await self._guardrails(together)
                 self.fleet = await self._counted(limits.in_force(obj)[0], self._clock.now())
                 if obj is not None:
                     await self._show(obj, self.fleet)
@@ -77,9 +79,10 @@ class FleetWatch:
         trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
         return not self._book.all() and not any(trip and trip.state == "Tripped" for trip in trips)
 
-    async def _guardrails(self) -> Json | None:
+    async def _guardrails(self, together: Lately | None = None) -> Json | None:
+        ask, key = partial(self._cluster.get, GUARDRAILS, "", "cluster"), (GUARDRAILS.plural, "", "cluster")
         try:
-            return await self._cluster.get(GUARDRAILS, "", "cluster")
+            return await (together.answer(key, ask, anew=LINE.get() is Line.URGENT) if together else ask())
         except NotFound:
             return None
 

@@ -67,6 +67,11 @@ async def never_silenced(*_: object) -> Silence:
     return Silence()
 
 
+async def nothing_unknown(_: str) -> str:
+    """Where no source tells what else fires."""
+    return ""
+
+
 class Gatherer:
     """Makes situations."""
 
@@ -97,9 +102,13 @@ class Gatherer:
         *,
         to_act: bool = True,
         opened: Opened | None = None,
+        together: Lately | None = None,
     ) -> Situation:
-        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent."""
-        reads = Reads(self._cluster, None if to_act or LINE.get() is Line.URGENT else self._lately)
+        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent.
+
+        `together`: what is read at the same moment for others, or for the same decision elsewhere, and is read once.
+        """
+        reads = Reads(self._cluster, together if to_act or LINE.get() is Line.URGENT else self._lately)
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads, opened),

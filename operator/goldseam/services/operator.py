@@ -21,7 +21,7 @@ from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
-from goldseam.resources import INCIDENTS, OURS, RESPONSES
+from goldseam.resources import HPAS, INCIDENTS, OURS, RESPONSES, SCALED_OBJECTS
 from goldseam.services.act import Actor, Own
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.calling import Calling
@@ -35,7 +35,7 @@ from goldseam.services.gather import Gatherer, Opened
 from goldseam.services.inbox import Inbox
 from goldseam.services.inputs import Inputs
 from goldseam.services.judging import Judging
-from goldseam.services.lately import Lately
+from goldseam.services.lately import AT_ONCE, Lately
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
@@ -102,9 +102,9 @@ class Operator:
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._stopping, self._record, self._events = False, outside.record, outside.events
         self._leadership, self._outside, self._leaving = leadership, outside, False
-        self.loaded, self.standby = False, True
-        self._beat = clock.monotonic()
-        self.book, self.catalogue, self.lately = IncidentBook(namespace), Catalogue(), Lately(clock)
+        self.loaded, self.standby, self._beat = False, True, clock.monotonic()
+        self.book, self.catalogue = IncidentBook(namespace), Catalogue()
+        self.lately, self.together = Lately(clock), Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
         self.ledger = LedgerBook(cluster)
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
@@ -175,6 +175,8 @@ class Operator:
             asks=self.relations.asks,
             gate=self.gate,
             refresh=self._refresh,
+            refresh_firing=self._refresh_firing,
+            together=self.together,
             stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
             epoch=lambda: self._leadership.epoch,
             recorded=self._record,
@@ -316,6 +318,10 @@ class Operator:
         if source is not None:
             await source.refresh()
 
+    async def _refresh_firing(self, name: str) -> str:
+        source = self.sources.get(name)
+        return await source.refresh_firing() if source is not None else ""
+
     def _allows_others(self, name: str) -> None:
         """Whom a source allows has changed."""
         self.registrar.source_changed(name)
@@ -329,7 +335,8 @@ class Operator:
 
     def _changed(self, kind: str, namespace: str, name: str) -> None:
         """Something that people wrote was changed or deleted."""
-        self.lately.forget(OURS[kind].plural)
+        for shared in (self.lately, self.together):
+            shared.forget(OURS[kind].plural)
         if kind in POLICIES:
             self.waker.policy(PolicyKey(kind, namespace, name))
         elif kind != "Response":
@@ -350,7 +357,8 @@ class Operator:
 
     async def _heard(self, response: Json) -> None:
         """A Response was seen: the incident that it is about looks at it, if there is one."""
-        self.lately.forget(RESPONSES.plural)
+        for shared in (self.lately, self.together):
+            shared.forget(RESPONSES.plural)
         meant = ((response.get("spec") or {}).get("incidentRef") or {}).get("uid", "")
         incident = self.book.get(meant)
         if incident is not None and incident.namespace == response["metadata"]["namespace"]:

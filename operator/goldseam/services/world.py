@@ -64,11 +64,15 @@ class Asked:
 async def read_world(
     incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None, *, to_act: bool = True
 ) -> World:
-    """The target, unless it is known already, and what belongs to it; `to_act`: and what takes many reads."""
+    """The target, and what belongs to it; `to_act`: and what takes many reads. Where it is `known` already, for its
+    incident was opened just now, what changed before the alert is left for later: no decision waits for that."""
     ref = incident.spec.target
     rung = _next(incident.pinned, status)
     picks_pods = partial(_picks_pods, rung, status)
-    world = await read_parts(ref, _looked_at(rung, status), reads, known, rung, picks_pods)
+    parts = _looked_at(rung, status)
+    if known is None:
+        parts |= _correlating(status)
+    world = await read_parts(ref, parts, reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
         world = await _around(world, status, reads, to_act=to_act)
@@ -268,8 +272,7 @@ def _next(pinned: PolicySpec, status: IncidentStatus) -> Rung | None:
 
 
 def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, what the one watches that was carried out, and at first what
-    changed before the alert."""
+    """What the action looks at that may be planned next, and what the one watches that was carried out."""
     parts: frozenset[Part] = frozenset()
     if rung is not None and (planned := ACTIONS.get(rung.action)):
         parts |= planned.looks_at
@@ -280,9 +283,14 @@ def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
         parts |= watched.watches
     if any(o.kind in ("ConfigBack", "ResourcesBack") for o in status.open_obligations()):  # paid by a rolling restart
         parts |= {"disruption_budgets"}
-    unseen = status.changes is None and not status.steps
-    parts |= {"revisions"} if unseen or _judged_by_revisions(rung) else frozenset()
-    return parts | ({"git"} if unseen else frozenset())
+    if "revisions" in parts or _judged_by_revisions(rung):
+        parts |= frozenset[Part]({"revisions"}) | _correlating(status)
+    return parts
+
+
+def _correlating(status: IncidentStatus) -> frozenset[Part]:
+    """What tells what changed before the alert, until that is known."""
+    return frozenset({"revisions", "git"}) if status.changes is None and not status.steps else frozenset()
 
 
 def _judged_by_revisions(rung: Rung | None) -> bool:
