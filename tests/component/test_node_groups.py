@@ -185,6 +185,19 @@ async def test_the_command_line_shows_the_group_and_lists_only_the_next_of_it(ev
     assert ("8 that wait further back are not listed: --all" in said) is not every
 
 
+async def test_a_group_that_cannot_be_shown_holds_nothing_up() -> None:
+    group = await Group(3, {"atOnce": 1}).opened(3)
+    group.h.cluster.refused.add("guardrails//cluster/status")
+    assert (await group.h.fleet.assess()).unknown != "", "breakers must be kept over restarts"
+    group.h.cluster.refused.clear()
+    await group.h.fleet.assess()
+    assert group.shown is not None
+    group.h.cluster.refused.add("guardrails//cluster/status")
+    group.h.cluster.remove("nodes", "", "n2")
+    await group.h.settle_all(30)
+    assert group.h.fleet.fleet.unknown == ""
+
+
 async def test_a_group_lives_in_the_operators_namespace_only() -> None:
     group = await Group(3, {"atOnce": 1}).opened(3)
     await group.h.settle_all(10)

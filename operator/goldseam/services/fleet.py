@@ -159,18 +159,24 @@ class FleetWatch:
             return 0
 
     async def _show(self, obj: Json, fleet: Fleet) -> None:
-        """Write what has changed; the groups by themselves not often: each step of each of their incidents changes
-        them."""
+        """Write what has changed."""
+        await self._write(obj, _shown(fleet))
         self._regroup()
-        shown = _shown(fleet) | {"nodeGroups": [group.dump() for group in self._groups] or None}
-        old = {key: value for key in shown if (value := (obj.get("status") or {}).get(key)) is not None}
-        patch = merge_patch(old, {key: value for key, value in shown.items() if value is not None})
+        try:
+            await self._write(obj, {"nodeGroups": [group.dump() for group in self._groups] or None})
+        except GoldseamError as error:  # it is for people to see, and nothing waits for it
+            log.warning("groups_not_shown", problem=str(error))
+
+    async def _write(self, obj: Json, fields: Json) -> None:
+        old = {key: value for key in fields if (value := (obj.get("status") or {}).get(key)) is not None}
+        patch = merge_patch(old, {key: value for key, value in fields.items() if value is not None})
         if patch:
             body = {"metadata": {"uid": obj["metadata"]["uid"]}, "status": patch}
             await self._cluster.patch(GUARDRAILS, "", "cluster", body, "status")
             log.info("breakers", **patch)
 
     def _regroup(self) -> None:
+        """Not often: each step of each of their incidents changes the groups."""
         now = self._clock.monotonic()
         if now - self._grouped_at < GROUPS_EACH:
             return
