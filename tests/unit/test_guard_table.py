@@ -23,6 +23,7 @@ from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import (
     Failure,
     Fleet,
+    InLine,
     Ledger,
     LivePolicy,
     PauseInForce,
@@ -105,6 +106,16 @@ def cluster_policy() -> Situation:
 def draining(zone: str, **fields: Any) -> Situation:
     plan = Proposal((), "drain", (), takes_nodes=1)
     return situation(plan=plan, world=World(target=MINE, nodes=(node("x", zone),)), **fields)
+
+
+def behind_another() -> Situation:
+    worse = node("x", "b", ours=False) | {"status": {"conditions": [
+        {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-23T11:00:00Z"}
+    ]}}  # fmt: skip
+    line = InLine(NOW + timedelta(minutes=1))
+    rival = other(policy=situation().policy.key, target_uid="x", line=line)  # type: ignore[union-attr]
+    plan = Proposal((), "drain", (), takes_nodes=1)
+    return situation(plan=plan, world=World(target=MINE, nodes=(worse,)), others=(rival,))
 
 
 def covered(by: Any) -> Situation:
@@ -259,6 +270,8 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("concurrent", situation(others=(other(policy=live().key, busy=True, target_uid="else"),)), "Wait",
      "budget/Concurrent",
      "limits.concurrent is 1, and the policy is at work in shop/other"),
+    ("turn", behind_another(), "Wait", "nodes/NodesInTurn",
+     "waits for its turn: 2nd of 2 nodes, behind x"),
     ("node_caps", draining("b"), "Wait", "nodes/NodesAtOnce",
      "Guardrails allow 1 node at once, and Goldseam has cordoned x"),
     ("node_caps", draining("a", guardrails=TWO_NODES), "Wait", "nodes/NodesPerZone",

@@ -149,6 +149,23 @@ class Trip(Record):
     """What was counted, for people."""
 
 
+class NodeGroup(Record):
+    """Open incidents about nodes, of one policy and one alert."""
+
+    policy: Annotated[str, Field(max_length=400)]
+    """The policy, as `<kind>/<namespace>/<name>`."""
+    alert: Annotated[str, Field(max_length=256)]
+    """The alert's name."""
+    nodes: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})]
+    """How many nodes have an open incident."""
+    in_work: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
+    """How many of them are out of service for Goldseam, or are about to be."""
+    waiting: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
+    """How many wait for their turn: nothing holds them but caps, budgets and worse nodes."""
+    message: Text = ""
+    """The same for people: which are in work, which come next, what the first waits for, and what holds the others."""
+
+
 class LedgerEntry(Record):
     """The actions of one policy on one target within one hour."""
 

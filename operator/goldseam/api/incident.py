@@ -236,6 +236,9 @@ class HoldRecord(Record):
     """Since when it holds."""
     look_again_at: Time | None = None
     """When it is looked at again at the latest."""
+    place: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})] | None = None
+    """Where it waits for its turn: its place in the line. Exact up to 10; of those behind the last place of the band
+    that it is in (20, 50, 100, 200 and so on)."""
 
 
 class Escalation(Record):

@@ -178,6 +178,7 @@ class Looker:
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
         situation, decision = await self._considered(incident, status, now)
+        self.book.lined_up(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn)
@@ -232,6 +233,7 @@ class Looker:
     async def _taken(self, incident: IncidentView, s: Situation) -> tuple[datetime, Decision, IncidentView]:
         """The critical section: the decision, and where it is to act, the budget, then the intent."""
         now = self.clock.now()
+        self.book.lined_up(s, now)
         decision = decide(s, now)
         if decision.kind not in ("act", "undo"):
             return now, decision, incident

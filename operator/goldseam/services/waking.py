@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.turns import IN_TURN
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Clock
@@ -45,7 +46,7 @@ def _waits_for(incident: IncidentView, other: IncidentView) -> bool:
         return True
     if reasons & {"OtherIncident", "OtherPolicy"} and incident.spec.target.uid == other.spec.target.uid:
         return True
-    return bool(reasons & {"NodesAtOnce", "NodesPerZone"})
+    return bool(reasons & {"NodesAtOnce", "NodesPerZone", IN_TURN})
 
 
 class Pace:
@@ -115,7 +116,9 @@ class Waker:
             self._wake(incident.uid)
 
     def freed(self, other: IncidentView) -> None:
-        """An incident holds others back no more: those that have waited for it longest may go on at once."""
+        """An incident holds others back no more: those that have waited for it longest may go on at once; of nodes
+        those whose turn is next."""
         waiting = [incident for incident in self._book.all() if _waits_for(incident, other)]
-        for incident in sorted(waiting, key=lambda incident: incident.created)[:AT_ONCE]:
+        place = {uid: number for number, uid in enumerate(self._book.order)}
+        for incident in sorted(waiting, key=lambda i: (place.get(i.uid, len(place)), i.created))[:AT_ONCE]:
             self._wake(incident.uid)

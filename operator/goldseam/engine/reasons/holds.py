@@ -253,6 +253,13 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry("Concurrent", "The policy is at work on `limits.concurrent` other targets.", NOTHING, "budget"),
     Entry(
+        "NodesInTurn",
+        "Other nodes wait as well and need it more. The one that is not ready for longest goes first, in whole minutes,"
+        " then the one with most pods stuck on it; zones take turns. The message has the node's place.",
+        "Nothing: it comes up as those before it are done. What holds the first of the line is on that one's incident.",
+        "nodes",
+    ),
+    Entry(
         "NodesAtOnce",
         "Goldseam has as many nodes cordoned as the Guardrails' `budgets.nodes.atOnce` allows.",
         "Nothing: it goes on when one of them is back. Else uncordon it, or raise the cap.",

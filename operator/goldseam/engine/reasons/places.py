@@ -35,6 +35,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         "busy/NeverAllThere",
     ),
     "cooldown": ("cooldown/Cooldown",),
+    "turn": ("nodes/NodesInTurn",),
     "budget": ("budget/PolicyBudget", "budget/NamespaceBudget", "budget/ClusterBudget", "budget/LedgerIncomplete"),
     "concurrent": ("budget/Concurrent",),
     "node_caps": ("nodes/NodesAtOnce", "nodes/NodesPerZone"),
