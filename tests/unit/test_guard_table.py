@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, Obligation, Step, Write
+from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, ObjectRef, Obligation, Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import approvals
@@ -101,6 +101,20 @@ def cluster_policy() -> Situation:
     )  # fmt: skip
     policy = LivePolicy(PolicyKey("ClusterRemediationPolicy", "", "heal"), "u", 1, NOW, picky)
     return situation(policy=policy, pinned=picky)
+
+
+def of_nodes(rung: Any = None, **target: Any) -> Situation:
+    """An incident of a node, by a cluster policy for nodes."""
+    mine = ClusterRemediationPolicySpec.model_validate(
+        {
+            "mode": "Act", "alert": {"name": "A"}, "ladder": [rung or {"drain": {}}],
+            "target": {"kind": "Node", **target},
+        }
+    )  # fmt: skip
+    policy = LivePolicy(PolicyKey("ClusterRemediationPolicy", "", "heal"), "u", 1, NOW, mine)
+    about = ObjectRef(api_version="v1", kind="Node", name="n", uid="uid-api")
+    base = situation(policy=policy, pinned=mine, world=World(target=MINE))
+    return replace(base, namespace=base.operator_namespace, spec=base.spec.model_copy(update={"target": about}))
 
 
 def draining(zone: str, **fields: Any) -> Situation:
@@ -224,6 +238,11 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "the policy is about another target now than Deployment shop/api"),
     ("narrowed", situation(namespace="bank"), "Refuse", "policy/OtherNamespace",
      "an Incident acts in its own namespace only"),
+    ("narrowed", of_nodes(nodeSelector={"matchLabels": {"pool": "spot"}}), "Refuse", "policy/NodeNotSelected",
+     "Node n is not one that nodeSelector selects (any more)"),
+    ("forcing", of_nodes({"drain": {"atDeadline": "Force"}}), "Refuse", "permission/ForceForbidden",
+     "the Guardrails do not allow a drain of Node n to end by force: write another `atDeadline`, or name the node in"
+     " their `allowForcedDrain`"),
     ("narrowed", cluster_policy(), "Refuse", "policy/NamespaceNotSelected",
      "namespace shop is not one that namespaceSelector selects (any more)"),
     ("narrowed", situation(policy=live(spec=spec(ladder=[{"scale": {"replicas": 5}}]))), "Refuse",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 import goldseam
-from goldseam.api.incident import ApprovalRecord, Outcome, Phase
+from goldseam.api.incident import ApprovalRecord, Phase
+from goldseam.api.outcomes import Outcome
 from goldseam.engine import escalation
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.lint import findings as f

@@ -9,30 +9,12 @@ from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
 from goldseam.api.findings import Change, Evidence
+from goldseam.api.outcomes import ObligationKind, Outcome, StepPhase, VerdictState
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
 ENDED = ("Resolved", "Abandoned")
 """The phases in which nothing more is tried; what is owed may still have to be paid."""
-StepPhase = Literal["Intended", "Acted", "Done"]
-Outcome = Literal[
-    "Passed",
-    "Failed",
-    "Inconclusive",
-    "Refused",
-    "NothingToDo",
-    "NotTaken",
-    "Superseded",
-    "Observed",
-    "Undone",
-    "Collected",
-    "Told",
-    "Denied",
-    "Unanswered",
-]
-ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon", "Remove"]
-VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
-
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
 Preflight = Annotated[list[Text] | None, Field(max_length=16)]
 """A plan in sentences."""

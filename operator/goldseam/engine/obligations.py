@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from goldseam.api.incident import ENDED, IncidentStatus, Obligation, ObligationKind, Step, Write
+from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step, Write
+from goldseam.api.outcomes import ObligationKind
 from goldseam.engine import naming, record, removals, resizing
 from goldseam.engine.config import reads, value_of
 from goldseam.engine.guards.busy import rolling_out

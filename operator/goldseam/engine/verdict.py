@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from goldseam.api.incident import VerdictState
+from goldseam.api.outcomes import VerdictState
 from goldseam.engine.alerts import NEVER, ActiveAlert, AlertRule, RulesAnswer
 
 LOOKBACK = timedelta(minutes=5)

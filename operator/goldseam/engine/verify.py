@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import IncidentStatus, Outcome, Step
+from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
+from goldseam.api.outcomes import Outcome
 from goldseam.engine import answers, deadlines, escalation, obligations, record
 from goldseam.engine.derived import is_derived
 from goldseam.engine.guards.hold import Hold
@@ -13,11 +14,10 @@ from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
-from goldseam.engine.lineage import last_of_each, live, reverted_by, spared, was_evicted, was_spared, without_the_rest
-from goldseam.engine.objects import RESTART, value_at
+from goldseam.engine.lineage import spared, was_evicted, was_spared, without_the_rest
 from goldseam.engine.proposal import Effect
-from goldseam.engine.revisions import rolled_since
 from goldseam.engine.situation import Decision, Situation, timeout
+from goldseam.engine.taken_back import reverted
 
 TOLD = 3
 """Things that a step still waited for when its time was over, of which people are told in words."""
@@ -80,8 +80,7 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     holds = _holds(s, step, now, begun=begun)
     if not holds:
         return _carry_on(s, status, step, now, begun=begun)
-    patient = holds[0].guard == "unread" or (holds[0].kind == "Wait" and _may_stop(s, step))
-    if begun and not undo and not patient and _is_late(s, step, now):  # half done: what it owes is paid
+    if begun and not undo and not _may_stop(s, step) and _is_late(s, step, now):  # half done: what it owes is paid
         return tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
         why = "the alert was over before it was carried out"
@@ -221,25 +220,12 @@ def taken_over(s: Situation, now: datetime) -> Decision | None:
     if s.status.phase not in obligations.WORKED_ON or s.status.handed_over:
         return None
     lost = [o for o in s.status.obligations if o.state == "Lost"]
-    reverted = _reverted(step, s) if step is not None and step.phase == "Acted" else ""
-    why = reverted or (lost[-1].message if lost else "")
+    undone = reverted(step, s.spec.target, s.world) if step is not None and step.phase == "Acted" else ""
+    why = undone or (lost[-1].message if lost else "")
     if not why:
         return None
     status = record.ended(s.status, step, "Superseded", why, now) if step is not None else s.status
     return hand_over(s, status, escalation.TAKEN_OVER, why, now)
-
-
-def _reverted(step: Step, s: Situation) -> str:
-    for write in last_of_each(step.writes):
-        if write.field == RESTART and write.object != s.spec.target:  # of a drain: that its pods moved was all
-            continue
-        obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
-        if obj is not None and value_at(obj, write.field) != write.want:
-            value, who = value_at(obj, write.field)[:80], reverted_by(write, s.world)
-            return f"RevertedBy={who}: {write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
-        if obj is not None and (who := rolled_since(obj, write)):
-            return f"RevertedBy={who}: {write.object} has another template than the one that Goldseam brought back"
-    return ""
 
 
 def hand_over(s: Situation, status: IncidentStatus, threshold: str, why: str, now: datetime) -> Decision:

@@ -12,7 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from goldseam import metrics
-from goldseam.api.incident import ENDED, IncidentStatus, Step
+from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine.changes import told
 from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
@@ -39,7 +39,7 @@ from goldseam.services.ledger import LedgerBook
 from goldseam.services.node_leases import NodeLeases
 from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.waking import Pace, under_way
+from goldseam.services.waking import Pace, line_of, under_way
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
@@ -173,7 +173,7 @@ class Looker:
     async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
         now, status = self.clock.now(), incident.status
         assert status is not None
-        LINE.set(_line(incident))  # an incident has a task of its own
+        LINE.set(line_of(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
@@ -385,14 +385,6 @@ def _lasts(before: IncidentStatus, decision: Decision) -> bool:
     given_up = decision.reason == "Abandoned" or (after.rung != before.rung and decision.reason != "Passed")
     kept = (after.mode, after.approvals, after.escalations, after.handed_over)
     return given_up or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
-
-
-def _line(incident: IncidentView) -> Line:
-    status = incident.status
-    owed = status.open_obligations() if status is not None else []
-    if status is not None and any(status.phase in ENDED or o.due_at for o in owed):  # what falls due later can wait
-        return Line.URGENT
-    return Line.ACTING if under_way(incident) else Line.LOOKING
 
 
 def _after(results: list[Result], decision: Decision) -> timedelta:

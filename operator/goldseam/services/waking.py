@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from goldseam.api.incident import ENDED
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.turns import IN_TURN
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
-from goldseam.ports import Clock
+from goldseam.ports import Clock, Line
 from goldseam.services.book import IncidentBook
 from goldseam.services.sources import Source
 
@@ -122,3 +123,12 @@ class Waker:
         place = {uid: number for number, uid in enumerate(self._book.order)}
         for incident in sorted(waiting, key=lambda i: (place.get(i.uid, len(place)), i.created))[:AT_ONCE]:
             self._wake(incident.uid)
+
+
+def line_of(incident: IncidentView) -> Line:
+    """In which line the requests for the incident wait: what is owed goes first, then what is under way."""
+    status = incident.status
+    owed = status.open_obligations() if status is not None else []
+    if status is not None and any(status.phase in ENDED or o.due_at for o in owed):  # what falls due later can wait
+        return Line.URGENT
+    return Line.ACTING if under_way(incident) else Line.LOOKING
