@@ -95,6 +95,17 @@ def cluster_policy() -> Situation:
     return situation(policy=policy, pinned=picky)
 
 
+def for_nodes(**target: Any) -> Situation:
+    """A drain that would end by force."""
+    picky = ClusterRemediationPolicySpec.model_validate(
+        {"mode": "Act", "alert": {"name": "A"}, "ladder": [{"drain": {"atDeadline": "Force"}}], "target": target}
+    )
+    policy = LivePolicy(PolicyKey("ClusterRemediationPolicy", "", "heal"), "u", 1, NOW, picky)
+    base = situation(policy=policy, pinned=picky, namespace="goldseam-system", world=World(target=MINE))
+    ref = base.spec.target.model_copy(update={"kind": "Node", "namespace": "", "name": "n1"})
+    return replace(base, spec=base.spec.model_copy(update={"target": ref}))
+
+
 def draining(zone: str, **fields: Any) -> Situation:
     plan = Proposal((), "drain", (), takes_nodes=1)
     return situation(plan=plan, world=World(target=MINE, nodes=(node("x", zone),)), **fields)
@@ -192,6 +203,11 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "an Incident acts in its own namespace only"),
     ("narrowed", cluster_policy(), "Refuse", "policy/NamespaceNotSelected",
      "namespace shop is not one that namespaceSelector selects (any more)"),
+    ("narrowed", for_nodes(nodeSelector={"matchLabels": {"pool": "a"}}), "Refuse", "policy/NodeNotSelected",
+     "Node n1 is not one that nodeSelector selects (any more)"),
+    ("forcing", for_nodes(), "Refuse", "permission/ForceForbidden",
+     "the Guardrails do not allow a drain of Node n1 to end by force: write another `atDeadline`, or name the node in"
+     " their `allowForcedDrain`"),
     ("narrowed", situation(policy=live(spec=spec(ladder=[{"scale": {"replicas": 5}}]))), "Refuse",
      "policy/RungRemoved",
      "the policy's ladder does not allow restart any more"),
