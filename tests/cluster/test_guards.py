@@ -101,6 +101,9 @@ def test_a_restart_that_a_disruption_budget_does_not_allow_is_refused(
     assert effects(installed, namespace) == []
 
 
+EVICTING = {"drain": {"singleReplicas": "Evict"}, "timeout": "60s"}
+
+
 def test_a_drain_that_a_disruption_budget_never_allows_is_refused_before_the_node_is_cordoned(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
 ) -> None:
@@ -108,7 +111,7 @@ def test_a_drain_that_a_disruption_budget_never_allows_is_refused_before_the_nod
     running(installed, namespace, "worker", 1)
     counted(installed, namespace, 1)
     node = installed.all("pods", namespace)[0]["spec"]["nodeName"]
-    installed.apply(cluster_policy("drain", {"drain": {}, "timeout": "60s"}, alert={"name": "NodeTrouble"}))
+    installed.apply(cluster_policy("drain", EVICTING, alert={"name": "NodeTrouble"}))
     trouble(1, alert="NodeTrouble", node=node)
 
     def refused() -> str:

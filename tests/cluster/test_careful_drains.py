@@ -1,0 +1,226 @@
+"""A drain that hurts nobody, on the real control plane: what it knows before, who is never down, who is waited for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldseam.engine.objects import is_ready
+from tests.support.objects_on_cluster import (
+    cluster_policy,
+    deployment,
+    effects,
+    forgotten,
+    running,
+    writes_of_operator,
+)
+from tests.support.operator_process import NAMESPACE, OperatorProcess
+from tests.support.plane import ROOT, Plane, eventually
+
+Json = dict[str, Any]
+Trouble = Callable[..., None]
+SLOWLY = {"sim.kwok/start-delay": "2s"}
+
+
+def incident(plane: Plane, node: str) -> Json:
+    """The incident about the node; empty while there is none."""
+    found = [one for one in plane.all("incidents", NAMESPACE) if one["spec"]["target"]["name"] == node]
+    return found[0] if found else {}
+
+
+def first_step(plane: Plane, node: str) -> Json:
+    """Its first step, once that has an outcome, or a plan."""
+    steps = incident(plane, node).get("status", {}).get("steps", [])
+    return steps[0] if steps else {}
+
+
+def cordoned(plane: Plane, node: str) -> bool:
+    return bool(plane.get("node", node)["spec"].get("unschedulable"))
+
+
+def on_node(plane: Plane, namespace: str, node: str) -> list[Json]:
+    return [pod for pod in plane.all("pods", namespace) if pod["spec"].get("nodeName") == node]
+
+
+def drain(plane: Plane, trouble: Trouble, node: str, **told: Any) -> None:
+    """A policy that drains, and the alert for the node."""
+    plane.apply(cluster_policy("drain", {"drain": told, "timeout": "90s"}, alert={"name": "NodeTrouble"}))
+    trouble(1, alert="NodeTrouble", node=node)
+
+
+def over(plane: Plane, trouble: Trouble, node: str) -> None:
+    trouble(0, alert="NodeTrouble", node=node)
+    eventually(lambda: not cordoned(plane, node), "the node to be back", 90)
+    forgotten(plane)
+
+
+@pytest.fixture
+def watched(installed: Plane, namespace: str, tmp_path: Path) -> Iterator[Callable[[], list[int]]]:
+    """How many pods of the namespace were ready, after each change of one of them."""
+    out = tmp_path / "watch.json"
+    command = ["kubectl", "--kubeconfig", installed.kubeconfig, "get", "pods", "-n", namespace, "-w", "-o", "json"]
+    with out.open("w") as file:
+        process = subprocess.Popen([*command, "--output-watch-events"], stdout=file)
+        yield lambda: _counts(out.read_text())
+        process.kill()
+        process.wait(10)
+
+
+def _counts(text: str) -> list[int]:
+    decoder, ready, counts, at = json.JSONDecoder(), set(), [], 0
+    text = text.strip()
+    while at < len(text):
+        event, end = decoder.raw_decode(text, at)
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+        pod = event["object"]
+        there = event["type"] != "DELETED" and is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        (ready.add if there else ready.discard)(pod["metadata"]["uid"])
+        counts.append(len(ready))
+    return counts
+
+
+def test_a_single_replica_is_never_without_a_ready_pod_while_its_node_is_drained(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, watched: Callable[[], list[int]]
+) -> None:
+    installed.apply(deployment(namespace, "cart", 1, annotations=SLOWLY))
+    running(installed, namespace, "cart", 1)
+    eventually(lambda: 1 in watched(), "the watch to have seen it")
+    (pod,) = installed.all("pods", namespace)
+    node = pod["spec"]["nodeName"]
+    before = len(writes_of_operator(installed))
+    drain(installed, trouble, node)
+    eventually(lambda: not on_node(installed, namespace, node), "the node to be empty", 90)
+    counts = watched()
+    assert 0 not in counts[counts.index(1) :], "it was down"
+    assert effects(installed, namespace) == ["patch deployments"], "its own controller has ended the old pod"
+    writes = [w["objectRef"]["resource"] for w in writes_of_operator(installed)[before:]]
+    assert writes.index("nodes") < writes.index("deployments"), "the node first"
+
+    def told() -> bool:
+        messages = [write.get("message", "") for write in first_step(installed, node)["writes"]]
+        return f"Deployment {namespace}/cart was restarted, and is ready elsewhere" in messages
+
+    eventually(told, "the incident to say how it went")
+    assert f"Deployment {namespace}/cart (1 pod)" in first_step(installed, node)["preflight"][-1]
+    over(installed, trouble, node)
+
+
+def test_a_drain_without_room_elsewhere_is_refused_before_anything_is_touched(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    large = deployment(namespace, "large", 4)
+    large["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "20"}}
+    installed.apply(large)
+    running(installed, namespace, "large", 4)
+    nodes = {pod["spec"]["nodeName"] for pod in installed.all("pods", namespace)}
+    assert len(nodes) == 4, "each node has room for one"
+    node = min(nodes)
+    drain(installed, trouble, node)
+    eventually(lambda: first_step(installed, node).get("outcome") == "Refused", "the drain to be refused")
+    message = first_step(installed, node)["message"]
+    assert "requests cpu 20, and none of the 3 other nodes that may take it have room for it" in message
+    assert not cordoned(installed, node)
+    assert effects(installed, namespace) == []
+    over(installed, trouble, node)
+
+
+def test_a_pod_with_its_data_on_the_node_stops_the_drain(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    here = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}]}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"local-{namespace}"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "claimRef": {"namespace": namespace, "name": "data"},
+            "local": {"path": "/data"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [here]}},
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"namespace": namespace, "name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "volumeName": f"local-{namespace}",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    mine = deployment(namespace, "db", 1)
+    mine["spec"]["template"]["spec"]["volumes"] = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
+    installed.apply(volume, claim, mine)
+    try:
+        running(installed, namespace, "db", 1)
+        drain(installed, trouble, "node-1", singleReplicas="Evict")
+        eventually(lambda: first_step(installed, "node-1").get("outcome") == "Refused", "the drain to be refused")
+        message = first_step(installed, "node-1")["message"]
+        assert f"has its data on Node node-1 only (PersistentVolume local-{namespace})" in message
+        assert not cordoned(installed, "node-1")
+        over(installed, trouble, "node-1")
+    finally:
+        installed.remove("persistentvolume", f"local-{namespace}")
+
+
+@pytest.fixture
+def medik8s(installed: Plane) -> Iterator[str]:
+    """The namespace of Medik8s leases, with the component bound there; afterwards there is no Medik8s."""
+    piece, name = str(ROOT / "deploy" / "kustomize" / "components" / "medik8s"), "medik8s-leases"
+    files = ["-f", f"{piece}/rights.yaml", "-f", f"{piece}/limits.yaml"]
+    installed.must("create", "namespace", name)
+    installed.must("apply", *files)
+    account = "--serviceaccount=goldseam-system:goldseam"
+    installed.must("create", "rolebinding", "goldseam-medik8s", "-n", name, "--clusterrole=goldseam-medik8s", account)
+    yield name
+    installed.must("delete", "namespace", name, "--wait=true")
+    installed.must("delete", *files)
+
+
+def test_the_medik8s_lease_of_a_node_is_waited_for_taken_and_given_back(
+    installed: Plane, namespace: str, medik8s: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    installed.apply(deployment(namespace, "api", 4))
+    running(installed, namespace, "api", 4)
+    node = min(pod["spec"]["nodeName"] for pod in installed.all("pods", namespace))
+    theirs = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"namespace": medik8s, "name": f"node-{node}"},
+        "spec": {
+            "holderIdentity": "node-healthcheck",
+            "leaseDurationSeconds": 3600,
+            "renewTime": "2099-01-01T00:00:00.000000Z",
+        },
+    }
+    installed.apply(theirs)
+    before = len(writes_of_operator(installed))
+    drain(installed, trouble, node)
+
+    def held() -> str:
+        holds = incident(installed, node).get("status", {}).get("holds", [])
+        return next((hold["message"] for hold in holds if hold["reason"] == "NodeLeaseHeld"), "")
+
+    assert f"node-healthcheck is at work on Node {node}" in eventually(held, "the drain to wait")
+    assert not cordoned(installed, node)
+    assert effects(installed, medik8s) == []
+    installed.remove("lease", f"node-{node}", medik8s)
+    eventually(lambda: not on_node(installed, namespace, node), "the node to be empty", 90)
+    assert installed.get("lease", f"node-{node}", medik8s)["spec"]["holderIdentity"] == "goldseam"
+    writes = [w["objectRef"] for w in writes_of_operator(installed)[before:]]
+    taken = next(i for i, ref in enumerate(writes) if ref.get("namespace") == medik8s)
+    assert taken < next(i for i, ref in enumerate(writes) if ref.get("name") == node and ref["resource"] == "nodes")
+    over(installed, trouble, node)
+    eventually(
+        lambda: "holderIdentity" not in installed.get("lease", f"node-{node}", medik8s)["spec"],
+        "the lease to be given back",
+    )
