@@ -202,6 +202,7 @@ async def test_the_workload_is_found_by_the_uids_of_its_owners() -> None:
     assert "pods/shop/p1" in touched(h), "a ReplicaSet of the same name is another one"
 
 
+LONG = {"drain": {}, "timeout": "3h"}
 LEASE = ("leases", "medik8s-leases", "node-n1")
 
 
@@ -299,3 +300,22 @@ async def test_a_lease_that_somebody_has_taken_since_is_not_given_back() -> None
     h.alert_state = "Cleared"
     await h.settle(60)
     assert h.cluster.objects[LEASE]["spec"]["holderIdentity"] == "node-healthcheck"
+
+
+async def test_a_drain_that_takes_long_renews_its_lease_and_stops_where_another_has_it_by_then() -> None:
+    more = ("pods", asking("p2")), ("pods", asking("p3"))
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), *more, medik8s(), ladder=LONG)
+    h.cluster.budget = 1
+
+    def taken() -> int:
+        return touched(h).count("/".join(LEASE))
+
+    await h.settle(25 * 60)
+    assert taken() == 1, "it is not written in vain"
+    await h.settle(10 * 60)
+    assert taken() == 2
+    h.cluster.edit(*LEASE, {"spec": {"holderIdentity": "node-healthcheck"}})
+    h.cluster.budget = 1
+    await h.settle(60)
+    assert h.status.holds[0].reason == "NodeLeaseHeld"
+    assert touched(h).count("pods/shop/p2") == 0

@@ -13,9 +13,9 @@ from tests.support.toypods import ToyPods
 Json = dict[str, Any]
 
 
-async def prepared(**drain: Any) -> tuple[Harness, ToyPods]:
+async def prepared(mode: str = "Act", **drain: Any) -> tuple[Harness, ToyPods]:
     """An incident about node `n1`, which is not opened yet."""
-    h = Harness(crempol({"drain": drain, "timeout": "5m"}), node("n1"), "nodes")
+    h = Harness(crempol({"drain": drain, "timeout": "5m"}, mode=mode), node("n1"), "nodes")
     h.cluster.add("nodes", node("n2"))
     toy = ToyPods(h)
     return h, toy
@@ -105,6 +105,24 @@ async def test_a_new_pod_on_the_node_that_would_stop_a_drain_does_not_let_the_si
     await h.settle(40)
     assert toy.least["api"] == 1
     assert on_the_node(toy) == ["lonely"]
+
+
+async def test_what_is_restarted_is_part_of_what_a_person_approves_and_is_asked_once() -> None:
+    h, toy = await prepared(mode="Propose")
+    toy.deploy("api", ["n1"])
+    await begun(h, toy)
+    await h.settle(40)
+    assert writes(h) == []
+    assert [a.state for a in h.status.approvals] == ["Waiting"]
+    assert "restart 1 workload that would be down" in h.status.approvals[0].summary
+    meta = next(h.cluster.all("incidents"))["metadata"]
+    question = {"step": h.status.approvals[0].step, "planHash": h.status.approvals[0].plan_hash}
+    spec = {"incidentRef": {"name": meta["name"], "uid": meta["uid"]}, "decision": "Approve", "by": "jane"}
+    where = {"name": "word", "namespace": "goldseam-system"}
+    h.cluster.add("responses", {"metadata": where, "spec": spec | question})
+    await h.settle(40)
+    assert on_the_node(toy) == []
+    assert toy.least["api"] == 1
 
 
 async def test_a_later_rollout_by_people_is_no_take_over_of_the_drain() -> None:

@@ -28,20 +28,23 @@ def held(s: Situation) -> Hold | None:
     return collateral(s, NOW)
 
 
+def scaling(there: int, wanted: int, active: str = "True") -> Json:
+    conditions = [{"type": "ScalingActive", "status": active}]
+    return hpa() | {"status": {"currentReplicas": there, "desiredReplicas": wanted, "conditions": conditions}}
+
+
 def test_a_workload_that_is_well_and_left_alone_holds_nothing() -> None:
-    assert (
-        held(hitting(hpas=(hpa() | {"status": {"currentReplicas": 3, "desiredReplicas": 3}}, hpa(name="new")))) is None
-    )
+    assert held(hitting(hpas=(scaling(3, 3), hpa(name="new")))) is None
     assert held(situation(world=World(target=None))) is None, "nobody asked for them yet"
 
 
 def test_a_workload_that_its_autoscaler_scales_is_waited_for() -> None:
-    scaling = hpa() | {"status": {"currentReplicas": 3, "desiredReplicas": 5}}
-    hold = held(hitting(hpas=(scaling,)))
+    hold = held(hitting(hpas=(scaling(3, 5),)))
     assert hold is not None
     assert hold.message.endswith("HorizontalPodAutoscaler api scales it from 3 to 5")
-    elsewhere = scaling | {"metadata": scaling["metadata"] | {"namespace": "bank"}}
+    elsewhere = scaling(3, 5) | {"metadata": hpa()["metadata"] | {"namespace": "bank"}}
     assert held(hitting(hpas=(elsewhere,))) is None
+    assert held(hitting(hpas=(scaling(3, 0, active="False"),))) is None, "it has no metrics"
 
 
 LATE = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}

@@ -51,7 +51,7 @@ class NodeLeases:
         return True
 
     async def _take(self, node: ObjectRef) -> None:
-        """Ours for an hour from now.
+        """Ours for an hour from now, or for half of one still.
 
         Raises:
             Conflict: another one has it, or was faster.
@@ -66,6 +66,9 @@ class NodeLeases:
             return
         if theirs := node_lease.by_another(lease, now):
             raise Conflict(f"{theirs.by} has the lease of {node}")
+        mine = node_lease.held(lease, now)
+        if mine is not None and mine.until - now > LASTS / 2:
+            return
         before = lease.get("spec") or {}
         if before.get("holderIdentity") != HOLDER:
             ours |= {

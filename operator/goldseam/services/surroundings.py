@@ -121,8 +121,28 @@ async def _room(leaving: list[Json], world: World, reads: Reads) -> dict[str, tu
         if not names:
             break
         found = await asyncio.gather(*(reads.all(PODS, fields=f"spec.nodeName={name}") for name in names))
-        asked |= dict(zip(names, found, strict=True))
+        asked |= {name: tuple(map(_lean, pods)) for name, pods in zip(names, found, strict=True)}
     return asked
+
+
+def _lean(pod: Json) -> Json:
+    """What room is told by: of many nodes, whole pods would be a lot to keep."""
+    spec, meta = pod.get("spec") or {}, metadata(pod)
+    containers = [{"resources": one.get("resources")} for one in spec.get("containers") or ()]
+    inits = [
+        {"resources": one.get("resources"), "restartPolicy": one.get("restartPolicy")}
+        for one in spec.get("initContainers") or ()
+    ]
+    return {
+        "metadata": {"namespace": meta.get("namespace"), "labels": meta.get("labels")},
+        "spec": {
+            "containers": containers,
+            "initContainers": inits,
+            "overhead": spec.get("overhead"),
+            "resources": spec.get("resources"),
+        },
+        "status": {"phase": (pod.get("status") or {}).get("phase")},
+    }
 
 
 def _next(left: list[Json], world: World, asked: Iterable[str]) -> list[str]:

@@ -76,7 +76,7 @@ async def read_world(
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
         world = await _around(world, status, reads, to_act=to_act)
-    if rung is not None and rung.action in ("cordon", "drain") and to_act and not begun(status):
+    if rung is not None and rung.action in ("cordon", "drain") and to_act:
         world = await with_lease(world, ref.name, reads)
     return replace(world, log=await last_words(status, world, reads))
 

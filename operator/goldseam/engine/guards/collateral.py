@@ -9,7 +9,7 @@ from goldseam.api.incident import ObjectRef
 from goldseam.engine.guards.budget import limits
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.paused import in_words
-from goldseam.engine.objects import IGNORE, Json, Workload, annotation, metadata, reference
+from goldseam.engine.objects import IGNORE, Json, Workload, annotation, condition_of, metadata, reference
 from goldseam.engine.owners import autoscalers_of
 from goldseam.engine.record import cut
 from goldseam.engine.situation import Situation
@@ -45,11 +45,12 @@ def _rolls_out(s: Situation, workload: Json, ref: ObjectRef, now: datetime) -> H
 
 
 def _scales(s: Situation, workload: Json, ref: ObjectRef, now: datetime) -> Hold | None:
+    """An HPA that has no metrics wants what it wanted once, or nothing, and scales nobody (ScalingActive)."""
     near = [hpa for hpa in s.world.hpas if metadata(hpa).get("namespace") == ref.namespace]
     for hpa in autoscalers_of(workload, near):
         status = hpa.get("status") or {}
         there, wanted = status.get("currentReplicas"), status.get("desiredReplicas")
-        if there is not None and wanted is not None and there != wanted:
+        if condition_of(hpa, "ScalingActive").get("status") == "True" and there != wanted:
             name = metadata(hpa).get("name")
             return Hold(
                 "collateral",

@@ -75,7 +75,7 @@ REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not
 OF_A_PLAN: Sequence[Guard] = (ceiling, node_caps, owner, headroom, disruption, collateral, permission, approval)
 """These judge what would be done; while something could not be read that is not known, and they let through."""
 
-BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy)
+BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy, leased)
 """Before a step's later writes: the step is under way, and half a drain is worse than a whole one."""
 
 _OF_THE_DRAIN = (ceiling, protection, changed, failed, node_caps, owner, headroom, disruption, destructive)
