@@ -93,8 +93,8 @@ def test_at_its_deadline_the_node_comes_back_or_is_left_as_the_policy_says(
     (owed,) = incident_of(installed, node)["obligations"]
     assert owed["state"] == ("Void" if left else "Paid")
     if left:
-        told = installed.must("get", "events", "-A", "-o", "jsonpath={.items[*].message}")
-        assert f"kubectl uncordon {node}" in told
+        said = lambda: [one.get("message", "") for one in installed.all("events")]  # noqa: E731
+        eventually(lambda: any(f"kubectl uncordon {node}" in one for one in said()), "the Event")
     finalizers(installed, namespace, node, None)
     trouble(0, alert="NodeTrouble", node=node)
     forgotten(installed)
