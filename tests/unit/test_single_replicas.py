@@ -157,6 +157,19 @@ def test_a_protected_namespace_is_not_restarted_in() -> None:
     assert "namespace shop is protected" in refused(around(OWNED, protected=("shop",)), "SingleReplica")
 
 
+DATA = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+
+
+@pytest.mark.parametrize("modes", [["ReadWriteOnce"], ["ReadWriteOncePod"], ["ReadWriteMany"], []])
+def test_a_volume_of_one_node_keeps_a_new_pod_waiting_for_the_old_one(modes: list[str]) -> None:
+    volumes = {"shop/data": {"metadata": {"name": "pv-7"}, "spec": {"accessModes": modes}}}
+    world = around(pods=(pod("api-1", spec=DATA),), volumes=volumes)
+    if "Once" in str(modes):
+        assert "PersistentVolume pv-7 can be used on one node at a time" in refused(world, "SingleReplica")
+    else:
+        assert "Deployment" in [w.object.kind for w in proposed(world).writes]
+
+
 def test_a_rollout_that_would_break_a_budget_is_no_way_out() -> None:
     target = workload(replicas=3, spec={"strategy": {"rollingUpdate": {"maxUnavailable": 2}}})
     used_up = pdb(expected=9, wanted=5, healthy=6)

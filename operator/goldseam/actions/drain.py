@@ -19,7 +19,7 @@ from goldseam.actions import single
 from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, others, patching
 from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
-from goldseam.actions.single import MARKED, Singles
+from goldseam.actions.single import MARKED, RESTARTING, Singles
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
@@ -36,7 +36,7 @@ from goldseam.engine.objects import (
     reference,
 )
 from goldseam.engine.placement import in_service
-from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
+from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -188,12 +188,17 @@ def observe(step: Step, world: World) -> Effect:
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
 
 
+def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:
+    assert isinstance(parameters, Drain)
+    return (CORDONING, EVICTING, *((RESTARTING,) if parameters.single_replicas == "Restart" else ()))
+
+
 ACTION = Action(
     "drain",
     frozenset({"Node"}),
     plan,
     observe,
-    always(CORDONING, EVICTING),
+    _needs,
     looks_at=frozenset({"disruption_budgets"}),
     fields=frozenset({MARKING, MARKED, EVICTION}),
 )

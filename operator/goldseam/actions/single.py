@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from goldseam.actions.nodes import cordoned
 from goldseam.actions.ownership import by_controller
+from goldseam.actions.preflight import claims
 from goldseam.actions.replies import bounded, pods, refusal
 from goldseam.actions.restart import MARKING, mark, right, settled
 from goldseam.actions.writes import unnumbered
@@ -169,8 +170,20 @@ def _unfit(hit: Hit, world: World) -> str:
         kind = strategy(workload).get("type") or "RollingUpdate"
         return f"its rollout takes its last ready pod, too (strategy {kind}, maxUnavailable)"
     ready = [pod for pod in world.pods if metadata(pod).get("uid") in hit.pods and is_ready(pod)]
+    if volume := next((name for pod in ready if (name := _exclusive(pod, world))), ""):
+        return f"PersistentVolume {volume} can be used on one node at a time, so that a new pod waits for the old one"
     if strict := next((budget for budget in _covering(ready, world) if budget.allowed < takes), None):
         return f"its rollout would take {pods(takes)} at once, and {strict} lets {strict.allowed} go"
+    return ""
+
+
+def _exclusive(pod: Json, world: World) -> str:
+    """The volume of the pod that no pod on another node can use beside it; ReadWriteOnce is by node, not by pod."""
+    for claim in claims(pod):
+        volume = world.volumes.get(claim) or {}
+        modes = (volume.get("spec") or {}).get("accessModes") or ()
+        if modes and not set(modes) & {"ReadWriteMany", "ReadOnlyMany"}:
+            return str(metadata(volume).get("name"))
     return ""
 
 
