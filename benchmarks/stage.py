@@ -15,11 +15,11 @@ from tests.support.plane import ROOT, Plane, control_plane
 
 
 @contextmanager
-def installed(nodes: int = 3) -> Iterator[tuple[Plane, Path]]:
-    """A control plane with all components, and a directory for what is measured."""
+def installed(nodes: int = 3, *options: str) -> Iterator[tuple[Plane, Path]]:
+    """A control plane with all components, started with these options, and a directory for what is measured."""
     with tempfile.TemporaryDirectory(prefix="goldseam-bench-") as folder:
         home = Path(folder)
-        with control_plane(home / "plane", nodes) as plane:
+        with control_plane(home / "plane", nodes, *options) as plane:
             overlay = ROOT / "deploy" / "kustomize" / "overlays" / "all"
             plane.must("apply", "--server-side", "-k", str(ROOT / "crds"))
             plane.must("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")

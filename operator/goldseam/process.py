@@ -53,7 +53,7 @@ def _spread() -> float:
     return random.uniform(0.9, 1.1)
 
 
-def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Outside:
+def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock, leave: Callable[[], None]) -> Outside:
     def source(spec: AlertSourceSpec) -> tuple[AlertServer, Metrics]:
         timeout, credentials = spec.timeout.total_seconds(), Credentials(spec, cluster, settings.namespace)
         urls = [spec.url, *spec.replicas]
@@ -68,7 +68,8 @@ def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock) -> Ou
         return [AlertmanagerServer(url, credentials) for url in spec.urls]
 
     record = recorder(settings.record_dir)
-    return Outside(cluster, KubeEvents(cluster), WebhookNotifier(), clock, source, alertmanagers, record, _spread)
+    events, pod = KubeEvents(cluster), settings.pod_name or socket.gethostname()
+    return Outside(cluster, events, WebhookNotifier(), clock, source, alertmanagers, record, _spread, pod, leave)
 
 
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:
@@ -98,7 +99,7 @@ async def run(settings: Settings) -> int:
     agent, rate = f"goldseam/{version('goldseam')}", settings.requests_per_second
     async with connect(kubeconfig, agent, per_second=rate) as cluster:
         clock, identity = SystemClock(), f"{socket.gethostname()}_{uuid.uuid4()}"
-        outside = _outside(cluster, settings, clock)
+        outside = _outside(cluster, settings, clock, ended.set)
         leadership = Leadership(cluster, clock, settings.namespace, identity, told=clock.told)
         operator = Operator(outside, inbox, settings.namespace, leadership)
 
@@ -114,12 +115,18 @@ async def run(settings: Settings) -> int:
             log.info("started", namespace=settings.namespace, version=version("goldseam"))
             await ended.wait()
             log.info("stopping", reasons=reasons)
-            await operator.stop()
-            working.cancel()
-            guarding.cancel()
-            await asyncio.gather(working, guarding, return_exceptions=True)
+            await _stopped(operator, working, guarding)
             await asyncio.to_thread(watching.stop, STOP_KOPF)
     return 1 if any(reason for reason in reasons if "cancelled" not in reason) else 0
+
+
+async def _stopped(operator: Operator, *tasks: asyncio.Task[None]) -> None:
+    """Stop in order; where it hands over, only when another process leads."""
+    await operator.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await operator.followed()
 
 
 @dataclass(frozen=True)

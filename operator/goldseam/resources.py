@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goldseam.api.base import GROUP, VERSION
+from goldseam.api.incident import ObjectRef
 from goldseam.api.kinds import KINDS
 from goldseam.ports import Resource
 
@@ -59,3 +60,9 @@ WRITABLE = {
     "Job": JOBS,
 }
 """What a write may speak of, by kind."""
+
+
+def custom(ref: ObjectRef, plural: str) -> Resource:
+    """The kind of an object that a template makes."""
+    group, _, version = ref.api_version.partition("/")
+    return Resource(group, version, plural, namespaced=bool(ref.namespace))

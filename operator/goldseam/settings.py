@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     """A kubeconfig file. Default: the pod's ServiceAccount."""
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = "goldseam-system"
     """The operator's own namespace: node incidents and signing keys live there."""
+    pod_name: Annotated[str, Field(max_length=253)] = ""
+    """The name of the pod that it runs in. Default: the host's name. Before that pod is evicted by a drain, it hands
+    over to another replica."""
     listen_host: str = "0.0.0.0"  # noqa: S104 - the kubelet's probes come from outside the pod
     """Where `/metrics`, `/healthz` and `/readyz` are served."""
     listen_port: Annotated[int, Field(ge=0, le=65_535)] = 8080

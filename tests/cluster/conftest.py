@@ -125,6 +125,13 @@ def left_unhealthy(plane: Plane) -> int:
     return sum(phase in (None, *UNHEALTHY) for phase in phases)
 
 
+def strangers(plane: Plane, namespace: str, node: str) -> list[str]:
+    """The pods on the node of other tests, whose namespaces are on their way out: a drain would look at these, too."""
+    here = (pod for pod in plane.all("pods") if pod["spec"].get("nodeName") == node)
+    theirs = (pod["metadata"] for pod in here if pod["metadata"]["namespace"] != namespace)
+    return [m["name"] for m in theirs if m["namespace"].startswith("t-") and not m.get("deletionTimestamp")]
+
+
 @pytest.fixture
 def source(installed: Plane, namespace: str) -> str:
     """The default AlertSource: the real Prometheus, read every second."""
@@ -147,6 +154,9 @@ def trouble(installed: Plane, namespace: str) -> Iterator[Callable[..., None]]:
                     "labels": {"severity": "critical"},
                 }
                 installed.rules(group, list(known.values()))
+            if value and "node" in labels:
+                what = "the pods of earlier tests to go from the node"
+                eventually(lambda: not strangers(installed, namespace, labels["node"]), what, 90)
             exporting.set(value, about=alert, **({"namespace": namespace} | labels))
 
         yield set_trouble

@@ -15,7 +15,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.objects_on_cluster import alert_source, deployment, effects, policy, running, source_says, status
+from tests.support.objects_on_cluster import (
+    alert_source,
+    condition,
+    deployment,
+    effects,
+    policy,
+    running,
+    source_says,
+    status,
+)
 from tests.support.operator_process import OperatorProcess, free_port, standing_by
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
@@ -61,11 +70,18 @@ def ready(installed: Plane, namespace: str, trouble: Trouble) -> None:
 
 @pytest.fixture
 def receiving(
-    installed: Plane, ready: None, operator_kubeconfig: Path, settings: dict[str, str], tmp_path: Path
+    installed: Plane,
+    namespace: str,
+    ready: None,
+    operator_kubeconfig: Path,
+    settings: dict[str, str],
+    tmp_path: Path,
 ) -> Iterator[OperatorProcess]:
-    """An operator that has read its source once, and knows that the policy waits."""
+    """An operator that has read its source once, and knows of the policy: else a push is passed over, and Prometheus
+    sends the next one after a minute."""
     with running_operator(operator_kubeconfig, tmp_path / "operator.log", **settings) as process:
         eventually(lambda: source_says(installed, "SourceReachable")[0] == "True", "the source to be read")
+        eventually(lambda: condition(installed, "rempol", "heal", namespace, "Ready"), "the policy to be known")
         yield process
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from goldseam.api.runbook import RunbookSpec
 from goldseam.ports import Json
+from goldseam.services import correlating
+from goldseam.services.gather import Opened, live_policy
 from tests.support.harness import START, Harness, deployment, policy
 from tests.support.objects import pod_template, revision
 
@@ -116,6 +120,67 @@ async def test_that_the_revisions_cannot_be_read_holds_nothing_up_and_claims_not
     await h.settle(20)
     assert h.live()["spec"]["replicas"] == 8
     assert h.status.changes is None
+
+
+async def just_opened(*ladder: Json, **fields: object) -> tuple[Harness, list[str]]:
+    """As the opener leaves it: its first look has not been. And what is asked of the cluster, in order."""
+    h = harness(*ladder, **fields)  # type: ignore[arg-type]
+    delivered(h, "shop_api_apps_Deployment")
+    await h.start()
+    await h.open(begun=False)
+    uid = h.book.all()[0].uid
+    h.looker.opened(uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.live()))
+    asked: list[str] = []
+    for verb in ("get", "list", "patch"):
+        setattr(h.cluster, verb, noting(getattr(h.cluster, verb), verb, asked))
+    return h, asked
+
+
+def noting(call: Any, verb: str, asked: list[str]) -> Any:
+    async def called(*args: Any, **options: Any) -> Any:
+        asked.append(f"{verb} {args[0].plural}")
+        await asyncio.sleep(0)
+        return await call(*args, **options)
+
+    return called
+
+
+@pytest.mark.parametrize("rung", [SCALE, RESTART], ids=["scale", "restart"])
+async def test_of_what_was_opened_just_now_what_changed_is_read_beside_the_writing_and_is_not_what_we_did(
+    rung: Json,
+) -> None:
+    h, asked = await just_opened(rung)
+    await h.look()
+    assert "Done" in {write.state for write in h.status.steps[0].writes}
+    assert {c.what for c in h.status.changes or []} == {"image of container app", "Git revision"}
+    assert asked.index("patch guardrails") < asked.index("get kustomizations")
+    assert "list replicasets" in asked
+    await h.settle(20)
+    assert [entry.kind for entry in h.status.timeline].count("Changed") == 1
+
+
+async def test_people_who_are_asked_at_the_first_look_are_told_what_changed() -> None:
+    h, _ = await just_opened(SCALE, mode="Propose")
+    await h.look()
+    assert h.status.phase == "AwaitingApproval"
+    assert {c.what for c in h.status.changes or []} == {"image of container app", "Git revision"}
+
+
+async def test_an_act_does_not_wait_for_long_to_learn_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    h, _ = await just_opened(SCALE)
+    monkeypatch.setattr(correlating, "PATIENCE", 0.01)
+    listing = h.cluster.list
+
+    async def hang(*args: Any, **options: Any) -> Any:
+        if args[0].plural == "replicasets":
+            await asyncio.Event().wait()
+        return await listing(*args, **options)
+
+    monkeypatch.setattr(h.cluster, "list", hang)
+    async with asyncio.timeout(20):
+        await h.look()
+    assert h.live()["spec"]["replicas"] == 8
+    assert h.status.changes is None, "what is read later might be our own"
 
 
 async def test_a_target_that_was_changed_just_before_is_not_restarted_and_the_next_rung_comes() -> None:

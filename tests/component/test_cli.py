@@ -142,7 +142,9 @@ async def test_explain_never_calls_a_guard_ok_that_was_not_asked() -> None:
     t = Terminal(h)
     await explain.explain(t.session, name_of(h))
     unasked = [line.split()[1] for line in t.lines if line.startswith("  -      ") and "not asked: " in line]
-    assert unasked == ["ceiling", "node_caps", "owner", "headroom", "disruption", "permission", "approval"]
+    assert unasked == [
+        *("ceiling", "node_caps", "owner", "headroom", "disruption", "collateral", "permission", "approval")
+    ]
 
 
 async def test_explain_in_mode_observe_asks_for_no_rights_and_no_approval() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Unavailable
@@ -126,13 +127,13 @@ async def two_nodes(*, control_plane: bool, at_once: int) -> Harness:
     nodes = [node(name) for name in ("n1", "n2", "n3")]
     for one in nodes:
         one["metadata"]["labels"] = {**one["metadata"]["labels"], **label}
-    h = Harness(crempol({"cordon": {}}), nodes[0], "nodes")
+    h = Harness(crempol({"cordon": {"controlPlane": control_plane}}), nodes[0], "nodes")
     limits = {"breaker": {"atLeast": 100}, "budgets": {"nodes": {"atOnce": at_once, "perZone": at_once}}}
     h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": limits})
     others = [h.cluster.add("nodes", other) for other in nodes[1:]]
     await h.start()
     await h.open(begun=False)
-    second = crempol({"cordon": {}})
+    second = crempol({"cordon": {"controlPlane": control_plane}})
     second["metadata"]["name"] = "nodes-too"
     h.policy, h.target = h.cluster.add("clusterremediationpolicies", second), others[0]
     await h.open(begun=False)
@@ -237,6 +238,43 @@ async def test_a_trip_that_could_not_be_written_is_written_later(monkeypatch: py
     assert h.cluster.patch == patching
     await h.fleet.assess()
     assert h.cluster.objects["guardrails", "", "cluster"]["status"]["breaker"]["state"] == "Tripped"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_where_all_that_fires_cannot_be_read_nothing_is_done_though_the_rules_are_known(gone: bool) -> None:
+    h, _, _ = await just_opened()
+    h.alert_state = "Cleared" if gone else "Firing"
+
+    async def unread(_: str) -> str:
+        return "HTTP 503"
+
+    h.looker.refresh_firing = unread
+    await h.look()
+    assert h.status.steps == []
+    assert (h.status.holds[0].reason, "HTTP 503" in h.status.holds[0].message) == (
+        ("AlertUnknown" if gone else "AlertFiring"),
+        True,
+    )
+    assert h.status.phase == "Investigating"
+
+
+async def test_all_that_fires_is_read_beside_everything_else_and_counted_then() -> None:
+    h, incident, asked = await just_opened()
+    firing = ActiveAlert({"alertname": "A", "namespace": "n"}, {}, "firing", START)
+    h.cluster.objects["guardrails", "", "cluster"]["spec"]["storm"] = {"rules": 1, "namespaces": 1}
+
+    async def read(_: str) -> str:
+        while ("list", "pauses") not in asked:  # which is read for the decision, too
+            await asyncio.sleep(0)
+        h.firing = [("default", firing)]
+        return ""
+
+    h.looker.refresh_firing = read
+    async with asyncio.timeout(5):
+        await h.look()
+    assert acted(h) == []
+    assert [hold.reason for hold in h.status.holds] == ["AlertStorm"]
+    assert incident.uid in {one.uid for one in h.book.all()}
 
 
 async def test_where_somebody_else_began_on_it_nothing_is_done() -> None:

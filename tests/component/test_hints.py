@@ -46,6 +46,8 @@ class Server:
     def __init__(self) -> None:
         self.reads, self.rule, self.reading = 0, RULE, asyncio.Event()
         self.reading.set()
+        self.takes = (lambda seconds: None), 0.0
+        """How time passes, and how many seconds all that fires takes to be read."""
 
     async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
         self.reads += 1
@@ -54,6 +56,8 @@ class Server:
         return RulesAnswer((self.rule,), asked=names)
 
     async def firing(self) -> tuple[ActiveAlert, ...]:
+        advance, seconds = self.takes
+        advance(seconds)
         return ()
 
     async def version(self) -> str:
@@ -70,6 +74,7 @@ class Stage:
         self.clock, self.server = VirtualClock(), Server()
         self.told: list[bool] = []
         self.rests: list[float] = []
+        self.costs: list[float] = []
         self.resting, self.go_on = asyncio.Event(), asyncio.Event()
         self.source = Source("default", SPEC, self.server, self.server, self.clock, Listening(self._answered))
 
@@ -79,6 +84,7 @@ class Stage:
     async def rest(self, its: Bell, seconds: float, took: float) -> bool:
         """In place of the bell's: until `passed` is called."""
         self.rests.append(seconds)
+        self.costs.append(took)
         self.resting.set()
         await self.go_on.wait()
         self.go_on.clear()
@@ -128,6 +134,14 @@ async def test_reads_that_hints_wake_come_besides_the_regular_ones_and_are_told_
     await stage.passed(40)
     assert stage.told == [False, True, True, False]
     assert stage.rests[-1] == 60
+
+
+async def test_a_hint_waits_as_long_as_reading_the_rules_took_and_not_as_all_that_fires(stage: Stage) -> None:
+    await stage.passed(10)
+    stage.server.takes = (stage.clock.advance, 0.5)
+    await stage.passed(50)
+    assert stage.told == [False, True, False]
+    assert stage.costs[1:] == [0, 0]
 
 
 async def test_an_alert_that_fires_when_its_rule_is_first_seen_is_read_again_after_the_rules_next_evaluation(

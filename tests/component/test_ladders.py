@@ -513,3 +513,18 @@ async def test_a_conflict_is_read_again_and_decided_again() -> None:
     await h.settle(20)
     assert h.live()["spec"]["replicas"] == 8
     assert [path for _, path, _, _ in h.cluster.writes].count("deployments/shop/api/scale") == 1
+
+
+@pytest.mark.parametrize(("queries", "more"), [(2, ""), (4, "; and 2 more")])
+async def test_a_step_that_has_not_helped_says_all_that_it_still_waited_for(queries: int, more: str) -> None:
+    asked = [{"expr": f"errors_{number}", "below": "5"} for number in range(queries)]
+    rung = {"restart": {}, "timeout": "60s", "verify": {"settle": "5s", "queries": asked}}
+    h = Harness(policy(rung, {"wait": {"duration": "1h"}}), deployment(), "deployments")
+    h.promql.answers = {one["expr"]: (9.0,) for one in asked}
+    await h.start()
+    await h.open()
+    await h.settle(200, lambda status: bool(status.steps) and status.steps[0].outcome is not None)
+    assert h.status.steps[0].message == (
+        "did not help in time: still waiting for the alert to be Cleared after restart (the alert is Firing)"
+        "; and for errors_0 to be below 5 (it is 9); and for errors_1 to be below 5 (it is 9)" + more
+    )

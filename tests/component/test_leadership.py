@@ -99,6 +99,19 @@ async def test_a_leader_that_stops_well_hands_over_at_once(race: Race) -> None:
     assert race.clock.monotonic() == begun
 
 
+async def test_who_hands_over_waits_until_another_one_leads_and_not_for_ever(race: Race) -> None:
+    first = await leading(race, "a")
+    await first.release()
+    assert not await first.succeeded(10)
+    race.cluster.unreadable = {"leases"}
+    assert not await first.succeeded(10)
+    race.cluster.unreadable = set()
+    await leading(race, "b")
+    begun = race.clock.monotonic()
+    assert await first.succeeded(10)
+    assert race.clock.monotonic() == begun
+
+
 async def test_a_leader_that_slept_gives_up_when_another_leads(race: Race) -> None:
     first = await leading(race, "a")
     await leading(race, "b")

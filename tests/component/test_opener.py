@@ -208,6 +208,61 @@ async def test_a_new_incident_follows_the_one_that_is_over() -> None:
     assert second["spec"]["predecessor"] == first["metadata"]["uid"]
 
 
+async def test_the_policy_and_what_is_likely_to_be_its_target_are_read_side_by_side_and_once() -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    asked: list[str] = []
+    getting = stage.cluster.get
+
+    async def get(*args: Any, **options: Any) -> Json:
+        asked.append(args[0].plural)
+        while len(asked) < 2:
+            await asyncio.sleep(0)
+        return await getting(*args, **options)
+
+    assert await stage.turn(1) == []
+    stage.cluster.get = get  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        assert len(await stage.turn(1)) == 1
+    assert asked == ["remediationpolicies", "deployments"]
+
+
+async def test_what_only_seemed_to_be_the_target_is_not_opened_for() -> None:
+    """The policy was changed, and that has not been seen yet."""
+    stage = Stage(target={"name": "api"})
+    web = stage.cluster.add("deployments", deployment() | {"metadata": {"name": "web", "namespace": "shop"}})
+    stage.cluster.edit("remediationpolicies", "shop", "api", {"spec": {"target": {"name": "web"}}})
+    stage.fire()
+    (incident,) = await stage.turn()
+    assert incident["spec"]["target"]["uid"] == web["metadata"]["uid"]
+
+
+async def test_what_is_likely_to_be_the_target_may_be_gone_or_unreadable_and_that_is_said() -> None:
+    stage = Stage()
+    stage.fire(deployment="gone")
+    assert await stage.turn() == []
+    assert list(stage.problems.values()) == ["Deployment shop/gone, which the alert names, does not exist"]
+    stage.alerts.clear()
+    stage.fire(deployment="api")
+    stage.cluster.unreadable.add("deployments")
+    assert await stage.turn() == []
+    stage.cluster.unreadable.clear()
+    assert len(await stage.turn()) == 1
+
+
+async def test_what_lies_in_another_namespace_is_neither_its_predecessor_nor_taken_up() -> None:
+    """Where an Incident of this policy and target belongs is known; elsewhere anybody may have put it."""
+    stage = Stage()
+    stage.fire(deployment="api")
+    (mine,) = await stage.turn()
+    closed = {"phase": "Resolved", "closedAt": "2026-11-23T12:00:00Z"}
+    stage.end(mine, {"policySnapshot": {"spec": stage.policy["spec"]}, **closed})
+    forged = {**mine["metadata"], "namespace": "theirs", "uid": "forged", "creationTimestamp": "2026-11-24T12:00:00Z"}
+    stage.cluster.add("incidents", {**mine, "metadata": forged, "status": {}})
+    found = [one for one in await stage.turn(1) if one["metadata"]["namespace"] == "shop"]
+    assert [one["spec"].get("predecessor", "") for one in found] == ["", mine["metadata"]["uid"]]
+
+
 async def test_an_incident_that_was_restored_with_another_uid_is_taken_up_and_no_second_one_opened() -> None:
     stage = Stage()
     stage.fire(deployment="api")

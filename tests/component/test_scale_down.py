@@ -8,6 +8,7 @@ import pytest
 
 from goldseam.api.incident import IncidentStatus
 from tests.component.test_forged_incidents import forge
+from tests.component.test_owners import rollout
 from tests.component.test_two_incidents import joined, named
 from tests.support.harness import Harness, deployment, policy
 
@@ -317,3 +318,28 @@ async def test_in_mode_observe_nothing_is_written_and_the_whole_way_is_told() ->
     await h.settle(10)
     assert asked(h) == []
     assert "would scale Deployment shop/api down from 10 to 1 replicas, by halves" in h.status.message
+
+
+async def test_a_rollout_goes_to_zero_and_comes_back() -> None:
+    target = {"kind": "Rollout", "name": "api"}
+    h = Harness(policy(ZERO, target=target, limits=ANY), rollout(), "rollouts")
+    await h.start()
+    await h.open()
+    await h.settle(20)
+    written = [(path, body["spec"]["replicas"]) for _, path, _, body in h.cluster.writes if path.startswith("rollouts")]
+    assert written == [("rollouts/shop/api/scale", 2), ("rollouts/shop/api/scale", 1), ("rollouts/shop/api/scale", 0)]
+    assert steps(h.status) == [("scale", None)]
+    await over(h)
+    assert (there(h), h.status.phase, [o.state for o in h.status.obligations]) == (3, "Resolved", ["Paid"])
+
+
+@pytest.mark.parametrize("denied", ["zero rollouts/scale", "patch rollouts/scale"])
+async def test_a_rollout_does_not_go_to_zero_without_the_right(denied: str) -> None:
+    target = {"kind": "Rollout", "name": "api"}
+    h = Harness(policy(ZERO, WAIT, target=target, limits=ANY), rollout(), "rollouts")
+    h.cluster.denied = {denied}
+    await h.start()
+    await h.open()
+    await h.settle(20)
+    assert (there(h), steps(h.status)[0]) == (3, ("scale", "Refused"))
+    assert f"may not {denied}.argoproj.io in namespace shop" in h.status.steps[0].message

@@ -196,8 +196,10 @@ async def test_before_anything_is_done_all_that_fires_is_read_though_the_rules_w
     assert server.asked == ["A", "firing", "A"]
     server.wanted = Wanted(frozenset({"A"}), storm=True)
     await source.refresh()
+    assert await source.refresh_firing() == ""
     assert server.asked[3:] == ["firing"]
     await source.refresh()
+    await source.refresh_firing()
     assert len(server.asked) == 4, "that was just now"
 
 
@@ -205,8 +207,51 @@ async def test_where_what_fires_cannot_be_read_before_anything_is_done_nothing_i
     server = Prompt()
     source = await read_twice(server)
     server.wanted, server.broken = Wanted(frozenset({"A"}), storm=True), "HTTP 404"
-    await source.refresh()
+    assert await source.refresh_firing() == "HTTP 404"
     assert source.history.problem == "HTTP 404"
+
+
+async def test_a_hint_reads_the_rules_only_however_much_else_fires() -> None:
+    server = Prompt()
+    server.wanted = Wanted(frozenset({"A"}), storm=True)
+    source = server.source()
+    await source.read()
+    for _ in range(3):
+        server.clock.advance(100)
+        await source.read(hinted=True)
+    assert server.asked == ["A", "firing", "A", "A", "A"]
+
+
+async def test_where_what_fires_could_not_be_read_last_a_hint_reads_it_too() -> None:
+    server = Prompt()
+    server.wanted, server.broken = Wanted(frozenset({"A"}), storm=True), "HTTP 404"
+    source = server.source()
+    await source.read()
+    await source.read(hinted=True)
+    assert source.history.problem == "HTTP 404", "the rules alone do not make the source known again"
+    server.broken = ""
+    await source.read(hinted=True)
+    assert (source.history.problem, server.asked.count("firing")) == ("", 1)
+
+
+async def test_the_rules_are_read_while_all_that_fires_still_is_and_who_waits_for_that_shares_it() -> None:
+    server = Prompt()
+    source = await read_twice(server)
+    server.wanted = Wanted(frozenset({"A"}), storm=True)
+    reading, firing = asyncio.Event(), server.firing
+
+    async def slow() -> tuple[ActiveAlert, ...]:
+        await reading.wait()
+        return await firing()
+
+    server.firing = slow  # type: ignore[method-assign]
+    waiting = [asyncio.create_task(source.refresh_firing()) for _ in range(3)]
+    await asyncio.sleep(0)
+    server.clock.advance(3)
+    await asyncio.wait_for(source.read(hinted=True), 5)
+    reading.set()
+    await asyncio.gather(*waiting)
+    assert server.asked == ["A", "firing", "A", "A", "firing"]
 
 
 async def test_where_what_fires_cannot_be_read_nothing_is_known() -> None:

@@ -28,7 +28,7 @@ from goldseam.services.sources import Listening, Source
 from goldseam.services.statuses import Statuses
 from goldseam.services.tenants import Tenants
 from goldseam.services.waking import BUSY, LATEST, SOONEST, Pace, Waker
-from tests.support.harness import Harness, VirtualClock, deployment, policy
+from tests.support.harness import NAMESPACE, Harness, VirtualClock, deployment, policy
 from tests.support.toycluster import ToyCluster
 
 KEY = PolicyKey("RemediationPolicy", "shop", "api")
@@ -512,3 +512,31 @@ async def test_the_leaders_number_costs_one_write_and_a_read_only_where_the_inci
     h.looker.epoch = lambda: 8
     await h.looker.stamp(incident)  # as it was before it was stamped: its version is not that of now
     assert (h.status.epoch, reads) == (8, ["incidents"])
+
+
+async def test_of_nodes_those_are_looked_at_whose_turn_is_next() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    target = incident.spec.target.model_copy(update={"kind": "Node"})
+    about_a_node = replace(incident, spec=incident.spec.model_copy(update={"target": target}))
+    for number in range(30):
+        h.book.put(waiting(f"b{number}", about_a_node, "NodesInTurn", f"2026-11-23T12:00:{59 - number}Z"))
+    h.book.order = tuple(f"b{number}" for number in range(3, 30))
+    woken.waker.freed(incident)
+    assert woken == [f"b{number}" for number in range(3, 13)]
+
+
+async def test_who_leaves_the_line_lets_the_next_one_go() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    h.book.freed = woken.waker.freed
+    target = incident.spec.target.model_copy(update={"kind": "Node", "namespace": ""})
+    of_cluster = incident.spec.policy_ref.model_copy(update={"kind": "ClusterRemediationPolicy", "namespace": ""})
+    spec = incident.spec.model_copy(update={"target": target, "policy_ref": of_cluster})
+    first = replace(waiting("first", incident, "NodesAtOnce"), namespace=NAMESPACE, spec=spec)
+    h.book.put(replace(waiting("next", incident, "NodesInTurn"), namespace=NAMESPACE, spec=spec))
+    h.book.put(first)
+    assert woken == []
+    silenced = waiting("first", incident, "Silenced").status
+    h.book.put(replace(first, status=silenced))
+    assert "next" in woken

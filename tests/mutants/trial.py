@@ -134,13 +134,14 @@ def noticed(fault: Fault, tests: Sequence[str]) -> bool:
 
 def _fails(fault: Fault, tests: Sequence[str]) -> bool:
     """In a forked process that has not read the module yet."""
+    null = os.open(os.devnull, os.O_RDWR)  # what cannot be had fails here, and is not taken for a fault noticed
     child = os.fork()
     if not child:
         os.setpgid(0, 0)
-        null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
         os._exit(_with(fault, tests))
+    os.close(null)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)

@@ -20,7 +20,9 @@ TOGETHER = ("resources+restart", "resources+rollback", "restart+rollback", "roll
 """Pieces of which one lets the others' hands go."""
 COLUMNS = ("base", *PIECES, *TOGETHER, ALL)
 """What is installed: nothing but the base, the base and one piece or some together, and `overlays/all`."""
-VERSIONS = {"autoscaling": "v2", "goldseam.dev": "v1alpha1", "keda.sh": "v1alpha1", "argoproj.io": "v1alpha1"}
+VERSIONS = {"autoscaling": "v2", "goldseam.dev": "v1alpha1", "keda.sh": "v1alpha1", "argoproj.io": "v1alpha1"} | {
+    "self-node-remediation.medik8s.io": "v1alpha1"
+}
 """The version that is asked, where it is not v1."""
 METHODS = {
     "get": "GET",

@@ -8,7 +8,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -88,6 +88,23 @@ class Direct:
         assert status < 300, f"GET {path}: {status} {answer.get('message')}"
         found: list[Json] = answer["items"]
         return found
+
+    def watch(self, path: str) -> Iterator[Json]:
+        """Watch events, from what is there now on, over a connection of their own; ends when the server ends it, or
+        nothing comes for half a minute."""
+        assert self._server.hostname is not None
+        connection = http.client.HTTPSConnection(
+            self._server.hostname, self._server.port, context=self._tls, timeout=30
+        )
+        try:
+            connection.request("GET", f"{path}?watch=true&allowWatchBookmarks=true", headers=self._headers)
+            answer = connection.getresponse()
+            while line := answer.readline():
+                yield json.loads(line)
+        except OSError:
+            return
+        finally:
+            connection.close()
 
     def gone(self, path: str) -> None:
         """Delete, if it is there."""

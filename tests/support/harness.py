@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from goldseam.api.incident import IncidentStatus, VerdictState
+from goldseam.api.incident import IncidentStatus
+from goldseam.api.outcomes import VerdictState
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.alerts import ActiveAlert, Samples
 from goldseam.engine.objects import reference

@@ -9,7 +9,7 @@ import pytest
 
 from goldseam.actions import cordon, uncordon
 from goldseam.api.incident import Step
-from goldseam.api.ladder import Cordon, Uncordon
+from goldseam.api.ladder import Cordon, Rung, Uncordon
 from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.proposal import Action, Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import MARK, node
@@ -18,9 +18,11 @@ RIGHT = Right("patch", "", "nodes", name="worker-1")
 MASTER = {CONTROL_PLANE: ""}
 
 
-def plan(target: dict[str, Any] | None, *nodes: dict[str, Any]) -> Plan:
-    known = (target, *nodes) if target is not None else nodes
-    return cordon.ACTION.plan(Cordon(), World(target=target, nodes=known), "token")
+def plan(
+    target: dict[str, Any] | None, *nodes: dict[str, Any], control_plane: bool = True, alone: bool = False
+) -> Plan:
+    known = (*([target] if target is not None else []), *nodes, *([] if alone else [node("worker-9")]))
+    return cordon.ACTION.plan(Cordon(control_plane=control_plane), World(target=target, nodes=known), "token")
 
 
 def undo(target: dict[str, Any] | None) -> Plan:
@@ -62,6 +64,34 @@ def test_a_control_plane_node_stays_while_another_one_is_out_of_service(other: d
 
 def test_a_control_plane_node_may_go_while_the_others_serve() -> None:
     assert isinstance(plan(node("m-1", ready=False, labels=MASTER), node("m-2", labels=MASTER)), Proposal)
+
+
+def test_a_control_plane_node_stays_unless_the_policy_says_that_it_may_go() -> None:
+    found = plan(node("m-1", labels=MASTER), node("m-2", labels=MASTER), control_plane=False)
+    assert isinstance(found, Refusal)
+    assert (found.reason, "write `controlPlane: true`" in found.message) == ("ControlPlaneNode", True)
+    assert isinstance(plan(node(), control_plane=False), Proposal)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([], "it is the only node"),
+        ([node("w-2", ready=False)], "of the 1 other nodes none is Ready and schedulable"),
+        ([node("w-2", cordoned="kubectl-cordon"), node("w-3", ready=False)], "of the 2 other nodes none"),
+    ],
+)
+def test_the_last_node_in_service_stays(others: list[dict[str, Any]], said: str) -> None:
+    found = plan(node(), *others, alone=True)
+    assert isinstance(found, Refusal)
+    assert (found.reason, said in found.message) == ("LastNode", True)
+    assert isinstance(plan(node(), *others, node("w-9"), alone=True), Proposal)
+
+
+def test_a_policy_that_was_narrowed_to_workers_covers_no_rung_that_takes_others() -> None:
+    wide, narrow = Rung(cordon=Cordon(control_plane=True)), Rung(cordon=Cordon())
+    assert wide.covers(narrow)
+    assert not narrow.covers(wide)
 
 
 def test_workers_out_of_service_do_not_hold_a_control_plane_node() -> None:

@@ -39,6 +39,10 @@ PARAMETERS = {
     "patchConfig": {"configMap": "settings", "key": "LEVEL", "value": "warn"},
     "resources": {"container": "web", "limits": {"memory": "1Gi"}},
     "job": {"cronJob": "restore"},
+    "template": {
+        "resource": "selfnoderemediations",
+        "object": {"apiVersion": "self-node-remediation.medik8s.io/v1alpha1", "kind": "SelfNodeRemediation"},
+    },
 }
 
 ADDED = {
@@ -51,6 +55,7 @@ ADDED = {
     "pods": {("create", "", "pods/eviction")},
     "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
+    "forced-drain": {("delete", "", "pods")},
     "config": {("patch", "", "configmaps")},
     "logs": set(),
     "medik8s": {(verb, "coordination.k8s.io", "leases") for verb in ("create", "patch")},
@@ -60,16 +65,19 @@ ADDED = {
         ("zero", "argoproj.io", "rollouts/scale"),
     },
     "rollback": {(v, "apps", k) for v in ("patch", "rollback") for k in ("deployments", "statefulsets", "daemonsets")},
+    "template": {(v, "self-node-remediation.medik8s.io", "selfnoderemediations") for v in ("create", "delete")},
     "resources": {(v, "apps", k) for v in ("patch", "resize") for k in ("deployments", "statefulsets", "daemonsets")},
 }
-BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "medik8s"}
+BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "medik8s", "template"}
 """Not in the overlay, and bound to nobody: admission cannot say what of their right is harmless."""
 
 
+GUARDRAILS = {"name": "cluster", "parameterNotFoundAction": "Deny"}
+"""What an admission policy is told by people: nothing is let through where they have said nothing."""
 READ = {"jobs": {("get", "", "pods/log")}}
-UNTIED = ("jobs",)
-"""What no admission policy can tie is installed only by those who ask for it."""
-FOR_CLUSTER_POLICIES = ("nodes", "jobs")
+UNTIED = ("jobs", "forced-drain")
+"""What no admission policy can tie, or what asks no budget, is installed only by those who ask for it."""
+FOR_CLUSTER_POLICIES = ("nodes", "jobs", "forced-drain")
 """Nodes are no business of a namespace; a RemediationPolicy that runs Jobs names an account with rights of its own."""
 
 
@@ -115,6 +123,7 @@ def needed() -> set[tuple[str, Right]]:
     """The rights that each action may need, in whatever way it is told and of whatever kind its target is."""
     rungs = [Rung.model_validate({name: PARAMETERS.get(name, {})}) for name in ACTIONS]
     rungs += [Rung.model_validate({"restart": {"method": method}}) for method in ("Template", "Eviction")]
+    rungs.append(Rung.model_validate({"drain": {"atDeadline": "Force"}}))
     rungs.append(Rung.model_validate({"scale": {"replicas": 0, "direction": "Down", "allowZero": True}}))
     actions = [(ACTIONS[rung.action], rung.parameters) for rung in rungs]
     return {(a.name, right) for a, told in actions for kind in a.kinds for right in a.needs(told, kind)}
@@ -173,10 +182,12 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
     policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicy"}
     bindings = {o["spec"]["policyName"]: o["spec"] for o in objects if o["kind"].endswith("PolicyBinding")}
     assert policies.keys() == bindings.keys()
-    assert all(binding == {"policyName": name, "validationActions": ["Deny"]} for name, binding in bindings.items())
+    for name, binding in bindings.items():
+        params = {"paramRef": GUARDRAILS} if "paramKind" in policies[name] else {}
+        assert binding == {"policyName": name, "validationActions": ["Deny"], **params}
     assert all(policy["failurePolicy"] == "Fail" for policy in policies.values())
     rules = [rule for policy in policies.values() for rule in policy["matchConstraints"]["resourceRules"]]
-    operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE"}
+    operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE", "delete": "DELETE"}
     judged = {
         (op, group, resource)
         for rule in rules
@@ -184,7 +195,8 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    assert judged == {(operation[verb], group, resource) for verb, group, resource in ADDED[piece]}
+    any_kind = {"template": ("*", "*")}.get(piece)  # whichever kinds people bind
+    assert judged == {(operation[verb], *(any_kind or (group, resource))) for verb, group, resource in ADDED[piece]}
 
 
 def test_every_admission_policy_means_the_account_of_the_deployment() -> None:

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from goldseam.actions.drain import ACTION, MIRROR, MOST_PODS
 from goldseam.api.incident import Step
-from goldseam.api.ladder import Drain
+from goldseam.api.ladder import Drain, Rung
+from goldseam.engine.cordons import AT_DEADLINE_FIELD
 from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.proposal import Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import node, pod
 
 PATCHING = Right("patch", "", "nodes", name="worker-1")
 EVICTING = Right("create", "", "pods", "eviction")
+DELETING = Right("delete", "", "pods")
 LOCAL = {"volumes": [{"name": "data", "persistentVolumeClaim": {}}, {"name": "tmp", "emptyDir": {}}]}
 
 
@@ -26,10 +28,13 @@ def plan(
     target: dict[str, Any] | None = None,
     nodes: list[dict[str, Any]] | None = None,
     pdbs: tuple[dict[str, Any], ...] = (),
+    replicas: tuple[dict[str, Any], ...] = (),
+    **told: Any,
 ) -> Plan:
     target = target or node()
     others = [node("worker-2")] if nodes is None else nodes
-    return ACTION.plan(Drain(), World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs), "token")
+    world = World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs, ours=replicas)
+    return ACTION.plan(Drain.model_validate(told), world, "token")
 
 
 def pdb(name: str = "api", *, expected: int = 3, wanted: int = 2, healthy: int = 3, **more: Any) -> dict[str, Any]:
@@ -77,9 +82,29 @@ def test_the_node_is_cordoned_before_its_pods_are_evicted() -> None:
 
 def test_a_node_that_we_cordoned_before_is_only_emptied() -> None:
     found = proposal(pod("api-1"), target=node(cordoned="goldseam"))
-    assert [write.verb for write in found.writes] == ["Evict"]
+    assert [write.verb for write in found.writes] == ["Patch", "Evict"]
+    assert (found.writes[0].field, found.writes[0].want) == (AT_DEADLINE_FIELD, '"Uncordon"'), "and says until when"
     assert found.summary == "drain Node worker-1: evict 1 pod"
-    assert (found.obligations, found.rights, found.takes_nodes) == ((), (EVICTING,), 0)
+    assert (found.obligations, found.rights, found.takes_nodes) == ((), (PATCHING, EVICTING), 0)
+
+
+@pytest.mark.parametrize("at_deadline", ["LeaveCordoned", "Force"])
+def test_what_comes_at_the_deadline_is_said_with_the_cordon_and_asked_with_the_plan(at_deadline: str) -> None:
+    found = plan(pod("api-1"), atDeadline=at_deadline)
+    assert isinstance(found, Proposal)
+    assert [(write.verb, write.want) for write in found.writes] == [
+        ("Patch", "true"), ("Patch", f'"{at_deadline}"'), ("Evict", ""),
+    ]  # fmt: skip
+    assert len(found.obligations) == 1
+    forces = at_deadline == "Force"
+    assert (DELETING in found.rights, found.asks_about) == (forces, ("Force",) if forces else ())
+    assert found.summary.endswith("; pods that are left at its deadline are deleted") == forces
+
+
+def test_on_a_node_that_a_person_cordoned_no_mark_of_ours_is_left() -> None:
+    assert evicted(found := plan(pod("api-1"), target=node(cordoned="kubectl-cordon"), atDeadline="LeaveCordoned"))
+    assert isinstance(found, Proposal)
+    assert [write.verb for write in found.writes] == ["Evict"]
 
 
 def test_a_node_that_a_person_cordoned_is_emptied_and_stays_theirs() -> None:
@@ -226,6 +251,36 @@ def test_it_never_evicts_goldseam_itself() -> None:
     assert refused(plan(pod("goldseam-1", metadata={"namespace": "ops", "labels": labels}))) == "OwnPod"
 
 
+def ours(name: str, where: str = "worker-2", **more: Any) -> dict[str, Any]:
+    """One of the operator's own pods."""
+    labels = {"app.kubernetes.io/name": "goldseam"}
+    meta = {"namespace": "ops", "labels": labels} | more.pop("metadata", {})
+    return pod(name, spec={"nodeName": where}, metadata=meta, **more)
+
+
+def test_its_own_pod_goes_last_where_another_one_can_lead() -> None:
+    own = ours("a-goldseam", "worker-1")
+    assert evicted(plan(own, pod("api-1"), pod("db-0", "StatefulSet"), replicas=(own, ours("b")))) == [
+        "api-1", "db-0", "a-goldseam",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ours("b", "worker-1"),
+        ours("b", ready=False),
+        ours("b", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        ours("b", metadata={"namespace": "elsewhere"}),
+        ours("b", metadata={"labels": {}}),
+        ours("b", ""),
+    ],
+)
+def test_a_replica_that_cannot_lead_meanwhile_is_none(other: dict[str, Any]) -> None:
+    own = ours("a", "worker-1")
+    assert refused(plan(own, pod("api-1"), replicas=(own, other))) == "OwnPod"
+
+
 def test_one_drain_evicts_so_many_pods_and_no_more() -> None:
     pods = [pod(f"api-{i}") for i in range(MOST_PODS + 1)]
     assert len(evicted(plan(*pods[:-1]))) == MOST_PODS
@@ -272,7 +327,20 @@ def test_a_condition_that_both_nodes_have_is_not_one_that_pods_tolerate() -> Non
 def test_a_control_plane_node_is_not_drained_while_another_one_is_out_of_service() -> None:
     master = {CONTROL_PLANE: ""}
     others = [node("m-2", ready=False, labels=master), node("worker-2")]
-    assert refused(plan(pod("api-1"), target=node("m-1", labels=master), nodes=others)) == "ControlPlaneAtRisk"
+    target = node("m-1", labels=master)
+    assert refused(plan(pod("api-1"), target=target, nodes=others, controlPlane=True)) == "ControlPlaneAtRisk"
+
+
+def test_a_control_plane_node_is_drained_only_where_the_policy_says_so() -> None:
+    target = node("m-1", labels={CONTROL_PLANE: ""})
+    assert refused(plan(pod("api-1"), target=target)) == "ControlPlaneNode"
+    assert evicted(plan(pod("api-1"), target=target, controlPlane=True)) == ["api-1"]
+
+
+def test_a_policy_that_was_narrowed_to_workers_drains_no_other_node() -> None:
+    wide, narrow = Rung(drain=Drain(control_plane=True)), Rung(drain=Drain())
+    assert wide.covers(narrow)
+    assert not narrow.covers(wide)
 
 
 def test_a_refusal_fits_an_incident_whatever_the_names() -> None:

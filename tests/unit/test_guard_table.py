@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.guardrails import Trip
-from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, Obligation, Step, Write
+from goldseam.api.incident import ApprovalRecord, Escalation, HoldRecord, ObjectRef, Obligation, Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine import approvals
@@ -23,6 +23,7 @@ from goldseam.engine.reasons.places import SAYS
 from goldseam.engine.situation import (
     Failure,
     Fleet,
+    InLine,
     Ledger,
     LivePolicy,
     PauseInForce,
@@ -47,6 +48,13 @@ FAILED = Failure("shop/heal-0", "restart", {"method": "Auto"}, NOW - timedelta(m
 AWAY = situation().status.model_copy(update={"holds": [HoldRecord(
     guard="busy", kind="Wait", reason="NotAllThere", message="1 pod", since=NOW - timedelta(minutes=10)
 )]})  # fmt: skip
+MAKES = ClusterRemediationPolicySpec.model_validate({
+    "alert": {"name": "A"},
+    "target": {"kind": "Deployment", "namespaceSelector": {"matchLabels": {"a": "b"}}},
+    "ladder": [{"template": {
+        "resource": "remediations", "object": {"apiVersion": "a.example.com/v1", "kind": "Remediation"},
+    }}],
+})  # fmt: skip
 TWO_NODES = guardrails(budgets={"nodes": {"atOnce": 2}})
 
 
@@ -95,9 +103,33 @@ def cluster_policy() -> Situation:
     return situation(policy=policy, pinned=picky)
 
 
+def of_nodes(rung: Any = None, **target: Any) -> Situation:
+    """An incident of a node, by a cluster policy for nodes."""
+    mine = ClusterRemediationPolicySpec.model_validate(
+        {
+            "mode": "Act", "alert": {"name": "A"}, "ladder": [rung or {"drain": {}}],
+            "target": {"kind": "Node", **target},
+        }
+    )  # fmt: skip
+    policy = LivePolicy(PolicyKey("ClusterRemediationPolicy", "", "heal"), "u", 1, NOW, mine)
+    about = ObjectRef(api_version="v1", kind="Node", name="n", uid="uid-api")
+    base = situation(policy=policy, pinned=mine, world=World(target=MINE))
+    return replace(base, namespace=base.operator_namespace, spec=base.spec.model_copy(update={"target": about}))
+
+
 def draining(zone: str, **fields: Any) -> Situation:
     plan = Proposal((), "drain", (), takes_nodes=1)
     return situation(plan=plan, world=World(target=MINE, nodes=(node("x", zone),)), **fields)
+
+
+def behind_another() -> Situation:
+    worse = node("x", "b", ours=False) | {"status": {"conditions": [
+        {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-23T11:00:00Z"}
+    ]}}  # fmt: skip
+    line = InLine(NOW + timedelta(minutes=1))
+    rival = other(policy=situation().policy.key, target_uid="x", line=line)  # type: ignore[union-attr]
+    plan = Proposal((), "drain", (), takes_nodes=1)
+    return situation(plan=plan, world=World(target=MINE, nodes=(worse,)), others=(rival,))
 
 
 def covered(by: Any) -> Situation:
@@ -206,6 +238,11 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "the policy is about another target now than Deployment shop/api"),
     ("narrowed", situation(namespace="bank"), "Refuse", "policy/OtherNamespace",
      "an Incident acts in its own namespace only"),
+    ("narrowed", of_nodes(nodeSelector={"matchLabels": {"pool": "spot"}}), "Refuse", "policy/NodeNotSelected",
+     "Node n is not one that nodeSelector selects (any more)"),
+    ("forcing", of_nodes({"drain": {"atDeadline": "Force"}}), "Refuse", "permission/ForceForbidden",
+     "the Guardrails do not allow a drain of Node n to end by force: write another `atDeadline`, or name the node in"
+     " their `allowForcedDrain`"),
     ("narrowed", cluster_policy(), "Refuse", "policy/NamespaceNotSelected",
      "namespace shop is not one that namespaceSelector selects (any more)"),
     ("narrowed", situation(policy=live(spec=spec(ladder=[{"scale": {"replicas": 5}}]))), "Refuse",
@@ -215,6 +252,9 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "the Guardrails allow in namespace shop these actions only: scale"),
     ("ceiling", limited(allowedActions=[]), "Refuse", "permission/ActionForbidden",
      "the Guardrails allow in namespace shop these actions only: none"),
+    ("templates", situation(spec=MAKES), "Refuse", "permission/TemplateForbidden",
+     "Remediation (remediations, a.example.com/v1) is no kind that the Guardrails list in spec.templates: its admin has"
+     " to add it there"),
     ("busy", situation(others=(other(busy=True),)), "Wait", "busy/OtherIncident",
      "Incident shop/other is acting on the target"),
     ("busy", situation(others=(other(),)), "Wait", "busy/OtherPolicy",
@@ -249,6 +289,8 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("concurrent", situation(others=(other(policy=live().key, busy=True, target_uid="else"),)), "Wait",
      "budget/Concurrent",
      "limits.concurrent is 1, and the policy is at work in shop/other"),
+    ("turn", behind_another(), "Wait", "nodes/NodesInTurn",
+     "waits for its turn: 2nd of 2 nodes, behind x"),
     ("node_caps", draining("b"), "Wait", "nodes/NodesAtOnce",
      "Guardrails allow 1 node at once, and Goldseam has cordoned x"),
     ("node_caps", draining("a", guardrails=TWO_NODES), "Wait", "nodes/NodesPerZone",

@@ -120,6 +120,18 @@ def test_without_a_timeout_it_has_ten_minutes_or_as_long_as_the_rule_looks_back(
     assert timeout(done(), spec(ladder=[{"restart": {}, "timeout": "5m"}]).ladder[0]) == timedelta(minutes=5)
 
 
+@pytest.mark.parametrize(("left", "reason"), [(SECOND, "Verifying"), (timedelta(0), "StillRunning")])
+def test_what_was_started_has_the_rungs_time_from_its_intent_on_and_then_it_is_told_that_it_takes_longer(
+    left: timedelta, reason: str
+) -> None:
+    intended = NOW - timedelta(minutes=30) + left
+    running = Effect(False, "Job shop/restore-1 to end", "Runs")
+    found = judged(done({"timeout": "30m"}, effect=running, step={"intent_at": intended}))
+    assert (found.reason, found.status.steps[0].outcome) == (reason, None)
+    assert "restart" in found.message
+    assert "waiting for Job shop/restore-1 to end" in found.message
+
+
 @pytest.mark.parametrize(
     "blind",
     [

@@ -105,6 +105,13 @@ def test_a_workload_is_named_by_the_policy_or_else_by_the_labels(
         ({"node": "n1"}, TargetKey("Node", "", "n1")),
         ({"instance": "10.0.0.7:9100"}, TargetKey("Node", "", "10.0.0.7")),
         ({"instance": "n1"}, TargetKey("Node", "", "n1")),
+        ({"instance": "N1.Example.COM:9100"}, TargetKey("Node", "", "n1.example.com")),
+        ({"node": "Worker-1"}, TargetKey("Node", "", "worker-1")),
+        ({"instance": "[FD00::0:7]:9100"}, TargetKey("Node", "", "fd00::7")),
+        ({"instance": "[fd00::7]"}, TargetKey("Node", "", "fd00::7")),
+        ({"instance": "fd00::7"}, TargetKey("Node", "", "fd00::7")),
+        ({"node": "10.0.0.7"}, TargetKey("Node", "", "10.0.0.7")),
+        ({"node": "n1", "instance": "n2:9100"}, TargetKey("Node", "", "n1")),
     ],
 )
 def test_a_node_is_named_by_its_label_or_its_instance(labels: dict[str, str], expected: TargetKey) -> None:
@@ -115,7 +122,32 @@ def test_a_fixed_node_needs_no_label() -> None:
     assert target_of(for_nodes(name="n1"), "", {}) == TargetKey("Node", "", "n1")
 
 
-@pytest.mark.parametrize("value", ["../../secrets", "a/b", "A", "x" * 300, "a..b", "%2e", "ä"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[::1",
+        "[]:9100",
+        "[n1]:9100",
+        "fe80::1%eth0",
+        "http://n1:9100/metrics",
+        "n1,n2",
+        "n1:",
+        ":9100",
+        "n1:123456",
+        "-",
+    ],
+)
+def test_an_instance_that_is_neither_name_nor_address_is_said_to_be_so(value: str) -> None:
+    found = target_of(for_nodes(), "", {"instance": value})
+    assert isinstance(found, NoTarget)
+    assert "the alert's label instance" in found.message
+
+
+def test_a_label_in_capitals_is_no_name_of_a_workload() -> None:
+    assert isinstance(target_of(namespaced(), "shop", {"deployment": "A"}), NoTarget)
+
+
+@pytest.mark.parametrize("value", ["../../secrets", "a/b", "x" * 300, "a..b", "%2e", "ä"])
 def test_a_label_that_is_no_name_reaches_no_url(value: str) -> None:
     for spec, label in ((namespaced(), "deployment"), (for_nodes(), "node")):
         found = target_of(spec, "shop", {label: value})

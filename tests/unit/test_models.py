@@ -22,6 +22,8 @@ from goldseam.api.schema import Schema
 from goldseam.api.status import Status
 from tests.support.manifests import BROKEN, DATA, EXAMPLES, STALLED, Manifest, name_of
 
+MADE: Any = {"apiVersion": "a.example.com/v1", "kind": "Remediation", "metadata": {"labels": {}, "annotations": {}}}
+MADE["spec"] = {"a": ["${target.name}"]}
 NOW = datetime(2026, 1, 15, 18, 0, tzinfo=UTC)
 
 
@@ -61,7 +63,7 @@ def test_the_examples_use_every_field(kind: Kind) -> None:
 
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
-    "RemediationPolicy": NODE_ACTIONS,
+    "RemediationPolicy": (*NODE_ACTIONS, "template"),
     "ClusterRemediationPolicy": ACCOUNT_ACTIONS,
 }
 """Actions whose rungs a rule of this kind refuses."""
@@ -149,13 +151,15 @@ def test_a_rung_knows_its_action(action: str) -> None:
     parameters = {
         "scale": {"replicas": 3, "direction": "Up", "allowZero": False, "raiseMax": True},
         "restart": {"method": "Auto"},
-        "drain": {"singleReplicas": "Evict"},
         "wait": {"duration": "5m"},
         "deletePods": pods,
         "patchConfig": config,
         "resources": {"container": "web", "limits": {"memory": "1Gi"}},
         "rollback": {"window": "30m"},
         "job": {"cronJob": "restore", "destructive": False},
+        "template": {"resource": "remediations", "object": MADE, "keep": False},
+        "cordon": {"controlPlane": False},
+        "drain": {"deadline": "5m", "atDeadline": "Uncordon", "controlPlane": False, "singleReplicas": "Evict"},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})
     assert (rung.action, rung.title) == (action, action)

@@ -11,12 +11,12 @@ import pytest
 from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
-from goldseam.engine import verify
+from goldseam.engine import lineage, verify
 from goldseam.engine.proposal import Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import Json, node, scale_of, workload
-from tests.unit.test_guards import NOW, TARGET, guardrails, situation
+from tests.unit.test_guards import NOW, TARGET, guardrails, other, situation
 from tests.unit.test_obligations import GONE, NODE, debt, deployed
 
 WRITE = Write(
@@ -191,6 +191,15 @@ def test_nothing_but_a_drain_evicts_whatever_is_written_down() -> None:
     assert decided(beyond).reason == "Replanned"
 
 
+@pytest.mark.parametrize("reasons", [("the pod is well again",), ("the pod is well again", "another reason")])
+def test_where_nothing_needed_to_be_done_the_first_reason_is_told(reasons: tuple[str, ...]) -> None:
+    pod = TARGET.model_copy(update={"kind": "Pod", "name": "api-1", "uid": "uid-api-1"})
+    stays = [Write(verb="Evict", object=pod, state="Done", message=f"{lineage.SPARED}{why}") for why in reasons]
+    found = decided(open_step(writes=tuple(stays)))
+    assert (found.reason, outcome(found)) == ("NotTaken", "NotTaken")
+    assert found.message == stays[0].message
+
+
 def test_before_the_first_write_every_guard_is_asked_again() -> None:
     storm = Fleet(storm=Trip(state="Tripped", since=NOW, message="a storm"))
     assert decided(open_step(fleet=storm)).reason == "AlertStorm"
@@ -243,6 +252,14 @@ def test_a_step_has_its_time_and_no_more() -> None:
     found = decided(open_step(intent_at=late, writes=(tried,)))
     assert (outcome(found), debts(found)) == ("Failed", ["Void"])
     assert "it could not be carried out in time" in found.status.steps[0].message
+
+
+def test_of_all_that_holds_a_step_up_until_it_is_late_the_first_is_told() -> None:
+    late = NOW - timedelta(minutes=10)
+    s = open_step(intent_at=late, writes=(FIRST, WRITE), pauses=(PAUSE,), others=(other(busy=True),))
+    found = decided(s)
+    assert outcome(found) == "Failed"
+    assert "it could not be carried out in time: Pause shop/pause" in found.status.steps[0].message
 
 
 def test_the_time_in_which_nobody_tried_is_not_the_rungs() -> None:

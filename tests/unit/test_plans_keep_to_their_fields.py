@@ -29,9 +29,10 @@ from goldseam.api.ladder import (
 )
 from goldseam.api.parameters import Parameters
 from goldseam.api.scaling import Scale
+from goldseam.api.templates import Template
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import TOKEN, patch_of
-from goldseam.engine.proposal import Hit, NothingToDo, Plan, Proposal, Refusal, World, written
+from goldseam.engine.proposal import Hit, NothingToDo, Plan, Proposal, Refusal, World, place, written
 from goldseam.engine.revisions import replaced
 from tests.support.objects import (
     config_map,
@@ -89,12 +90,33 @@ PARAMETERS: dict[str, st.SearchStrategy[Parameters]] = {
     ),
     "rollback": st.builds(Rollback, window=st.sampled_from([timedelta(minutes=1), timedelta(hours=1)])),
     "job": st.builds(lambda destructive: Job(cron_job="restore", destructive=destructive), st.booleans()),
-    "cordon": st.just(Cordon()),
-    "drain": st.builds(lambda how: Drain(single_replicas=how), st.sampled_from(["Restart", "Restart", "Evict"])),
+    "cordon": st.builds(lambda control_plane: Cordon(control_plane=control_plane), st.booleans()),
+    "drain": st.builds(
+        lambda control_plane, at, how: Drain(control_plane=control_plane, at_deadline=at, single_replicas=how),
+        st.booleans(),
+        st.sampled_from(["Uncordon", "LeaveCordoned", "Force"]),
+        st.sampled_from(["Restart", "Restart", "Evict"]),
+    ),
     "uncordon": st.just(Uncordon()),
+    "template": st.builds(
+        lambda text, keep: Template.model_validate(
+            {
+                "resource": "remediations",
+                "keep": keep,
+                "object": {
+                    "apiVersion": "a.example.com/v1",
+                    "kind": "Remediation",
+                    "spec": {"a": text},
+                },
+            }
+        ),
+        st.sampled_from(["a", "${target.name}", "${alert.labels.none}"]),
+        st.booleans(),
+    ),
 }
 """What each action may be told."""
 
+VALUES = {"target.name": "api"}
 CORES = st.sampled_from(["1", "500m", "0.7"])
 NAMES = st.integers(0, 9).map("p-{}".format)
 MANAGERS = ("", "", "", "kubectl-edit", "argocd-controller", "kustomize-controller")
@@ -159,7 +181,7 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
         target = node(ready=draw(st.booleans()), cordoned=draw(st.sampled_from(["", "goldseam", "kubectl-cordon"])))
         others = [node(f"worker-{n}", ready=draw(st.booleans())) for n in range(2, draw(st.integers(2, 4)))]
         hit = draw(st.none() | hits([pod["metadata"]["uid"] for pod in found]))
-        return World(target=target, pods=tuple(found), nodes=(target, *others), hit=hit, now=NOW)
+        return World(target=target, pods=tuple(found), nodes=(target, *others), hit=hit, now=NOW, values=VALUES)
     target = draw(workloads(kind))
     floors = st.none() | st.integers(1, 10)
     hpas = [
@@ -178,6 +200,7 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
         revisions=draw(kept_revisions(target)),
         active_at=NOW,
         now=NOW,
+        values=VALUES,
     )
 
 
@@ -256,7 +279,7 @@ def test_a_plan_writes_what_its_action_declares_to_what_it_saw_and_has_the_right
     assert found.writes or found.turn.waits_for, "what writes nothing, and waits for nothing, is nothing to do"
     pins = {(obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]) for obj in objects(world)}
     rights = {(right.verb, right.resource, right.subresource) for right in found.rights}
-    for place, write in enumerate(found.writes):
+    for number, write in enumerate(found.writes):
         assert any(re.fullmatch(field, written(write)) for field in fields)
         resource = f"{write.object.kind.lower()}s"
         if write.verb == "Evict":
@@ -266,8 +289,12 @@ def test_a_plan_writes_what_its_action_declares_to_what_it_saw_and_has_the_right
             assert write.object.uid == "uid-cron"
             assert "the-token" in write.want, "its name is the step's, so that it is made once"
             assert ("create", "jobs", "") in rights
+        elif write.verb == "Make":
+            assert write.object.uid == ""
+            assert "the-token" in write.object.name, "its name is the step's, so that it is made once"
+            assert ("create", write.resource, "") in rights
         else:
-            later = waits_for(write, found.writes[:place])  # it is pinned when its turn comes
+            later = waits_for(write, found.writes[:number])  # it is pinned when its turn comes
             assert (write.object.uid, write.resource_version) in pins or (later and not write.resource_version)
             assert ("patch", resource, write.subresource) in rights
     made = {(write.object.uid, write.subresource, write.field, write.want) for write in found.writes}
@@ -298,9 +325,10 @@ def carried_out(world: World, found: Proposal) -> World:
             _patched(world, write)
     if isinstance(world.target, dict) and world.target["kind"] != "Node":
         _rolled_out(world, world.target)
+    there = {place(w.object.kind, w.object.namespace, w.object.name): {} for w in found.writes if w.verb == "Make"}
     left = tuple(pod for pod in world.pods if pod["metadata"]["uid"] not in gone)
     made = tuple(_job(json.loads(write.want)) for write in found.writes if write.verb == "Create")
-    return replace(world, pods=left, revisions=_with_newest(world), jobs=(*world.jobs, *made))
+    return replace(world, pods=left, revisions=_with_newest(world), jobs=(*world.jobs, *made), touched=there)
 
 
 def _job(name: str) -> Json:
@@ -362,6 +390,7 @@ def moves(world: World, found: Plan) -> list[tuple[str, str, str]]:
     writes = found.writes if isinstance(found, Proposal) else ()
     there = {json.dumps(job["metadata"]["name"]) for job in world.jobs}
     changes = (w for w in writes if w.verb == "Evict" or w.before != w.want)
+    changes = (w for w in changes if place(w.object.kind, w.object.namespace, w.object.name) not in world.touched)
     return [(w.object.uid, w.field, w.want) for w in changes if w.verb != "Create" or w.want not in there]
 
 

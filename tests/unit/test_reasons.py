@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 import goldseam
-from goldseam.api.incident import ApprovalRecord, Outcome, Phase
+from goldseam.api.incident import ApprovalRecord, Phase
+from goldseam.api.outcomes import Outcome
 from goldseam.engine import escalation
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.lint import findings as f
@@ -89,6 +90,7 @@ def test_the_reasons_of_conditions_are_those_of_the_table() -> None:
         c.PLAUSIBLE,
         c.TARGET_FOUND,
         c.UNCONTESTED,
+        c.NODES_FIT,
     }
     used: set[str] = set()
     for path in (SOURCE / "services").glob("*.py"):

@@ -267,5 +267,6 @@ def test_the_registry_knows_every_action_by_its_name() -> None:
             "cordon",
             "drain",
             "uncordon",
+            "template",
         )
     }

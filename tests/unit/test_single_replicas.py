@@ -8,6 +8,7 @@ import pytest
 
 from goldseam.actions.drain import ACTION
 from goldseam.api.ladder import Drain
+from goldseam.engine.cordons import AT_DEADLINE
 from goldseam.engine.objects import RESTART
 from goldseam.engine.proposal import Hit, Plan, Proposal, Refusal, Right, World, place
 from tests.support.objects import node, owned_by, pod, workload
@@ -33,6 +34,8 @@ def around(
 ) -> World:
     """A node with pods of one workload, by default of a Deployment with one replica, and with others."""
     pods, node_ = pods or labelled("api-1"), node(cordoned=cordoned)
+    if cordoned:  # by this very drain
+        node_["metadata"]["annotations"] = {**node_["metadata"]["annotations"], AT_DEADLINE: "Uncordon"}
     hit = Hit(target or workload(replicas=1), frozenset(one["metadata"]["uid"] for one in pods))
     known = {place("Deployment", "shop", "api"): touched} if touched else {}
     return World(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
+from goldseam.engine.alerts import NEVER, ActiveAlert, AlertRule, RulesAnswer
 from goldseam.engine.verdict import History, Reading, believed, failed, heartbeat, longest_range, observe, verdict
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,7 +62,8 @@ def test_a_rule_that_was_not_asked_for_is_unknown_and_one_that_was_and_is_absent
     watch.healthy(60)
     for asked, said in (({"B"}, "has not been asked for the rule A yet"), ({"A", "B"}, "has no rule named A")):
         watch.history = observe(watch.history, RulesAnswer((), asked=frozenset(asked)), watch.now)
-        assert (watch.reading().state, watch.reading().message) == ("Unknown", f"the alert source {said}")
+        found = watch.reading()
+        assert (found.state, found.fresh, found.message) == ("Unknown", False, f"the alert source {said}")
         assert watch.history.knows("A") is ("A" in asked)
 
 
@@ -111,6 +112,22 @@ def test_rules_of_a_life_that_ended_while_they_were_read_are_watched_since_the_n
     watch.read(rule(evaluated, FIRING, server_started=started), after=15)
     found = watch.read(rule(evaluated + 15, FIRING, server_started=started), after=15)
     assert (found.fresh, found.watched_since) == (True, started)
+
+
+@pytest.mark.parametrize("shown", [0.0, None], ids=["evaluated in the life before", "not evaluated yet"])
+def test_rules_that_are_read_first_as_a_life_ends_are_watched_since_the_next_began(shown: float | None) -> None:
+    """The very first read: nothing was seen before that would show the restart."""
+    watch = Watch()
+    started = EPOCH + timedelta(seconds=watch.now + 2)
+    first = rule(watch.now, FIRING, server_started=started)
+    watch.read(first if shown is not None else replace(first, last_evaluation=NEVER))
+    evaluated = watch.now + 15
+    watch.read(rule(evaluated, FIRING, server_started=started), after=15)
+    found = watch.read(rule(evaluated + 5, FIRING, server_started=started), after=5)
+    assert (found.fresh, found.watched_since) == (
+        True,
+        started if shown is not None else EPOCH + timedelta(seconds=evaluated),
+    )
 
 
 def test_a_firing_alert_says_since_when_its_rule_is_watched_until_no_sample_can_be_of_before() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, patching
+from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, last_one, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
+from goldseam.api.ladder import Cordon
 from goldseam.engine.objects import cordoned_by_us
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World, always
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
     """Set `spec.unschedulable`. What somebody else cordoned is theirs: it is not uncordoned later."""
+    assert isinstance(parameters, Cordon)
     if world.target is None:
         return GONE
     ref = node_ref(world.target)
@@ -19,7 +21,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return nothing(f"{ref} is cordoned already, by Goldseam")
     if cordoned(world.target):
         return nothing(f"{ref} is cordoned already, not by Goldseam: it will not be uncordoned")
-    if refused := endangered(world):
+    if refused := endangered(world, opted_in=parameters.control_plane) or last_one(world):
         return refused
     write, obligation = cordoning(world.target)
     return Proposal((write,), f"cordon {ref}", (patching(world.target),), (obligation,), takes_nodes=1)

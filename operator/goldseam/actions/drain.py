@@ -15,8 +15,19 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from goldseam.actions import single
-from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, node_ref, others, patching
+from goldseam.actions import forced, single
+from goldseam.actions.nodes import (
+    CORDONING,
+    MARKING,
+    TELLING,
+    cordoned,
+    cordoning,
+    endangered,
+    marking,
+    node_ref,
+    others,
+    patching,
+)
 from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
 from goldseam.actions.single import MARKED, RESTARTING, Singles
@@ -38,6 +49,7 @@ from goldseam.engine.objects import (
 from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
+from goldseam.engine.replicas import is_ours, stand_ins
 
 MIRROR = "kubernetes.io/config.mirror"
 EVICTING = Right("create", "", "pods", "eviction", piece="nodes")
@@ -53,39 +65,46 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     singles = single.found(world, token, evict=parameters.single_replicas == "Evict")
     kept = singles if isinstance(singles, Singles) else Singles()
     turn = single.turn(kept, world, token)
-    return replace(_planned(world.target, world, singles, token), turn=turn)
+    return replace(_planned(world.target, world, singles, token, parameters), turn=turn)
 
 
-def _planned(node: Json, world: World, singles: Singles | Refusal, token: str) -> Plan:
+def _planned(node: Json, world: World, singles: Singles | Refusal, token: str, told: Drain) -> Plan:
     leaving = going(world)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
-    refused = endangered(world) or _blocked(node, leaving)
+    refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving) or _blocked(node, leaving)
     if refused := refused or (singles if isinstance(singles, Refusal) else None):
         return refused
     assert isinstance(singles, Singles)
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
         return refused
-    told = (*lines(leaving, evicted, world), *(cut(line) for line in singles.lines()))
-    return replace(_proposed(node, leaving, singles, token), preflight=told)
+    preflight = (*lines(leaving, evicted, world), *(cut(line) for line in singles.lines()))
+    return replace(_proposed(node, leaving, singles, token, told), preflight=preflight)
 
 
 def going(world: World) -> list[Json]:
-    """The pods that a drain evicts, in their order."""
-    return sorted((pod for pod in world.pods if _leaves(pod)), key=_order)
+    """The pods that a drain evicts, in their order: our own last."""
+    return sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
 
 
-def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str) -> Proposal:
+def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain) -> Proposal:
     evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
-    writes = (*singles.writes(token), *evictions)
-    rights = (*singles.rights, *((EVICTING,) if evictions else ()))
+    writes = (*marking(node, told.at_deadline), *singles.writes(token), *evictions)
+    rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
     summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles)}")
+    summary = cut(summary + (FORCES if told.at_deadline == "Force" else ""))
     takes = 0 if cordoned_by_us(node) else 1
+    asks = ("Force",) if told.at_deadline == "Force" else ()
     if cordoned(node):
-        return Proposal(writes, summary, rights, takes_nodes=takes)
+        rights = (patching(node), *rights) if marking(node, told.at_deadline) else rights
+        return Proposal(writes, summary, rights, takes_nodes=takes, asks_about=asks)
     write, obligation = cordoning(node)
-    return Proposal((write, *writes), summary, (patching(node), *rights), (obligation,), takes_nodes=takes)
+    rights, writes = (patching(node), *rights), (write, *writes)
+    return Proposal(writes, summary, rights, (obligation,), takes_nodes=takes, asks_about=asks)
+
+
+FORCES = "; pods that are left at its deadline are deleted"
 
 
 def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
@@ -122,20 +141,24 @@ def _order(pod: Json) -> tuple[bool, bool, int, str]:
     return is_ready(pod), stateful, -int(found[1]) if found else 0, f"{metadata(pod).get('namespace')}/{name}"
 
 
-def _is_ours(pod: Json) -> bool:
-    """Whether it is the operator's own pod, in whatever namespace it was installed."""
-    return bool((metadata(pod).get("labels") or {}).get("app.kubernetes.io/name") == "goldseam")
-
-
 def _is_unmanaged(pod: Json) -> bool:
     return controller(pod) is None
 
 
 _BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
-    ("OwnPod", _is_ours, "Goldseam itself runs there: move its pod to another node first"),
     ("UnmanagedPods", _is_unmanaged, "no controller would bring it back: delete or move it by hand first"),
     ("DoNotDisrupt", must_not_be_disturbed, "its annotation says that it must not be evicted (do-not-disrupt)"),
 )
+
+
+def _our_last(world: World, leaving: list[Json]) -> Refusal | None:
+    """Our own pod goes last, and only where another one of ours can lead meanwhile: that one evicts it."""
+    names = [str(metadata(pod).get("name")) for pod in leaving if is_ours(pod) and not stand_ins(pod, world.ours)]
+    if not names:
+        return None
+    why = "Goldseam itself runs there, and no other replica of it is ready on another node"
+    message = f"{why}: run two replicas, or move its pod to another node first: pod {bounded(names)}"
+    return refusal("OwnPod", message)
 
 
 def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
@@ -176,7 +199,7 @@ def _nowhere(world: World) -> Refusal | None:
 
 def observe(step: Step, world: World) -> Effect:
     """Done when every pod that was to go is gone from the node; a pod of the same name elsewhere is another pod."""
-    evictions = [write for write in step.writes if write.verb == "Evict"]
+    evictions = [write for write in step.writes if write.verb in ("Evict", "Delete")]
     if world.target is None:
         return effect(True, "the node is gone")
     here = {metadata(pod).get("uid") for pod in world.pods}
@@ -190,7 +213,8 @@ def observe(step: Step, world: World) -> Effect:
 
 def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:
     assert isinstance(parameters, Drain)
-    return (CORDONING, EVICTING, *((RESTARTING,) if parameters.single_replicas == "Restart" else ()))
+    restarting = (RESTARTING,) if parameters.single_replicas == "Restart" else ()
+    return (CORDONING, EVICTING, *restarting, *forced.rights(parameters))
 
 
 ACTION = Action(
@@ -200,5 +224,5 @@ ACTION = Action(
     observe,
     _needs,
     looks_at=frozenset({"disruption_budgets"}),
-    fields=frozenset({MARKING, MARKED, EVICTION}),
+    fields=frozenset({MARKING, TELLING, MARKED, EVICTION, forced.DELETION}),
 )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef, Obligation, Write
-from goldseam.engine.objects import Json, is_ready, metadata, of_control_plane, reference
+from goldseam.engine.cordons import AT_DEADLINE_FIELD, UNSCHEDULABLE
+from goldseam.engine.objects import Json, cordoned_by_us, is_ready, metadata, of_control_plane, reference
 from goldseam.engine.proposal import Refusal, Right, World
 
-UNSCHEDULABLE = "spec.unschedulable"
 MARKING = f"Node {UNSCHEDULABLE}"
 """What cordoning and uncordoning write, as an action declares it."""
+TELLING = f"Node {AT_DEADLINE_FIELD}"
+"""What a drain writes beside, so that a person sees what comes."""
 CORDONING = Right("patch", "", "nodes", piece="nodes")
 """The right to take nodes out of service and to bring them back."""
 
@@ -33,9 +36,29 @@ def cordoning(node: Json) -> tuple[Write, Obligation]:
     return write, owed("Uncordon", write, "null")
 
 
+def marking(node: Json, at_deadline: str) -> tuple[Write, ...]:
+    """The write that says on a node of ours what becomes of it at the deadline of the drain, where it must be said:
+    cordoning says by itself until when, and that it is uncordoned then."""
+    ours = cordoned_by_us(node)
+    if (cordoned(node) and not ours) or (not ours and at_deadline == "Uncordon"):
+        return ()
+    write = patch(node_ref(node), node, AT_DEADLINE_FIELD, json.dumps(at_deadline))
+    return () if write.before == write.want else (write,)
+
+
 def patching(node: Json) -> Right:
     """The right to do so."""
     return replace(CORDONING, name=node_ref(node).name)
+
+
+def last_one(world: World) -> Refusal | None:
+    """The only node in service stays: without it there is no place for any new pod."""
+    assert world.target is not None
+    rest = others(world)
+    if any(is_ready(node) and not cordoned(node) for node in rest):
+        return None
+    why = "it is the only node" if not rest else f"of the {len(rest)} other nodes none is Ready and schedulable"
+    return refusal("LastNode", f"{node_ref(world.target)} would be the last one to go: {why}")
 
 
 def others(world: World) -> list[Json]:
@@ -45,11 +68,17 @@ def others(world: World) -> list[Json]:
     return [node for node in world.nodes if metadata(node).get("uid") != uid]
 
 
-def endangered(world: World) -> Refusal | None:
-    """A control-plane node stays in service while another one is not: etcd must keep its majority."""
+def endangered(world: World, *, opted_in: bool) -> Refusal | None:
+    """A control-plane node stays in service, unless the policy has opted in; and always while another one is not: etcd
+    must keep its majority."""
     assert world.target is not None
     if not of_control_plane(world.target):
         return None
+    if not opted_in:
+        message = (
+            f"{node_ref(world.target)} is of the control plane: write `controlPlane: true` in the rung if it may go"
+        )
+        return refusal("ControlPlaneNode", message)
     missing = [node for node in others(world) if of_control_plane(node) and (cordoned(node) or not is_ready(node))]
     if not missing:
         return None

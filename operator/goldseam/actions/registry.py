@@ -14,6 +14,7 @@ from goldseam.actions import (
     restart,
     rollback,
     scale,
+    template,
     uncordon,
 )
 from goldseam.engine.proposal import Action
@@ -29,4 +30,5 @@ ACTIONS: Mapping[str, Action] = {
     "cordon": cordon.ACTION,
     "drain": drain.ACTION,
     "uncordon": uncordon.ACTION,
+    "template": template.ACTION,
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from goldseam.api.incident import ObjectRef, Obligation, ObligationKind, Write
+from goldseam.api.incident import ObjectRef, Obligation, Write
+from goldseam.api.outcomes import ObligationKind
 from goldseam.engine.objects import Json, metadata, value_at
 
 EVICTION = "Pod/eviction"

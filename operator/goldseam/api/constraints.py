@@ -64,6 +64,25 @@ class Pattern:
         return _with_rule(handler(core), cel_matches(self.regex), self.words)
 
 
+@dataclass(frozen=True)
+class Without:
+    """The text must not match an RE2 pattern; `words` say why."""
+
+    regex: str
+    words: str
+
+    def _checked(self, value: str) -> str:
+        if re2.search(self.regex, value):
+            raise ValueError(self.words)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return _after(self._checked, source, handler)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return _with_rule(handler(core), f"!{cel_matches(self.regex)}", self.words)
+
+
 def _duration_rule(low: str, high: str) -> str:
     """The CEL expression for a duration's bounds. It passes over what is no duration: another rule says that."""
     bounds = f"duration(self) <= duration('{high}')"

@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from goldseam.api.base import AnyDuration, Count, Duration, Mode, Model, Record, Rule, Text, Time, unique
-from goldseam.api.constraints import Between
+from goldseam.api.constraints import Between, Pattern
 from goldseam.api.ladder import ActionName
 from goldseam.api.policy import ActionCount, NamespaceSelector
+from goldseam.api.templates import TemplateKind
 from goldseam.api.windows import Freeze, NamespacePattern, Window
 
 
@@ -82,6 +83,13 @@ class Budgets(Model):
     """How many nodes may be out of service for Goldseam at the same time. Default: 1, and 1 in each zone."""
 
 
+NodePattern = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Pattern(r"^[a-z0-9*]([-a-z0-9.*]*[a-z0-9*])?$", "must be the name of a node, in which * stands for any characters"),
+]
+"""The name of a node, or a pattern for several."""
+
 PROTECTED_BY_DEFAULT = ["kube-*", "goldseam-system", "argocd", "flux-system"]
 
 
@@ -116,6 +124,11 @@ class GuardrailsSpec(Model):
     approval_delegates: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=16)] = []
     """System accounts (users that begin with `system:`) whose Responses count. Default: none, so that no controller
     can approve."""
+    templates: Annotated[list[TemplateKind], Field(max_length=16)] = []
+    """The kinds that cluster policies may make by `template`, and where. Default: none."""
+    allow_forced_drain: Annotated[list[NodePattern], Field(max_length=64)] = []
+    """Nodes on which a drain may delete the pods that are left at its deadline, past their PodDisruptionBudgets
+    (`atDeadline: Force`); `*` stands for any characters, so `["*"]` is every node. Default: none."""
     retention: Retention = Retention()
     """How long Incidents are kept."""
     protected_namespaces: Annotated[list[NamespacePattern], Field(max_length=64)] = PROTECTED_BY_DEFAULT
@@ -134,6 +147,23 @@ class Trip(Record):
     """While Tripped: since when it is calm enough to let through again."""
     message: Text = ""
     """What was counted, for people."""
+
+
+class NodeGroup(Record):
+    """Open incidents about nodes, of one policy and one alert."""
+
+    policy: Annotated[str, Field(max_length=400)]
+    """The policy, as `<kind>/<namespace>/<name>`."""
+    alert: Annotated[str, Field(max_length=256)]
+    """The alert's name."""
+    nodes: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})]
+    """How many nodes have an open incident."""
+    in_work: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
+    """How many of them are out of service for Goldseam, or are about to be."""
+    waiting: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
+    """How many wait for their turn: nothing holds them but caps, budgets and worse nodes."""
+    message: Text = ""
+    """The same for people: which are in work, which come next, what the first waits for, and what holds the others."""
 
 
 class LedgerEntry(Record):

@@ -9,30 +9,12 @@ from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
 from goldseam.api.findings import Change, Evidence
+from goldseam.api.outcomes import ObligationKind, Outcome, StepPhase, VerdictState
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
 ENDED = ("Resolved", "Abandoned")
 """The phases in which nothing more is tried; what is owed may still have to be paid."""
-StepPhase = Literal["Intended", "Acted", "Done"]
-Outcome = Literal[
-    "Passed",
-    "Failed",
-    "Inconclusive",
-    "Refused",
-    "NothingToDo",
-    "NotTaken",
-    "Superseded",
-    "Observed",
-    "Undone",
-    "Collected",
-    "Told",
-    "Denied",
-    "Unanswered",
-]
-ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon"]
-VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]
-
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
 Preflight = Annotated[list[Text] | None, Field(max_length=16)]
 """A plan in sentences."""
@@ -123,11 +105,14 @@ class TemplateSource(Record):
 class Write(Record):
     """One write to one object: what was seen before, and what is wanted."""
 
-    verb: Literal["Patch", "Evict", "Create"]
-    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Create` makes a Job from a CronJob, which
-    does not run yet, and once that is recorded lets it run."""
+    verb: Literal["Patch", "Evict", "Create", "Delete", "Make", "Remove"]
+    """`Patch` sets one field; `Evict` asks the Eviction API to end one pod; `Delete` ends one without asking it;
+    `Create` makes a Job from a CronJob, which does not run yet, and once that is recorded lets it run; `Make` makes the
+    object of a template, and `Remove` takes it away again."""
     object: ObjectRef
     """What is written to; for `Create`: the CronJob."""
+    resource: Annotated[str | None, Field(max_length=63)] = None
+    """For `Make` and `Remove`: the plural of the object's kind."""
     subresource: Annotated[str, Field(max_length=32)] = ""
     """The subresource, such as `scale`."""
     resource_version: Annotated[str, Field(max_length=64)] = ""
@@ -139,7 +124,7 @@ class Write(Record):
     before: Annotated[str, Field(max_length=512)] = ""
     """The field's value before, as JSON; for `Create`: the Job's uid, once it is there."""
     want: Annotated[str, Field(max_length=512)] = ""
-    """The value that is wanted, as JSON; for `Create`: the Job's name."""
+    """The value that is wanted, as JSON; for `Create`: the Job's name; for `Make`: what stands for the object."""
     template: TemplateSource | None = None
     """For a rollback: the template that replaces the object's together with the field, which marks it."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
@@ -170,6 +155,8 @@ class Step(Record):
     """When it was written down."""
     acted_at: Time | None = None
     """When its last write was made, or the Job that it started was seen to have ended."""
+    deadline_at: Time | None = None
+    """Of a drain: until when the pods must be gone."""
     ended_at: Time | None = None
     """When its outcome was known."""
     preflight: Preflight = None
@@ -196,7 +183,9 @@ class Obligation(Record):
     kind: ObligationKind
     """What is owed."""
     object: ObjectRef
-    """The object that was changed."""
+    """The object that was changed; of one that was made, without its uid until it was seen."""
+    resource: Annotated[str | None, Field(max_length=63)] = None
+    """For an object that was made: the plural of its kind."""
     subresource: Annotated[str, Field(max_length=32)] = ""
     """The subresource through which it is written."""
     field: Annotated[str, Field(max_length=253)]
@@ -229,6 +218,9 @@ class HoldRecord(Record):
     """Since when it holds."""
     look_again_at: Time | None = None
     """When it is looked at again at the latest."""
+    place: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})] | None = None
+    """Where it waits for its turn: its place in the line. Exact up to 10; of those behind the last place of the band
+    that it is in (20, 50, 100, 200 and so on)."""
 
 
 class Escalation(Record):

@@ -15,6 +15,7 @@ from goldseam.api.expressions import Expression
 from goldseam.api.parameters import Parameters as Parameters
 from goldseam.api.parameters import Resources as Resources
 from goldseam.api.scaling import Scale as Scale
+from goldseam.api.templates import Template as Template
 from goldseam.api.verifying import Verify
 
 
@@ -160,6 +161,18 @@ class Cordon(Parameters):
     It is uncordoned when the incident ends, if it was Goldseam that cordoned it.
     """
 
+    control_plane: bool = False
+    """Whether a node of the control plane may be taken out of service, too: never a second one. Default: false, and the
+    rung is passed over for such a node."""
+
+    def covers(self, other: Any) -> bool:
+        """Nodes of the control plane only where it takes them, too."""
+        return bool(self.control_plane >= other.control_plane)
+
+
+AtDeadline = Literal["Uncordon", "LeaveCordoned", "Force"]
+"""What becomes of a node, and of the pods on it, when a drain has not ended in time."""
+
 
 class Drain(Parameters):
     """Cordon the node, then evict its pods through the Eviction API, so that PodDisruptionBudgets are honoured.
@@ -169,6 +182,16 @@ class Drain(Parameters):
     pods stay.
     """
 
+    deadline: Annotated[AnyDuration, Between("1s", "168h")] | None = None
+    """How long the pods may take to be gone, from the first write on; it stands on the node. Default: the timeout."""
+    at_deadline: AtDeadline = "Uncordon"
+    """When pods are left at the deadline, the drain has failed. `Uncordon` (default): the node is uncordoned, if it was
+    Goldseam that cordoned it, before anything else is tried. `LeaveCordoned`: it stays cordoned until a person
+    uncordons it. `Force`: the pods that are left are deleted, past their PodDisruptionBudgets, with the time to end
+    that they ask for; then as with `Uncordon`. Only on nodes that the Guardrails name in `allowForcedDrain`."""
+    control_plane: bool = False
+    """Whether a node of the control plane may be drained, too: never a second one. Default: false, and the rung is
+    passed over for such a node."""
     single_replicas: Literal["Restart", "Evict"] = "Restart"
     """What becomes of a workload that has no ready pod but on this node. `Restart` (default): a Deployment is restarted
     by its rolling update once the node is cordoned, so that a new pod is ready elsewhere before the old one goes; where
@@ -176,8 +199,11 @@ class Drain(Parameters):
     ready."""
 
     def covers(self, other: Any) -> bool:
-        """The same."""
-        return bool(self.single_replicas == other.single_replicas)
+        """Nodes of the control plane only where it takes them, too, and by force only where it does so; single
+        replicas are treated the same."""
+        forces = other.at_deadline != "Force" or self.at_deadline == "Force"
+        alike = self.single_replicas == other.single_replicas
+        return bool(forces and alike and self.control_plane >= other.control_plane)
 
 
 class Uncordon(Parameters):
@@ -238,6 +264,7 @@ ActionName = Literal[
     "cordon",
     "drain",
     "uncordon",
+    "template",
     "collect",
     "wait",
     "notify",
@@ -286,6 +313,12 @@ class Rung(Model):
             f"skipIfFailedWithin: not on {', '.join(_UNSKIPPED)}, which do not fail",
             lambda r: r.skip_if_failed_within is None or not _does(r, _UNSKIPPED),
         ),
+        Rule(
+            "!has(self.drain) || !has(self.drain.deadline) || !has(self.timeout)"
+            " || duration(self.drain.deadline) <= duration(self.timeout)",
+            "drain.deadline: must not be longer than the rung's timeout",
+            lambda r: None in (r.drain, r.timeout) or (r.drain.deadline or r.timeout) <= r.timeout,
+        ),
     )
 
     name: ShortName | None = None
@@ -315,6 +348,7 @@ class Rung(Model):
     cordon: Cordon | None = None
     drain: Drain | None = None
     uncordon: Uncordon | None = None
+    template: Template | None = None
     collect: Collect | None = None
     wait: Wait | None = None
     notify: Notify | None = None

@@ -75,6 +75,13 @@ class NamespaceSelector(Model):
     """Labels that the namespace must carry, all of them."""
 
 
+class NodeSelector(Model):
+    """Selects nodes by their labels."""
+
+    match_labels: Annotated[dict[LabelKey, LabelValue], Field(min_length=1, max_length=16)]
+    """Labels that the node must carry, all of them."""
+
+
 class ClusterTarget(Model):
     """The node, or the workload in one of the selected namespaces, to act on."""
 
@@ -84,13 +91,21 @@ class ClusterTarget(Model):
             "namespaceSelector: needed for workloads, not allowed for kind Node",
             lambda t: (t.namespace_selector is None) == (t.kind == "Node"),
         ),
+        Rule(
+            "!has(self.nodeSelector) || (self.kind == 'Node' && !has(self.name))",
+            "nodeSelector: only for kind Node, and not beside a name, which says which node it is",
+            lambda t: t.node_selector is None or (t.kind == "Node" and t.name is None),
+        ),
     )
 
     kind: Literal["Node", "Deployment", "StatefulSet", "DaemonSet", "Rollout"] = "Node"
     """The target's kind. Default: Node."""
     name: Name | None = None
-    """The target's name. Without one the alert says it: a node by its label `node`, else by `instance` (name or
-    internal IP, with or without a port); a workload by its labels as in a RemediationPolicy."""
+    """The target's name. Without one the alert says it: a node by its label `node`, else by `instance` (its name,
+    InternalIP or Hostname, with or without a port); a workload by its labels as in a RemediationPolicy."""
+    node_selector: NodeSelector | None = None
+    """The nodes that may be acted on, by their labels. It must select some of the cluster's nodes, and not all of them.
+    Default: any node that the alert names."""
     namespace_selector: NamespaceSelector | None = None
     """The namespaces whose workloads may be acted on; the alert's label `namespace` says which one it is."""
 
@@ -251,6 +266,11 @@ class RemediationPolicySpec(_PolicySpec):
             f"!{_NODE_RUNGS}",
             "ladder: cordon, drain and uncordon act on nodes: write a ClusterRemediationPolicy",
             _workload_ladder,
+        ),
+        Rule(
+            "!self.ladder.exists(r, has(r.template))",
+            "ladder: template makes objects that belong to no tenant: write a ClusterRemediationPolicy",
+            lambda s: all(r.template is None for r in s.ladder),
         ),
         _NO_DAEMONSET_SCALED,
         _ROLLOUT_ONLY_SCALED,

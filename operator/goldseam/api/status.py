@@ -8,7 +8,7 @@ from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Record, Text, Time
 from goldseam.api.conditions import Condition
-from goldseam.api.guardrails import MAX_LEDGER, LedgerEntry, Trip
+from goldseam.api.guardrails import MAX_LEDGER, LedgerEntry, NodeGroup, Trip
 
 _CONDITIONS = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
@@ -61,6 +61,10 @@ class GuardrailsStatus(Status):
     """Whether too many nodes are unhealthy."""
     storm: Trip | None = None
     """Whether alerts of too many rules began at once."""
+    node_groups: Annotated[
+        list[NodeGroup] | None, Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = None
+    """Nodes that are in trouble together: two or more open incidents of one policy and one alert. At most 10 s old."""
 
 
 class PauseStatus(Status):

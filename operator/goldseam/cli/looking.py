@@ -13,8 +13,11 @@ from goldseam.api.ladder import Rung
 from goldseam.cli.session import DONE, Session, is_open
 from goldseam.cli.text import ago, clock, cut, span, table
 from goldseam.engine.changes import words
+from goldseam.engine.groups import groups
 from goldseam.engine.views import IncidentView
 
+LISTED = 3
+"""Nodes up to this place in their line are listed; those behind are counted."""
 _LADDER = TypeAdapter(list[Rung])
 
 
@@ -29,13 +32,33 @@ async def incidents(session: Session, *, every: bool) -> int:
         return DONE
     now = session.now()
     head = ("NAMESPACE", "NAME", "PHASE", "TARGET", "ALERT", "STATE", "OWES", "AGE", "MESSAGE")
-    for line in table(head, (_row(i, now) for i in sorted(shown, key=_urgency))):
+    behind = [] if every else [i for i in shown if _place(i) > LISTED]
+    listed = [i for i in shown if i not in behind]
+    for line in table(head, (_row(i, now) for i in sorted(listed, key=lambda i: (_urgency(i), _place(i))))):
+        session.say(line)
+    for line in _groups(shown, len(behind)):
         session.say(line)
     waiting = [i for i in shown if i.status and i.status.phase == "AwaitingApproval"]
     if waiting:
         those = "1 incident waits" if len(waiting) == 1 else f"{len(waiting)} incidents wait"
         session.say("", f"{those} for an answer: goldseam show NAME, then approve or deny.")
     return DONE
+
+
+def _groups(shown: list[IncidentView], behind: int) -> Iterator[str]:
+    """Nodes that are in trouble together, each group in a line."""
+    found = groups(shown)
+    if found:
+        yield ""
+    yield from (f"{group.alert}, {group.policy}: {group.message}" for group in found)
+    if behind:
+        yield f"{behind} that wait further back are not listed: --all"
+
+
+def _place(incident: IncidentView) -> int:
+    """Its place in the line of nodes, as it is told; 0 where it waits in none."""
+    holds = incident.status.holds if incident.status else []
+    return next((hold.place for hold in holds if hold.place is not None), 0)
 
 
 def _urgency(incident: IncidentView) -> int:
@@ -155,7 +178,8 @@ def _holds(status: IncidentStatus, now: datetime) -> Iterator[str]:
 def _owed(status: IncidentStatus, now: datetime) -> Iterator[str]:
     for debt in status.obligations:
         due = f", due {'now' if debt.due_at <= now else 'in ' + span(debt.due_at - now)}" if debt.due_at else ""
-        what = f"{debt.kind} {debt.object}: {debt.field} from {debt.want} back to {debt.original}"
+        what = f"{debt.kind} {debt.object}"
+        what += f": {debt.field} from {debt.want} back to {debt.original}" if debt.field else ""
         yield f"{debt.state}{due}: {what}{f': {debt.message}' if debt.message else ''}"
 
 

@@ -33,12 +33,15 @@ def _kept(s: Situation, hold: Hold) -> str:
 
 
 def _before(s: Situation, hold: Hold) -> HoldRecord | None:
-    """The record of a hold that holds still. What is not known of an alert, and which pod is waited for, is told anew
-    when it is something else."""
+    """The record of a hold that holds still. What is not known of an alert, which pod is waited for, a node's
+    place in its line, and which nodes it waits for are told anew when it is something else."""
     old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
     anew = hold.guard == "source" or hold.reason == NOT_ALL_THERE
-    if old is not None and anew and record.is_news(old.message, record.cut(hold.message)):
-        return old.model_copy(update={"message": record.cut(hold.message)})
+    if old is None:
+        return None
+    message = record.cut(hold.message)
+    if (anew and record.is_news(old.message, message)) or (hold.guard == "nodes" and old.message != message):
+        return old.model_copy(update={"message": message, "place": hold.place})
     return old
 
 
@@ -49,7 +52,13 @@ def _record(hold: Hold, s: Situation, now: datetime) -> HoldRecord:
     if old is None:
         message = record.cut(hold.message)
         return HoldRecord(
-            guard=hold.guard, kind=hold.kind, reason=hold.reason, message=message, since=now, look_again_at=again
+            guard=hold.guard,
+            kind=hold.kind,
+            reason=hold.reason,
+            message=message,
+            since=now,
+            look_again_at=again,
+            place=hold.place,
         )
     expired = old.look_again_at is None or old.look_again_at <= now
     return old.model_copy(update={"look_again_at": again}) if expired else old

@@ -40,13 +40,18 @@ Difference = tuple[str, str, str]
 
 def noticed(s: Situation, now: datetime) -> IncidentStatus:
     """The status with what changed before the alert: looked for once, before anything is tried."""
+    return s.status if s.status.steps else told(s, s.status, now)
+
+
+def told(s: Situation, status: IncidentStatus, now: datetime) -> IncidentStatus:
+    """The status with the same, from a situation in which nothing was tried yet."""
     target, revisions = s.world.target, s.world.revisions
-    if s.status.changes is not None or s.status.steps or revisions is None or target is None:
-        return s.status
+    if status.changes is not None or revisions is None or target is None:
+        return status
     if metadata(target).get("uid") != s.spec.target.uid:
-        return s.status
+        return status
     found = changes(target, rollouts(target, revisions), s.spec.alert.active_at, s.world.git)
-    status = changed(s.status, changes=found)
+    status = changed(status, changes=found)
     return note(status, now, "Changed", in_words(found, s.spec.alert.active_at, MOST)) if found else status
 
 

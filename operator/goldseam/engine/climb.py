@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Obligation, Step
 from goldseam.api.ladder import Escalate, Notify, Rung
-from goldseam.engine import answers, approvals, escalation, naming, record, verify
+from goldseam.engine import answers, approvals, deadlines, escalation, naming, record, verify
 from goldseam.engine.evidence import FOUND, summary
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
@@ -118,9 +118,8 @@ def _begun(s: Situation, rung: Rung, now: datetime) -> Decision:
 
 
 def _acted(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
-    step = _step(s, rung, now).model_copy(
-        update=_told(plan) | {"writes": list(plan.writes), "message": record.cut(plan.summary)}
-    )
+    told = _told(plan) | {"writes": list(plan.writes), "message": record.cut(plan.summary)}
+    step = deadlines.given(s, _step(s, rung, now).model_copy(update=told), rung, now)
     status = record.with_step(s.status, step)
     status = record.with_obligations(status, [_inherited(o, s) for o in plan.obligations])
     kpis = status.kpis.model_copy(update={"first_action_at": status.kpis.first_action_at or now})

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine import approvals, changes, climb, closing, escalation, obligations, record, verify
+from goldseam.engine import approvals, at_deadline, changes, climb, closing, escalation, obligations, record, verify
 from goldseam.engine.guards.paused import paused
 from goldseam.engine.owners import gitops_owner
 from goldseam.engine.situation import MODES, Decision, Situation
@@ -16,6 +16,7 @@ Stage = Callable[[Situation, datetime], Decision | None]
 
 STAGES: Sequence[Stage] = (
     closing.abandoned,  # the target or the policy is gone
+    at_deadline.passed,  # a drain has not ended in time
     verify.under_way,  # an intent is open: was it carried out?
     verify.taken_over,  # somebody changed what we changed
     verify.judged,  # a step was carried out: did it help?

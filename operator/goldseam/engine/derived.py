@@ -6,6 +6,7 @@ import re
 
 from goldseam.api.incident import Step, Write
 from goldseam.engine import naming, obligations
+from goldseam.engine.guards.forcing import forbids
 from goldseam.engine.objects import RESTART_AT
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Situation
@@ -21,9 +22,11 @@ def is_derived(s: Situation, step: Step) -> bool:
     if any(w.verb == "Evict" and w.state == "Pending" for w in step.writes) and not _evicts(s, step):
         return False
     pending = [w for w in step.writes if w.verb != "Evict" and w.state == "Pending"]
+    if any(w.verb == "Delete" for w in pending) and not _may_force(s):
+        return False
     if step.purpose == "Undo":
-        return all(w.verb == "Patch" and obligations.may_undo(w, s, step) for w in pending)
-    if any(w.verb == "Create" for w in step.writes) and step.token != naming.token(s.uid, step.id):
+        return all(w.verb in ("Patch", "Remove") and obligations.may_undo(w, s, step) for w in pending)
+    if any(w.verb in ("Create", "Make") for w in step.writes) and step.token != naming.token(s.uid, step.id):
         return False
     planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
     latest = max((w.want for w in planned if w.field == RESTART_AT), default="")
@@ -41,7 +44,12 @@ def _does(w: Write) -> tuple[object, ...]:
     """What a write changes, and to what. What a Job does, its CronJob says: the generation of that."""
     source = w.template and (w.template.object.uid, w.template.digest)
     generation = w.generation if w.verb == "Create" else None
-    return w.verb, w.object.uid, w.subresource, w.field, w.want, source, generation
+    made = (str(w.object), w.object.api_version, w.resource) if w.verb == "Make" else ()
+    return w.verb, w.object.uid, w.subresource, w.field, w.want, source, generation, *made
+
+
+def _may_force(s: Situation) -> bool:
+    return s.rung is not None and s.rung.drain is not None and not forbids(s)
 
 
 def _evicts(s: Situation, step: Step) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import ENDED, ApprovalRecord, Escalation, HoldRecord, IncidentStatus
 from goldseam.api.runbook import RunbookSpec, Threshold
 from goldseam.api.verifying import Bounded
+from goldseam.engine import turns
 from goldseam.engine.changes import in_words
 from goldseam.engine.matching import matches
 from goldseam.engine.record import changed, cut, note, unpaused_age
@@ -194,8 +195,11 @@ def _lasting(s: Situation, now: datetime) -> list[HoldRecord]:
 
 
 def _unwanted(hold: HoldRecord) -> bool:
-    """Whether it holds by nobody's wish, as does an Alertmanager that cannot be asked."""
-    return hold.kind == "Wait" and (hold.guard not in ASKED_FOR or hold.reason == "SilenceUnknown")
+    """Whether it holds by nobody's wish, as does an Alertmanager that cannot be asked. Of many nodes that wait for
+    their turn people hear by the first of the line."""
+    if hold.kind != "Wait" or hold.reason == turns.IN_TURN:
+        return False
+    return hold.guard not in ASKED_FOR or hold.reason == "SilenceUnknown"
 
 
 def _open_systems(s: Situation) -> list[str]:

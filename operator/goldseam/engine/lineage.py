@@ -55,8 +55,10 @@ def _field(write: Write) -> tuple[str, str, str]:
 
 
 def _judge(write: Write, token: str, world: World) -> Write:
-    if write.verb == "Evict":
+    if write.verb in ("Evict", "Delete", "Remove"):
         return _evicted(write, world)
+    if write.verb == "Make":
+        return _made(write, token, world)
     if write.verb == "Create":
         return _created(write, token, world)
     obj = live(world, write)
@@ -93,6 +95,17 @@ def _created(write: Write, token: str, world: World) -> Write:
         return _superseded(write, f"{title(write)} is gone, and whether it ran is not known: it is not made again")
     seen = {"before": json.dumps(metadata(job)["uid"]), "resource_version": metadata(job).get("resourceVersion", "")}
     return write.model_copy(update=seen if suspended(job) else {**seen, "state": "Done", "message": ""})
+
+
+def _made(write: Write, token: str, world: World) -> Write:
+    """Done once it is there with our mark. Its name is the step's: it is never made beside another one."""
+    ref = write.object
+    obj = world.touched.get(place(ref.kind, ref.namespace, ref.name))
+    if obj is None:
+        return write
+    if not token or annotation(obj, TOKEN) != token:
+        return _superseded(write, f"{ref} was made by somebody else")
+    return write.model_copy(update={"state": "Done", "message": ""})
 
 
 SPARED = "it stays: "

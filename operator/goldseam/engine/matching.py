@@ -12,6 +12,7 @@ import re2
 
 from goldseam.api.base import parse_matcher
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
+from goldseam.engine.hosts import host_of
 
 Labels = Mapping[str, str]
 PolicySpec = RemediationPolicySpec | ClusterRemediationPolicySpec
@@ -34,7 +35,8 @@ class PolicyKey:
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """An object's identity by name. Kind `Pod` means: the pod's topmost owner, which has to be looked up."""
+    """An object's identity by name. Kind `Pod` means: the pod's topmost owner, which has to be looked up; and kind
+    `Node`, where a label says it: the node that has this name or address."""
 
     kind: str
     namespace: str
@@ -107,11 +109,17 @@ def target_of(spec: PolicySpec, namespace: str, labels: Labels) -> TargetKey | N
 def _node(name: str | None, labels: Labels) -> TargetKey | NoTarget:
     if name:
         return TargetKey("Node", "", name)
-    for label in ("node", "instance"):
-        if labels.get(label):
-            value = labels[label] if label == "node" else labels[label].rsplit(":", 1)[0]
-            return _checked("Node", "", label, value)
-    return NoTarget("the alert has neither the label node nor instance: set spec.target.name")
+    label = label_of_node(labels)
+    if not label:
+        return NoTarget("the alert has neither the label node nor instance: set spec.target.name")
+    if host := host_of(labels[label]):
+        return TargetKey("Node", "", host)
+    return NoTarget(f"the alert's label {label} ({labels[label][:80]!r}) is not the name of an object")
+
+
+def label_of_node(labels: Labels) -> str:
+    """The label that says which node an alert is about; empty where there is none."""
+    return next((label for label in ("node", "instance") if labels.get(label)), "")
 
 
 def _checked(kind: str, namespace: str, label: str, value: str) -> TargetKey | NoTarget:
@@ -123,6 +131,12 @@ def _checked(kind: str, namespace: str, label: str, value: str) -> TargetKey | N
 def asks_queries(spec: PolicySpec) -> bool:
     """Whether the policy has queries of its own: to verify by, or to write down what they answer."""
     return any(rung.verify.queries or (rung.collect is not None and rung.collect.queries) for rung in spec.ladder)
+
+
+def selector_of_nodes(spec: PolicySpec) -> Labels | None:
+    """The labels that a node must carry for the policy; None where it takes any."""
+    found = spec.target.node_selector if isinstance(spec, ClusterRemediationPolicySpec) else None
+    return found.match_labels if found is not None else None
 
 
 def allows(selector: Mapping[str, str], labels: Labels) -> bool:

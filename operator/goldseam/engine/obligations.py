@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from goldseam.api.incident import ENDED, IncidentStatus, Obligation, ObligationKind, Step, Write
-from goldseam.engine import naming, record, resizing
+from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step, Write
+from goldseam.api.outcomes import ObligationKind
+from goldseam.engine import naming, record, removals, resizing
 from goldseam.engine.config import reads, value_of
 from goldseam.engine.guards.busy import rolling_out
 from goldseam.engine.guards.harm import disrupted
@@ -35,6 +36,8 @@ def examined(s: Situation, now: datetime) -> IncidentStatus:
 
 
 def _examine(o: Obligation, s: Situation) -> Obligation:
+    if o.kind == "Remove":
+        return removals.examined(o, s)
     if s.status.phase in ENDED and o.kind != "Uncordon" and not s.pinned.resolve.revert:
         return record.settled(o, "Void", f"{o.object} keeps {o.field}={o.want}: resolve.revert is false")
     if heir := _heir(o, s):
@@ -56,6 +59,8 @@ _LONGEST = 512
 WORKED_ON = ("Investigating", "AwaitingApproval", "Fixing", "Monitoring")
 """Phases in which a value that somebody else has changed means that people take over."""
 
+AT_ONCE = ("Uncordon", "Remove")
+"""What comes back as soon as the incident is over: it takes no capacity away."""
 FLOOR, CEILING = "spec.minReplicas", "spec.maxReplicas"
 FIELDS: Mapping[ObligationKind, frozenset[tuple[str, str, str]]] = {
     "ScaleBack": frozenset((kind, "scale", "spec.replicas") for kind in ("Deployment", "StatefulSet", "Rollout")),
@@ -66,6 +71,7 @@ FIELDS: Mapping[ObligationKind, frozenset[tuple[str, str, str]]] = {
     "ConfigBack": frozenset(),
     "ResourcesBack": frozenset(),
     "Uncordon": frozenset({("Node", "", "spec.unschedulable")}),
+    "Remove": frozenset(),
 }
 """What an obligation of each kind may touch: kind, subresource, field. The policy says which key of a ConfigMap, and
 what of which container."""
@@ -172,6 +178,8 @@ def _lost(o: Obligation, world: World) -> str:
 
 def due_at(o: Obligation, s: Situation) -> datetime | None:
     """When it falls due; None while that is not known."""
+    if o.kind == "Remove" and not o.object.uid:  # it may not be there yet
+        return None
     if o.due_at is not None:
         return o.due_at
     if s.status.phase == "Abandoned":
@@ -179,7 +187,7 @@ def due_at(o: Obligation, s: Situation) -> datetime | None:
     resolved = s.status.kpis.resolved_at
     if s.status.phase != "Resolved" or resolved is None:
         return None
-    return resolved if o.kind == "Uncordon" else resolved + s.pinned.resolve.revert_after
+    return resolved if o.kind in AT_ONCE else resolved + s.pinned.resolve.revert_after
 
 
 def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
@@ -191,7 +199,7 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
     if _floor_above(o, s):
         message = f"Incident {_owing_the_floor(o, s)} owes the floor of {o.object}, which comes first"
         found.append(Hold("busy", "Wait", "OtherIncident", message))
-    if o.kind != "Uncordon" and not (s.reading.state == "Cleared" and s.reading.fresh):
+    if o.kind not in AT_ONCE and not (s.reading.state == "Cleared" and s.reading.fresh):
         what = "the old value is not put back" if o.kind == "ConfigBack" else "capacity is not taken away"
         what = "what was scaled down does not run again" if was_lowered(o) else what
         found.append(unsure(s.reading, f"{what} before the alert is surely gone: "))
@@ -239,6 +247,8 @@ def _beside(o: Obligation, s: Situation) -> list[Obligation]:
 
 def _back(o: Obligation, s: Situation) -> Write:
     """The write that puts it back. Of a template our token tells who wrote: an autoscaler writes the object, too."""
+    if o.kind == "Remove":
+        return removals.deletion(o)
     obj, main = live(s.world, o), s.world.touched[place(o.object.kind, o.object.namespace, o.object.name)]
     assert obj is not None, "examined() lets only live objects through"
     assert main is not None, "a live subresource has an object"
@@ -285,6 +295,8 @@ def _credible(s: Situation) -> list[Obligation]:
 def may_undo(write: Write, s: Situation, step: Step) -> bool:
     """Incidents are not trusted: whether an undo of what is owed, and is still ours, writes this; or the restart that
     follows a value of a ConfigMap."""
+    if write.verb == "Remove":
+        return removals.may_delete(write, s)
     owed = _credible(s)
     values = {(o.object.uid, o.subresource, o.field, next_value(o)) for o in owed if still_ours(o, s.world)}
     restarts = [w for o in owed for w in _restart(o, s, naming.token(s.uid, step.id))]
@@ -293,8 +305,8 @@ def may_undo(write: Write, s: Situation, step: Step) -> bool:
 
 
 def _undoing(o: Obligation, want: str) -> str:
-    if o.kind == "Uncordon":
-        return f"uncordon {o.object}"
+    if o.kind in AT_ONCE:
+        return f"{'uncordon' if o.kind == 'Uncordon' else 'delete'} {o.object}"
     if o.kind == "ConfigBack":
         key, object_ = o.field.removeprefix("data[").removesuffix("]"), o.object
         if want == "null":
@@ -314,7 +326,7 @@ def next_value(o: Obligation) -> str:
     """What the next undoing write sets: half-way back at most."""
     if o.kind == "ResourcesBack":
         return resizing.on_the_way(o.original, o.want)
-    current = 0 if o.kind in ("Uncordon", "ConfigBack") else number(o.want)
+    current = 0 if o.kind in (*AT_ONCE, "ConfigBack") else number(o.want)
     found = half_way(current, number(o.original))
     return o.original if found == number(o.original) else json.dumps(found)
 
@@ -345,9 +357,7 @@ def _settled(status: IncidentStatus, writes: Iterable[Write], at: datetime) -> I
 
 def not_yet_due(status: IncidentStatus) -> IncidentStatus:
     """The alert is back: half of it may be put back already, and the rest falls due after the next end."""
-    return record.each_obligation(
-        status, lambda o: o if o.kind == "Uncordon" else o.model_copy(update={"due_at": None})
-    )
+    return record.each_obligation(status, lambda o: o if o.kind in AT_ONCE else o.model_copy(update={"due_at": None}))
 
 
 def lost(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
@@ -366,7 +376,7 @@ def voided(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
 
     def settle(o: Obligation) -> Obligation:
         left = [w for w in step.writes if (w.object, w.field) == (o.object, o.field) and w.state != "Done"]
-        if not left or o.want != left[-1].want:
+        if not left or o.want != left[-1].want or o.kind == "Remove":  # the world shows whether it was made
             return o
         if left[0].before != o.original:  # it had taken over an older obligation, which stands; or it is half-way down
             return o.model_copy(update={"want": left[0].before})

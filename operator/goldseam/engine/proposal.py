@@ -75,6 +75,8 @@ class World:
     it cannot be read, too."""
     nodes: tuple[Json, ...] = ()
     """For a node: all nodes of the cluster."""
+    ours: tuple[Json, ...] = ()
+    """For a node on which one of the operator's own pods is: all of these, on whatever node."""
     cron_job: Json | None = None
     """The CronJob that the rung names, where an action looks at it."""
     jobs: tuple[Json, ...] = ()
@@ -99,6 +101,10 @@ class World:
     """When it was read."""
     active_at: datetime = EARLIEST
     """Since when the alert is active, as the incident says."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What the variables of the incident stand for."""
+    awaited: tuple[str, str] | None = None
+    """The condition, as type and status, that the rung of the open step waits for on the object that it made."""
 
 
 def place(kind: str, namespace: str, name: str, subresource: str = "") -> str:
@@ -186,18 +192,24 @@ class Proposal:
     """What is known of the course before anything is done, in sentences: it stands on the incident first."""
     asks_about: tuple[str, ...] = ()
     """What a person says yes to, beside the values: where that changes, the question is another one."""
+    body: Mapping[str, Any] | None = None
+    """The object that is made, where one is: the write stands for it by a digest."""
 
 
 def written(write: Write) -> str:
     """The kind with its subresource, and the field: `Deployment/scale spec.replicas`; of an eviction `Pod/eviction`;
-    of what is made `Job of CronJob`.
+    of a deletion `Pod deleted`; of what is made `Job of CronJob`.
 
     Where an action declares it, `*` stands for a key that the policy names.
     """
     if write.verb == "Evict":
         return f"{write.object.kind}/eviction"
+    if write.verb == "Delete":
+        return f"{write.object.kind} deleted"
     if write.verb == "Create":
         return f"Job of {write.object.kind}"
+    if write.verb == "Make":
+        return "an allowed kind, made and deleted"
     if write.template is not None:
         return f"{write.object.kind} spec.template"
     return f"{write.object.kind}{f'/{write.subresource}' if write.subresource else ''} {write.field}"
@@ -243,6 +255,8 @@ class Effect:
     `Failed`; has `Vanished`, and how it ended nobody knows."""
     trouble: bool = False
     """Whether it will hardly do so by itself: said before anything else that is waited for."""
+    asked_for: bool = False
+    """Whether the rung itself asks for what is missing: it is waited for where `verify.rollout` is false, too."""
 
 
 @dataclass(frozen=True)

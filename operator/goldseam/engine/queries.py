@@ -45,12 +45,17 @@ def filled(expression: str, values: Mapping[str, str]) -> str:
         if not token["operator"]:
             return token[0]
         quote = _in_pattern if "~" in token["operator"] else _in_string
-        return _VARIABLE.sub(lambda found: quote(_value(found[1], values)), token[0])
+        return _VARIABLE.sub(lambda found: quote(value_of(found[1], values)), token[0])
 
     return TOKENS.sub(matcher, expression)
 
 
-def _value(name: str, values: Mapping[str, str]) -> str:
+def value_of(name: str, values: Mapping[str, str]) -> str:
+    """What a variable stands for.
+
+    Raises:
+        Undefined: it has no value, or none that is whole.
+    """
     value = values.get(name, "")
     if not value:
         what = name.removeprefix("alert.labels.")

@@ -10,11 +10,11 @@ from typing import Any
 from goldseam.api.incident import (
     IncidentStatus,
     Obligation,
-    Outcome,
     Step,
     TimelineEntry,
     Verdict,
 )
+from goldseam.api.outcomes import Outcome
 from goldseam.engine import naming
 
 _NUMBERS = re.compile(r"[0-9]+")

@@ -114,6 +114,18 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class InLine:
+    """An incident that everything but the caps for nodes lets through: it waits for its turn."""
+
+    until: datetime
+    """Until when that counts, where nobody looks at it again."""
+    own_limits: bool = False
+    """Whether limits of its policy hold it, which hold no other policy back."""
+    stuck: int = 0
+    """How many pods are stuck on its node, as last seen."""
+
+
+@dataclass(frozen=True)
 class Other:
     """Another incident, as far as it matters here."""
 
@@ -136,6 +148,8 @@ class Other:
     """The uid of the object that its open step is about, also for an incident of another namespace; else empty."""
     runs: str = ""
     """The uid of the CronJob of which its open step makes a Job, or waits for one to end; else empty."""
+    line: InLine | None = None
+    """Where it is about a node, and waits for its turn."""
 
 
 @dataclass(frozen=True)
@@ -279,5 +293,9 @@ LEAST_TIMEOUT = timedelta(minutes=10)
 
 
 def timeout(s: Situation, rung: Rung) -> timedelta:
-    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back."""
-    return rung.timeout if rung.timeout is not None else max(LEAST_TIMEOUT, s.reading.look_back)
+    """How long the rung may take: as it says, else 10 minutes, or as long as the alert's rule looks back, or as a
+    drain has until its deadline."""
+    if rung.timeout is not None:
+        return rung.timeout
+    deadline = rung.drain.deadline if rung.drain is not None else None
+    return max(LEAST_TIMEOUT, s.reading.look_back, deadline or timedelta(0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from goldseam.api.incident import VerdictState
+from goldseam.api.outcomes import VerdictState
 from goldseam.engine.alerts import NEVER, ActiveAlert, AlertRule, RulesAnswer
 
 LOOKBACK = timedelta(minutes=5)
@@ -107,7 +107,7 @@ def failed(history: History, problem: str) -> History:
 
 def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, poll: timedelta, broken: bool) -> RuleWatch:
     if seen is None:
-        return RuleWatch(rule, now, rule.last_evaluation, read_at=now)
+        return RuleWatch(rule, now, _begun(rule), read_at=now)
     advanced = rule.last_evaluation > seen.rule.last_evaluation
     new = replace(
         seen,
@@ -122,9 +122,14 @@ def _watch(seen: RuleWatch | None, rule: AlertRule, now: float, poll: timedelta,
     restarted = rule.server_started > seen.rule.server_started
     gap = now - seen.read_at > 3 * max(rule.interval, poll).total_seconds() + 60
     if broken or went_back or restarted or gap or rule.health != "ok" or (new.advances and not _in_time(new, now)):
-        begun = max(rule.last_evaluation, rule.server_started)  # rules of one life, and the start of the next
-        return replace(new, steady_since=now, begun=begun, advances=0)
+        return replace(new, steady_since=now, begun=_begun(rule), advances=0)
     return new
+
+
+def _begun(rule: AlertRule) -> datetime:
+    """From which evaluation on a rule is watched: what is read at once may be rules of one life of the server and the
+    start of the next, and what was sampled between the two is of before. `NEVER` where there was no evaluation."""
+    return NEVER if rule.last_evaluation == NEVER else max(rule.last_evaluation, rule.server_started)
 
 
 def _in_time(watch: RuleWatch, now: float) -> bool:

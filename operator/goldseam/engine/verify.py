@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import IncidentStatus, Outcome, Step
+from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
-from goldseam.engine import answers, escalation, obligations, record
+from goldseam.api.outcomes import Outcome
+from goldseam.engine import answers, deadlines, escalation, obligations, record
 from goldseam.engine.derived import is_derived
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
-from goldseam.engine.lineage import last_of_each, live, reverted_by, spared, was_evicted, was_spared, without_the_rest
-from goldseam.engine.objects import RESTART, value_at
+from goldseam.engine.lineage import spared, was_evicted, was_spared, without_the_rest
 from goldseam.engine.proposal import Effect
-from goldseam.engine.revisions import rolled_since
 from goldseam.engine.situation import Decision, Situation, timeout
+from goldseam.engine.taken_back import reverted
 
+TOLD = 3
+"""Things that a step still waited for when its time was over, of which people are told in words."""
 ANEW = "what is written down differs from what would be done now"
 
 
@@ -78,9 +80,8 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     holds = _holds(s, step, now, begun=begun)
     if not holds:
         return _carry_on(s, status, step, now, begun=begun)
-    patient = holds[0].guard == "unread" or (holds[0].kind == "Wait" and _may_stop(s, step))
-    if begun and not undo and not patient and _is_late(s, step, now):  # half done: what it owes is paid
-        return _tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
+    if begun and not undo and not _may_stop(s, step) and _is_late(s, step, now):  # half done: what it owes is paid
+        return tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
         why = "the alert was over before it was carried out"
         return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
@@ -117,12 +118,15 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     only evictions are left, nor is that in which any of them was held back."""
     waits = _waits(s, step)
     if step.purpose == "Rung" and s.plan is not None and s.plan.turn.hopeless:
-        return _tried_in_vain(s, status, step, s.plan.turn.hopeless, now)
+        return tried_in_vain(s, status, step, s.plan.turn.hopeless, now)
     if step.purpose == "Rung" and _is_late(s, step, now):
         held = s.status.holds and (not begun or _may_stop(s, step))
         if (begun or waits or _tried(step)) and not held:
-            return _tried_in_vain(s, status, step, f"it could not be carried out in time{waits and f': {waits}'}", now)
-        step = step.model_copy(update={"intent_at": now})
+            return tried_in_vain(s, status, step, f"it could not be carried out in time{waits and f': {waits}'}", now)
+        step = _anew(s, step.model_copy(update={"intent_at": now}), now)
+        status = record.with_step(status, step)
+    elif not begun and s.status.holds:
+        step = _anew(s, step, now)
         status = record.with_step(status, step)
     if begun and _may_stop(s, step) and (holds := holding(RESUMING, s, now)):
         return _stopped(s, status, step, holds, now)
@@ -132,6 +136,11 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     if waits:
         return answers.answer("wait", "Waiting", record.say(status, f"{step.action}: {waits}"), answers.SHORTLY)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
+
+
+def _anew(s: Situation, step: Step, now: datetime) -> Step:
+    """A drain whose first write was held back has all its time still, and the node says so."""
+    return step if step.deadline_at is None else deadlines.given(s, step, s.pinned.ladder[step.rung], now)
 
 
 def _waits(s: Situation, step: Step) -> str:
@@ -168,6 +177,8 @@ def _given_up(status: IncidentStatus, step: Step, now: datetime, why: str = ANEW
 
 
 def _is_late(s: Situation, step: Step, now: datetime) -> bool:
+    if step.deadline_at is not None:
+        return step.deadline_at <= now
     return now - _began(s, step, now) >= timeout(s, s.pinned.ladder[step.rung])
 
 
@@ -187,7 +198,7 @@ def _replanned(s: Situation, status: IncidentStatus, step: Step, now: datetime, 
     """What is left of the step is not made. What was made of it stands, and what is owed for that."""
     why = f"{ANEW}: it is planned anew{waiting(step)}"
     if begun and step.purpose == "Rung":
-        return _tried_in_vain(s, status, step, f"only a part was done: {why}", now)
+        return tried_in_vain(s, status, step, f"only a part was done: {why}", now)
     if begun and step.writes[0].state == "Done":  # the value is back
         status = obligations.paid(record.ended(status, step, "Undone", step.message, now), step)
         return answers.answer("wait", "Undone", record.say(status, f"done: {step.message}"), answers.SOON)
@@ -209,25 +220,12 @@ def taken_over(s: Situation, now: datetime) -> Decision | None:
     if s.status.phase not in obligations.WORKED_ON or s.status.handed_over:
         return None
     lost = [o for o in s.status.obligations if o.state == "Lost"]
-    reverted = _reverted(step, s) if step is not None and step.phase == "Acted" else ""
-    why = reverted or (lost[-1].message if lost else "")
+    undone = reverted(step, s.spec.target, s.world) if step is not None and step.phase == "Acted" else ""
+    why = undone or (lost[-1].message if lost else "")
     if not why:
         return None
     status = record.ended(s.status, step, "Superseded", why, now) if step is not None else s.status
     return hand_over(s, status, escalation.TAKEN_OVER, why, now)
-
-
-def _reverted(step: Step, s: Situation) -> str:
-    for write in last_of_each(step.writes):
-        if write.field == RESTART and write.object != s.spec.target:  # of a drain: that its pods moved was all
-            continue
-        obj = live(s.world, write) if write.verb == "Patch" and write.state == "Done" else None
-        if obj is not None and value_at(obj, write.field) != write.want:
-            value, who = value_at(obj, write.field)[:80], reverted_by(write, s.world)
-            return f"RevertedBy={who}: {write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
-        if obj is not None and (who := rolled_since(obj, write)):
-            return f"RevertedBy={who}: {write.object} has another template than the one that Goldseam brought back"
-    return ""
 
 
 def hand_over(s: Situation, status: IncidentStatus, threshold: str, why: str, now: datetime) -> Decision:
@@ -260,7 +258,8 @@ def judged(s: Situation, now: datetime) -> Decision | None:
         status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
         status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
         return answers.answer("wait", "Passed", status, answers.SOON)
-    left = _began(s, step, now) + timeout(s, rung) - now
+    ends = _began(s, step, now) + timeout(s, rung)
+    left = (max(ends, step.deadline_at) if step.deadline_at is not None else ends) - now
     if left > timedelta(0):
         status = record.say(status, f"{rung.title} was done; waiting for: {missing[0]}")
         return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
@@ -276,7 +275,7 @@ def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decisio
         return hand_over(s, status, escalation.INCONCLUSIVE, effect.message, now)
     if effect.course == "Failed":
         step = step.model_copy(update={"evidence": s.world.log or None})
-        return _tried_in_vain(s, s.status, step, effect.message, now)
+        return tried_in_vain(s, s.status, step, effect.message, now)
     left = step.intent_at + timeout(s, rung) - now
     if left > timedelta(0):
         status = record.say(s.status, f"{rung.title} was done; waiting for {effect.message}")
@@ -331,8 +330,9 @@ def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
 
 def _missing(s: Situation, step: Step, rung: Rung, now: datetime) -> list[str]:
     missing = [] if _gone(s, step, rung) else [f"the alert to be Cleared after {rung.title} ({s.reading.message})"]
-    if rung.verify.rollout and s.effect is not None and not s.effect.done:
-        missing.insert(0 if s.effect.trouble else len(missing), s.effect.message)
+    if s.effect is not None and not s.effect.done and (rung.verify.rollout or s.effect.asked_for):
+        first = s.effect.trouble or s.effect.asked_for
+        missing.insert(0 if first else len(missing), s.effect.message)
     broken = [answer.message for answer in s.answers if answer.state != "Holds"]
     longest = max((query.hold_for for query in rung.verify.queries), default=timedelta(0))
     if rung.verify.queries and not broken and (step.holding_since is None or now - step.holding_since < longest):
@@ -352,14 +352,24 @@ def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[s
         hold = Hold("source", "Wait", "Inconclusive", before + unknown)
         hold = unsure(s.reading, before) if s.reading.inputs_gone else hold
         return answers.held(s, status, [hold], now)
-    return _failed(s, status, step, missing[0], now)
+    return _failed(s, status, step, _all(missing), now)
+
+
+def _all(missing: list[str]) -> str:
+    """All that was still waited for, bounded: each of several is cut, and of many the last are counted only."""
+    if len(missing) == 1:
+        return missing[0]
+    rest = len(missing) - TOLD
+    told = "; and for ".join(record.cut(one, 140) for one in missing[:TOLD])
+    return f"{told}; and {rest} more" if rest > 0 else told
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
-    return _tried_in_vain(s, status, step, f"did not help in time: still waiting for {why}", now)
+    return tried_in_vain(s, status, step, f"did not help in time: still waiting for {why}", now)
 
 
-def _tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
+def tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
+    """The step has failed: what half of it made us owe falls due, and the next attempt or rung comes after that."""
     status = record.ended(status, step, "Failed", why + waiting(step), now)
     incomplete = step.phase == "Intended" or (s.effect is not None and not s.effect.done)
     if incomplete and step.action in ("cordon", "drain"):

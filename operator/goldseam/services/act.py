@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
 from goldseam.engine import record
+from goldseam.engine.cordons import marks
 from goldseam.engine.jobs import job_from, named
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import INCIDENT, TOKEN, in_list, is_ready, metadata, patch_of, value_at
 from goldseam.engine.proposal import ALL, Turn
+from goldseam.engine.replicas import SELECTOR, stand_ins
 from goldseam.engine.revisions import replaced
+from goldseam.engine.templates import digest
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, NotItsTurn, Terminal
 from goldseam.ports import Cluster, Json
-from goldseam.resources import PODS, REVISIONS, WRITABLE
+from goldseam.resources import PODS, REVISIONS, WRITABLE, custom
 
 log = structlog.get_logger("goldseam.act")
 
 AT_ONCE = 10
+ENDING = ("Evict", "Delete")
+"""What ends pods: each by itself, so that one that is not made does not stop the others."""
 
 State = Literal["Done", "Begun", "Waiting", "Stale", "Unsure", "Refused"]
 
@@ -47,19 +52,35 @@ class Result:
     """The uid of what is there now, where it is `Begun`."""
 
 
+@dataclass(frozen=True)
+class Own:
+    """The pod that this process runs in."""
+
+    namespace: str
+    name: str
+    leave: Callable[[], None]
+    """Ends this process in order, so that another one leads: at once, and no harm when it is asked again."""
+
+
 class Actor:
     """Makes writes."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, own: Own | None = None) -> None:
+        self._cluster, self._own = cluster, own
 
     async def perform(
-        self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]], turn: Turn = ALL
+        self,
+        step: Step,
+        incident: str,
+        may_go_on: Callable[[int], Awaitable[bool]],
+        turn: Turn = ALL,
+        planned: Mapping[str, Any] | None = None,
     ) -> list[Result]:
         """Make the step's writes in order, those whose turn it is, at most ten: then everything is looked at again.
 
         Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
-        first patch that is not made; evictions that a budget holds back do not stop the others.
+        first patch that is not made; evictions that a budget holds back do not stop the others. `planned`: the object
+        that is made, where one is.
         """
         results: list[Result] = []
         for indices in requests(step.writes):
@@ -68,27 +89,30 @@ class Actor:
                 continue
             if len(results) >= min(AT_ONCE, turn.at_once or AT_ONCE) or not await may_go_on(len(results)):
                 break
-            state, message, made = await self._make(writes, step.token, incident, turn)
+            state, message, made = await self._make(writes, step, incident, turn, planned)
             for index, write in zip(indices, writes, strict=True):
                 log.info(
                     "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state
                 )
                 metrics.write_made(step.action, state)
                 results.append(Result(index, state, message, made))
-            if state != "Done" and writes[0].verb != "Evict":
+            if state != "Done" and writes[0].verb not in ENDING:
                 break
         return results
 
-    async def _make(self, writes: Sequence[Write], token: str, incident: str, turn: Turn) -> tuple[State, str, str]:
+    async def _make(
+        self, writes: Sequence[Write], step: Step, incident: str, turn: Turn, planned: Mapping[str, Any] | None
+    ) -> tuple[State, str, str]:
         """What came of one request, what was said, and the uid of what it has made."""
-        first = writes[0]
-        evicts = first.verb == "Evict"
+        first, until = writes[0], step.deadline_at
         try:
-            made = await self._change(writes, token, incident, turn)
+            made = await self._change(writes, step.token, incident, turn, planned, until=until)
         except AlreadyExists as error:  # whose it is, the next look tells
             return "Unsure", str(error), ""
         except NotFound as error:
-            return ("Done", "", "") if evicts else ("Stale", str(error), "")
+            if first.verb in (*ENDING, "Remove"):
+                return "Done", "", ""
+            return "Refused" if first.verb == "Make" else "Stale", str(error), ""
         except (BudgetExhausted, NotItsTurn) as error:
             return "Waiting", str(error), ""
         except Conflict as error:
@@ -100,18 +124,32 @@ class Actor:
         return "Begun" if made else "Done", "", made
 
     async def _change(
-        self, writes: Sequence[Write], token: str, incident: str, turn: Turn = ALL, *, dry_run: bool = False
+        self,
+        writes: Sequence[Write],
+        token: str,
+        incident: str,
+        turn: Turn = ALL,
+        planned: Mapping[str, Any] | None = None,
+        *,
+        until: datetime | None = None,
+        dry_run: bool = False,
     ) -> str:
         """Make the request; the uid of what is there now and does not run yet, else empty."""
         first = writes[0]
-        if first.verb == "Create" and not first.before:
-            return await self._create(first, incident, dry_run=dry_run)
-        if first.verb == "Evict":
-            await self._evict(first, turn, dry_run=dry_run)
-        elif first.verb == "Create":
+        if first.verb == "Create":
+            if not first.before:
+                return await self._create(first, incident, dry_run=dry_run)
             await self._release(first)
+        elif first.verb == "Evict":
+            await self._evict(first, turn, dry_run=dry_run)
+        elif first.verb == "Delete":
+            await self._delete(first)
+        elif first.verb == "Make":
+            await self._make_whole(first, planned, incident, dry_run=dry_run)
+        elif first.verb == "Remove":
+            await self._remove(first)
         else:
-            await self._patch(writes, token, incident, dry_run=dry_run)
+            await self._patch(writes, token, incident, until, dry_run=dry_run)
         return ""
 
     async def _create(self, write: Write, incident: str, *, dry_run: bool = False) -> str:
@@ -125,15 +163,37 @@ class Actor:
         made = await self._cluster.create(WRITABLE["Job"], ref.namespace, job, dry_run=dry_run)
         return str(metadata(made)["uid"])
 
+    async def _make_whole(
+        self, write: Write, planned: Mapping[str, Any] | None, incident: str, *, dry_run: bool
+    ) -> None:
+        """Make the object of a template, which must be the one that was written down."""
+        if planned is None or write.resource is None or json.loads(write.want) != digest(planned):
+            raise Conflict(f"{write.object} would be another one by now")
+        meta = planned["metadata"]
+        body = {**planned, "metadata": {**meta, "annotations": {**meta["annotations"], INCIDENT: incident}}}
+        where, kind = write.object.namespace, custom(write.object, write.resource)
+        await self._cluster.create(kind, where, body, dry_run=dry_run)
+
+    async def _remove(self, write: Write) -> None:
+        """Delete the object of that uid, unless somebody does so already."""
+        ref, kind = write.object, custom(write.object, write.resource or "")
+        if not ref.uid:
+            raise Conflict(f"{ref} has not been seen yet")
+        obj = await self._cluster.get(kind, ref.namespace, ref.name)
+        if metadata(obj).get("uid") == ref.uid and not metadata(obj).get("deletionTimestamp"):
+            await self._cluster.delete(kind, ref.namespace, ref.name, ref.uid)
+
     async def _release(self, write: Write) -> None:
         """Let the Job run that was seen to be there."""
         pins = {"uid": json.loads(write.before), "resourceVersion": write.resource_version}
         body = {"metadata": pins, "spec": {"suspend": False}}
         await self._cluster.patch(WRITABLE["Job"], write.object.namespace, named(write), body)
 
-    async def _patch(self, writes: Sequence[Write], token: str, incident: str, *, dry_run: bool = False) -> None:
+    async def _patch(
+        self, writes: Sequence[Write], token: str, incident: str, until: datetime | None, *, dry_run: bool = False
+    ) -> None:
         first, live = writes[0], await self._seen(writes)
-        ref, patch = first.object, body(writes, token, incident, live)
+        ref, patch = first.object, body(writes, token, incident, live, until)
         if first.template is not None:
             patch |= await self._former(first, first.template)
         await self._cluster.patch(
@@ -179,14 +239,37 @@ class Actor:
             return
         if turn.unready is not None and is_ready(pod):
             raise NotItsTurn("it has become ready, and waits for its turn")
+        if self._own is not None and not dry_run and (ref.namespace, ref.name) == (self._own.namespace, self._own.name):
+            await self._hand_over(pod, self._own)
         await self._cluster.evict(ref.namespace, ref.name, ref.uid, dry_run=dry_run)
 
-    async def rehearse(self, writes: Sequence[Write], incident: str) -> str:
+    async def _hand_over(self, pod: Json, own: Own) -> None:
+        """Before our own pod goes, another one of ours leads: it carries the step on, and evicts this one.
+
+        Raises:
+            NotItsTurn: always.
+        """
+        ours = await self._cluster.list(PODS, own.namespace, labels=SELECTOR)
+        others = stand_ins(pod, ours.items)
+        if not others:
+            raise NotItsTurn("Goldseam itself runs in it, and no other replica of it is ready on another node")
+        log.warning("handing_over", to=others)
+        own.leave()
+        raise NotItsTurn(f"Goldseam itself runs in it, and hands over: {' or '.join(others[:3])} goes on and evicts it")
+
+    async def _delete(self, write: Write) -> None:
+        """This very pod, whatever its budget says, with the time to end that it asks for."""
+        ref = write.object
+        pod = await self._cluster.get(PODS, ref.namespace, ref.name)
+        if metadata(pod).get("uid") == ref.uid and not metadata(pod).get("deletionTimestamp"):
+            await self._cluster.delete(PODS, ref.namespace, ref.name, ref.uid)
+
+    async def rehearse(self, writes: Sequence[Write], incident: str, planned: Mapping[str, Any] | None = None) -> str:
         """What the API server says to the writes as dry runs, as a sentence."""
         for indices in requests(writes):
             made = [writes[index] for index in indices]
             try:
-                await self._change(made, "dry-run", incident, dry_run=True)
+                await self._change(made, "dry-run", incident, planned=planned, dry_run=True)
             except GoldseamError as error:
                 return f"the server-side dry run was refused: {error}"
         return "the server-side dry run was accepted"
@@ -206,16 +289,19 @@ def requests(writes: Sequence[Write]) -> Iterable[list[int]]:
     return [list(together) for _, together in groupby(left, which)]
 
 
-def body(writes: Sequence[Write], token: str, incident: str, live: Json | None = None) -> Json:
+def body(
+    writes: Sequence[Write], token: str, incident: str, live: Json | None = None, until: datetime | None = None
+) -> Json:
     """The merge patch: the fields, the pins, and on main resources our marks in the same patch. `live`: the object, of
-    which a list is sent."""
+    which a list is sent. `until`: the deadline of a drain, which stands on its node."""
     write = writes[0]
     patch = patch_of({each.field: json.loads(each.want) for each in writes}, live)
     meta: Json = {"uid": write.object.uid}
     if write.resource_version:
         meta["resourceVersion"] = write.resource_version
     if not write.subresource:
-        meta["annotations"] = {TOKEN: token, INCIDENT: incident}
+        told = (patch.get("metadata") or {}).get("annotations") or {}
+        meta["annotations"] = {TOKEN: token, INCIDENT: incident, **marks(writes, until), **told}
     patch["metadata"] = {**patch.get("metadata", {}), **meta}
     return patch
 
@@ -239,6 +325,6 @@ def _after(write: Write, result: Result, *, final: bool) -> Write:
         return write.model_copy(update={"before": json.dumps(result.made), "message": ""})
     if result.state == "Stale":  # surely not made: the pin has served, and the next look takes a new one
         return write.model_copy(update={"resource_version": "", "message": message})
-    if result.state == "Refused" and final and write.verb != "Evict":
+    if result.state == "Refused" and final and write.verb not in ENDING:
         return write.model_copy(update={"state": "Refused", "message": message})
     return write.model_copy(update={"message": message})

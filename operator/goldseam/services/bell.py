@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-SPACING = 0.2
+SPACING = 0.1
 """Seconds, at least, from the end of a read to one that was woken: what rings meanwhile is one."""
 SHARE = 9
 """A woken read comes no sooner than after so many times as long as the last one took: a flood makes reading cost a

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
-from goldseam.engine.situation import Other, Spent
+from goldseam.engine.situation import Other, Situation, Spent
+from goldseam.engine.turns import in_line, line_of, stuck
 from goldseam.engine.views import IncidentView
 
 
@@ -20,11 +21,15 @@ class IncidentBook:
     """Every incident that is not over, as last read or written; `home` is where those about nodes belong."""
 
     def __init__(self, home: str) -> None:
-        self._home = home
+        self.home = home
         self._views: dict[str, IncidentView] = {}
         self._others: dict[str, tuple[str, Other, Other]] = {}
         """Namespace, and how it matters there and elsewhere; made once for each reading, for every look asks."""
         self._of: dict[PolicyKey, dict[str, None]] = defaultdict(dict)
+        self._stuck: dict[str, int] = {}
+        """How many pods were last seen stuck on the node of each incident."""
+        self.order: tuple[str, ...] = ()
+        """The uids of those about nodes that wait for their turn, as last seen, in its order."""
         self.freed: Callable[[IncidentView], None] = lambda _: None
         """Is told when an incident holds others back no more, or less than before."""
 
@@ -35,18 +40,36 @@ class IncidentBook:
             return
         self._views[incident.uid] = incident
         self._of[incident.policy][incident.uid] = None
-        if at_home(incident, self._home):
+        if at_home(incident, self.home):
             _, before, _ = self._others.get(incident.uid, (None, None, None))
-            other = _other(incident)
+            other = self._shown(incident)
             self._others[incident.uid] = (incident.namespace, other, _elsewhere(other))
             if before is not None and _lets_go(before, other):
                 self.freed(incident)
+
+    def _shown(self, incident: IncidentView) -> Other:
+        other = _other(incident)
+        if other.line is None:
+            return other
+        return replace(other, line=replace(other.line, stuck=self._stuck.get(incident.uid, 0)))
+
+    def lined_up(self, s: Situation, now: datetime) -> None:
+        """A node's incident was looked at: how bad it is, and who comes after whom."""
+        incident = self._views.get(s.uid)
+        if incident is None or s.spec.target.kind != "Node":
+            return
+        count = stuck(s.world.pods)
+        if self._stuck.get(s.uid) != count:
+            self._stuck[s.uid] = count
+            self.put(incident)
+        self.order = tuple(one.uid for one in line_of(s, now))
 
     def drop(self, uid: str) -> None:
         """Forget an incident that is over, or was deleted."""
         incident = self._views.pop(uid, None)
         if incident is not None:
             known = self._others.pop(uid, None)
+            self._stuck.pop(uid, None)
             del self._of[incident.policy][uid]
             if not self._of[incident.policy]:
                 del self._of[incident.policy]
@@ -69,7 +92,7 @@ class IncidentBook:
         """
         for incident in self.of_policy(policy):
             phase = incident.status.phase if incident.status else "Investigating"
-            mine = target_key(incident) == target and at_home(incident, self._home)
+            mine = target_key(incident) == target and at_home(incident, self.home)
             reopens = incident.spec.policy_ref.uid == uid and may_reopen(incident.status, now)
             if mine and phase != "Abandoned" and (phase != "Resolved" or reopens):
                 return incident
@@ -112,15 +135,20 @@ def at_home(incident: IncidentView, home: str) -> bool:
 
 
 def _lets_go(before: Other, now: Other) -> bool:
-    """Whether it is at work, claims its target, or owes, no more or less than before."""
-    gives = (before.busy > now.busy, before.claims > now.claims, len(before.obligations) > len(now.obligations))
+    """Whether it is at work, waits for its turn, claims its target, or owes, no more or less than before."""
+    gives = (
+        before.line is not None and now.line is None,
+        before.busy > now.busy,
+        before.claims > now.claims,
+        len(before.obligations) > len(now.obligations),
+    )
     return any(gives)
 
 
 def _elsewhere(other: Other) -> Other:
     """Whoever forges an Incident in a namespace neither holds what is in another one, nor takes over its debts. What it
     works on is looked at by those only who ask about that namespace."""
-    return replace(other, target_uid="", obligations=(), runs="")
+    return replace(other, target_uid="", obligations=(), runs="", line=None)
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -134,10 +162,11 @@ def _other(incident: IncidentView) -> Other:
     created = datetime.fromisoformat(incident.created)
     phase = status.phase if status else "Investigating"
     active = phase not in ENDED
+    opened = (status.kpis.detected_at if status else None) or created
     return Other(
         name=incident.title,
         uid=incident.uid,
-        opened=(status.kpis.detected_at if status else None) or created,
+        opened=opened,
         target_uid=incident.spec.target.uid,
         policy=incident.policy,
         policy_created=None,
@@ -148,6 +177,7 @@ def _other(incident: IncidentView) -> Other:
         obligations=tuple(status.open_obligations()) if status else (),
         works_on=incident.spec.target.uid if _acts(status) else "",
         runs=_runs(status),
+        line=in_line(status, opened) if incident.spec.target.kind == "Node" else None,
     )
 
 

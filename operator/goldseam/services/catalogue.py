@@ -12,7 +12,9 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.situation import LivePolicy
+from goldseam.services.allowing import makes_objects
 from goldseam.services.neighbours import may_be_contested
+from goldseam.services.node_policies import may_not_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Armed:
     queries: bool = False
     """Whether it verifies by queries of its own."""
     contestable: bool = False
-    """Whether it names a target that others may own."""
+    """Whether it names a target that others may own, or is for nodes, which come and go."""
+    makes: bool = False
+    """Whether it makes objects, of kinds that the Guardrails have to list."""
 
 
 @dataclass
@@ -68,7 +72,8 @@ class Catalogue:
             any_scope=getattr(spec.alert, "scope", "Any") == "Any",
             matchers=tuple(spec.alert.matchers),
             queries=asks_queries(spec),
-            contestable=may_be_contested(spec),
+            contestable=may_be_contested(spec) or may_not_fit(spec),
+            makes=makes_objects(spec),
         )
         self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 

@@ -16,8 +16,18 @@ from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 from goldseam.services.delivery import Events
 
-ON_THE_TARGET = ("Intent", "Undo", "Adopted")
-WARNINGS = ("Failed", "Inconclusive", "Refused", "Superseded", "NotTaken", "Abandoned", "Lost")
+ON_THE_TARGET = ("Intent", "Undo", "Adopted", "Forced", "LeftCordoned")
+WARNINGS = (
+    "Failed",
+    "Inconclusive",
+    "Refused",
+    "Superseded",
+    "NotTaken",
+    "Abandoned",
+    "Lost",
+    "Forced",
+    "LeftCordoned",
+)
 TOLD_ELSEWHERE = ("Escalation",)
 """These go to people by the channels of the runbook, with an Event of their own."""
 

@@ -1,4 +1,5 @@
-"""How everything fares at once: the breakers and the storm, counted, kept over restarts, and shown on Guardrails."""
+"""How everything fares at once: the breakers and the storm, counted, kept over restarts, and shown on Guardrails; and
+there, too, the nodes that wait for their turn, as groups."""
 
 from __future__ import annotations
 
@@ -7,22 +8,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
-from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.guardrails import GuardrailsSpec, NodeGroup
 from goldseam.engine.alerts import ActiveAlert
+from goldseam.engine.groups import groups
 from goldseam.engine.matching import TargetKey
 from goldseam.engine.objects import is_ready, metadata
 from goldseam.engine.situation import Fleet
 from goldseam.engine.trips import share_tripped, storm_tripped
 from goldseam.engine.views import merge_patch
 from goldseam.errors import GoldseamError, NotFound
-from goldseam.ports import Clock, Cluster, Json
+from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import GUARDRAILS, NAMESPACES, NODES, WORKLOADS
 from goldseam.services import limits
-from goldseam.services.book import IncidentBook, target_key
+from goldseam.services.book import IncidentBook, at_home, target_key
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.lately import Lately
 
 log = structlog.get_logger("goldseam.fleet")
 
@@ -30,6 +34,8 @@ REMEMBERED = 60.0
 """Seconds for which a count of workloads is taken to hold."""
 ONE_BY_ONE = 50
 """Namespaces that are counted each by a request of its own; beyond that one list of the kind is cheaper."""
+GROUPS_EACH = 10.0
+"""Seconds between two writes at least of which only the groups of nodes are the reason."""
 UNHEALTHY = ("Investigating", "AwaitingApproval", "Fixing", "Escalated")
 
 Alerts = Callable[[], Iterable[tuple[str, ActiveAlert]]]
@@ -45,18 +51,21 @@ class FleetWatch:
         self._alerts = alerts
         self._lock = asyncio.Lock()
         self._pools: dict[tuple[str, str], tuple[float, int]] = {}
+        self._groups: list[NodeGroup] = []
+        self._grouped_at = float("-inf")
         self.fleet = Fleet()
 
     async def load(self) -> None:
         """Take up what had tripped before the operator was restarted."""
         status = limits.status(await self._guardrails())
         self.fleet = Fleet(status.breaker, status.node_breaker, status.storm)
+        self._groups = status.node_groups or []
 
-    async def assess(self) -> Fleet:
-        """Count anew. What cannot be counted is said, and holds."""
+    async def assess(self, together: Lately | None = None) -> Fleet:
+        """Count anew. What cannot be counted is said, and holds. `together`: what is read for one decision, once."""
         async with self._lock:
             try:
-                obj = await self._guardrails()
+                obj = await self._guardrails(together)
                 self.fleet = await self._counted(limits.in_force(obj)[0], self._clock.now())
                 if obj is not None:
                     await self._show(obj, self.fleet)
@@ -73,13 +82,14 @@ class FleetWatch:
 
     @property
     def quiet(self) -> bool:
-        """Whether there is nothing to count: no incident, and nothing has tripped."""
+        """Whether there is nothing to count, nor to take back: no incident, and nothing has tripped or is shown."""
         trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
-        return not self._book.all() and not any(trip and trip.state == "Tripped" for trip in trips)
+        return not self._book.all() and not self._groups and not any(trip and trip.state == "Tripped" for trip in trips)
 
-    async def _guardrails(self) -> Json | None:
+    async def _guardrails(self, together: Lately | None = None) -> Json | None:
+        ask, key = partial(self._cluster.get, GUARDRAILS, "", "cluster"), (GUARDRAILS.plural, "", "cluster")
         try:
-            return await self._cluster.get(GUARDRAILS, "", "cluster")
+            return await (together.answer(key, ask, anew=LINE.get() is Line.URGENT) if together else ask())
         except NotFound:
             return None
 
@@ -152,12 +162,30 @@ class FleetWatch:
             return 0
 
     async def _show(self, obj: Json, fleet: Fleet) -> None:
-        old = {key: value for key in _shown(Fleet()) if (value := (obj.get("status") or {}).get(key)) is not None}
-        patch = merge_patch(old, {key: value for key, value in _shown(fleet).items() if value is not None})
+        """Write what has changed."""
+        await self._write(obj, _shown(fleet))
+        self._regroup()
+        try:
+            await self._write(obj, {"nodeGroups": [group.dump() for group in self._groups] or None})
+        except GoldseamError as error:  # it is for people to see, and nothing waits for it
+            log.warning("groups_not_shown", problem=str(error))
+
+    async def _write(self, obj: Json, fields: Json) -> None:
+        old = {key: value for key in fields if (value := (obj.get("status") or {}).get(key)) is not None}
+        patch = merge_patch(old, {key: value for key, value in fields.items() if value is not None})
         if patch:
             body = {"metadata": {"uid": obj["metadata"]["uid"]}, "status": patch}
             await self._cluster.patch(GUARDRAILS, "", "cluster", body, "status")
             log.info("breakers", **patch)
+
+    def _regroup(self) -> None:
+        """Not often: each step of each of their incidents changes the groups."""
+        now = self._clock.monotonic()
+        if now - self._grouped_at < GROUPS_EACH:
+            return
+        found = groups(i for i in self._book.all() if at_home(i, self._book.home))
+        if found != self._groups:
+            self._groups, self._grouped_at = found, now
 
 
 def _shown(fleet: Fleet) -> Json:

@@ -7,17 +7,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from goldseam.actions import forced
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.incident import IncidentStatus
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
 from goldseam.engine import approvals, naming, record
+from goldseam.engine.deadlines import is_to_be_forced
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.objects import metadata
 from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
 from goldseam.engine.proposal import Effect, Plan, World
+from goldseam.engine.queries import variables
 from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -64,6 +67,11 @@ async def never_silenced(*_: object) -> Silence:
     return Silence()
 
 
+async def nothing_unknown(_: str) -> str:
+    """Where no source tells what else fires."""
+    return ""
+
+
 class Gatherer:
     """Makes situations."""
 
@@ -94,9 +102,13 @@ class Gatherer:
         *,
         to_act: bool = True,
         opened: Opened | None = None,
+        together: Lately | None = None,
     ) -> Situation:
-        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent."""
-        reads = Reads(self._cluster, None if to_act or LINE.get() is Line.URGENT else self._lately)
+        """All that is true about an incident now. What it takes to act is read anew, and so is what is urgent.
+
+        `together`: what is read at the same moment for others, or for the same decision elsewhere, and is read once.
+        """
+        reads = Reads(self._cluster, together if to_act or LINE.get() is Line.URGENT else self._lately)
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
             self.policy(incident, reads, opened),
@@ -119,7 +131,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=self._dated(world, incident, limits, now),
+            world=_told(self._dated(world, incident, limits, now), incident, status, now),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
@@ -233,16 +245,24 @@ def live_policy(kind: str, obj: Json) -> LivePolicy:
 def _plan(s: Situation) -> Plan | None:
     """What the rung whose turn it is would write."""
     rung, step = s.rung, s.status.open_step()
-    if (
-        rung is None
-        or not to_plan(s.pinned, s.status)
-        or rung.action not in ACTIONS
-        or s.world.target is None
-        or s.unknown
-    ):
+    if s.world.target is None or s.unknown:
+        return None
+    if rung is not None and rung.drain is not None and step is not None and is_to_be_forced(step, rung, s.world.now):
+        return forced.plan(rung.drain, s.world, step)
+    if rung is None or not to_plan(s.pinned, s.status) or rung.action not in ACTIONS:
         return None
     name = step.id if step is not None else record.next_step(s.status, rung.action)
     return ACTIONS[rung.action].plan(rung.parameters, s.world, naming.token(s.uid, name))
+
+
+def _told(world: World, incident: IncidentView, status: IncidentStatus, now: datetime) -> World:
+    """The world with what the incident, and the rung of its open step, say of it."""
+    step, ladder = status.open_step(), incident.pinned.ladder
+    template = ladder[step.rung].template if step is not None and step.rung < len(ladder) else None
+    wanted = template.done_when if template is not None else None
+    awaited = None if wanted is None else (wanted.type, wanted.status)
+    begun, values = incident.spec.alert.active_at, variables(incident.spec)
+    return replace(world, now=now, active_at=begun, values=values, awaited=awaited)
 
 
 def _effect(s: Situation) -> Effect | None:

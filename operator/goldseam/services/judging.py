@@ -115,6 +115,12 @@ class Judging:
             if known is None or self._is_news(key, known):
                 self._put(key, None)
 
+    def limits_changed(self) -> None:
+        """What the Guardrails allow on nodes, and which kinds may be made, stands on the policies that want it."""
+        for key, armed in self._catalogue.armed.items():
+            if armed.makes or (armed.contestable and armed.target_kind == "Node"):
+                self._put(key, None)
+
     def _put(self, key: PolicyKey, body: Json | None) -> None:
         self._waiting[key] = body if len(self._waiting) < KEPT else None
         self._filled.set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -127,6 +128,18 @@ class Leadership:
             log.info("released")
         except GoldseamError as error:
             log.warning("lease_not_released", problem=str(error))
+
+    async def succeeded(self, within: float) -> bool:
+        """After `release`: wait until another process leads, for so many seconds at most. Returns whether one does."""
+        for _ in range(math.ceil(within / self._terms.retry)):
+            try:
+                await self._read()
+            except GoldseamError as error:
+                log.warning("lease_not_read", problem=str(error))
+            if self._holder not in ("", self._identity):
+                return True
+            await self._sleep(self._terms.retry)
+        return False
 
     async def _tried(self) -> bool:
         try:

@@ -12,13 +12,15 @@ import structlog
 from pydantic import ValidationError
 
 from goldseam import metrics
-from goldseam.api.incident import ENDED, IncidentStatus, Step
+from goldseam.api.incident import IncidentStatus, Step
+from goldseam.engine.changes import told
 from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
+from goldseam.engine.verdict import believed
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
 from goldseam.ports import LINE, Clock, Cluster, Line
@@ -27,15 +29,17 @@ from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.collecting import Collector
+from goldseam.services.correlating import correlated, in_time
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
-from goldseam.services.gather import Gatherer, Opened
+from goldseam.services.gather import Gatherer, Opened, nothing_unknown
+from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.node_leases import NodeLeases
-from goldseam.services.permissions import Permissions
+from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
-from goldseam.services.waking import Pace, under_way
+from goldseam.services.waking import Pace, line_of, under_way
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
@@ -70,10 +74,14 @@ class Looker:
     fleet: FleetWatch
     actor: Actor
     refresh: Callable[[str, str], Awaitable[None]]
-    """Reads the alert source of that name anew, and whether it is for policies of that namespace."""
+    """Reads the rules of the alert source of that name anew, and whether it is for policies of that namespace."""
     stopping: Callable[[], bool]
     """Whether the operator is being stopped: no further write is begun."""
 
+    refresh_firing: Callable[[str], Awaitable[str]] = nothing_unknown
+    """Reads anew all that fires at the alert source of that name; why it is not known, empty where it is."""
+    together: Lately | None = None
+    """What is shared by decisions of the same moment; None: nothing, but within one of them."""
     asks: Callable[[IncidentView], bool] = lambda _: False
     """Whether the incident's runbook asks queries, which takes its time."""
     gate: Gate | None = None
@@ -165,11 +173,12 @@ class Looker:
     async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
         now, status = self.clock.now(), incident.status
         assert status is not None
-        LINE.set(_line(incident))  # an incident has a task of its own
+        LINE.set(line_of(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
         situation, decision = await self._considered(incident, status, now)
+        self.book.lined_up(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn)
@@ -179,7 +188,8 @@ class Looker:
         self, incident: IncidentView, status: IncidentStatus, now: datetime
     ) -> tuple[Situation, Decision]:
         """What would be done: enough to hold and to wait, and where something is to be done, to decide anew."""
-        situation = await self.queries.answered(await self.gatherer.situation(incident, status, now, to_act=False))
+        gathering = self.gatherer.situation(incident, status, now, to_act=False, together=self.together)
+        situation = await self.queries.answered(await gathering)
         decision = decide(situation, now)
         if _lasts(status, decision):
             situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
@@ -212,15 +222,18 @@ class Looker:
                     if late:
                         situation = await self._prepared(incident, status)
                     situation = self.gatherer.beside_others(incident, situation)
+                    correlating = correlated(self.cluster, situation)
                     now, decision, written = await self._taken(incident, situation)
                     break
         if decision.kind not in ("act", "undo"):
-            return await self._finish(incident, situation, decision, now)
-        return await self._act(written, decision, situation)
+            situation = await correlating
+            return await self._finish(incident, situation, decide(situation, now), now)
+        return await self._act(written, decision, situation, correlating)
 
     async def _taken(self, incident: IncidentView, s: Situation) -> tuple[datetime, Decision, IncidentView]:
         """The critical section: the decision, and where it is to act, the budget, then the intent."""
         now = self.clock.now()
+        self.book.lined_up(s, now)
         decision = decide(s, now)
         if decision.kind not in ("act", "undo"):
             return now, decision, incident
@@ -257,9 +270,22 @@ class Looker:
         await self._stamp_rivals(incident)
         now, long_ago = self.clock.now(), self.clock.monotonic() - STILL_NEW
         opened = opened if opened is not None and opened.at > long_ago else None
-        gathering = self.gatherer.situation(incident, status, now, opened=opened)
-        situation, _ = await asyncio.gather(gathering, self.fleet.assess())
-        return await self._permitted(await self.queries.before_acting(situation))
+        together = self.together or Lately(self.clock)
+        gathering = self.gatherer.situation(incident, status, now, opened=opened, together=together)
+        ahead = self.permissions.ahead(incident, status, opened.policy) if opened else None
+        try:
+            situation, problem = await asyncio.gather(gathering, self._counted(source, together))
+            situation = replace(situation, reading=believed(situation.reading, (not problem, problem)))
+            return await self._permitted(await self.queries.before_acting(situation), ahead=ahead)
+        finally:
+            if ahead is not None:
+                ahead.end()
+
+    async def _counted(self, source: str, together: Lately) -> str:
+        """Count how everything fares, once all that fires was read; why that is not known."""
+        problem = await self.refresh_firing(source)
+        await self.fleet.assess(together)
+        return problem
 
     async def _stamp_rivals(self, incident: IncidentView) -> None:
         """No late leader writes an intent on this target any more, nor runs its CronJob, in whichever incident of its
@@ -278,16 +304,19 @@ class Looker:
             if found is not None and found.status is not None:
                 await self.write(found, found.status)
 
-    async def _permitted(self, s: Situation, *, remembered: bool = False) -> Situation:
+    async def _permitted(self, s: Situation, *, remembered: bool = False, ahead: Ahead | None = None) -> Situation:
         plan = s.plan
         if not isinstance(plan, Proposal):
             return s
-        s = await self.permissions.asked(s, plan, remembered=remembered)
+        s = await self.permissions.asked(s, plan, remembered=remembered, ahead=ahead)
         if s.acts or s.permission.denied or s.permission.problem:
             return s
-        return replace(s, dry_run=await self.actor.rehearse(plan.turn.first(plan.writes), f"{s.namespace}/{s.name}"))
+        first = plan.turn.first(plan.writes)
+        return replace(s, dry_run=await self.actor.rehearse(first, f"{s.namespace}/{s.name}", plan.body))
 
-    async def _act(self, incident: IncidentView, decision: Decision, s: Situation) -> timedelta:
+    async def _act(
+        self, incident: IncidentView, decision: Decision, s: Situation, correlating: asyncio.Task[Situation]
+    ) -> timedelta:
         assert incident.status is not None
         step = next(step for step in incident.status.steps if step.id == decision.step)
 
@@ -299,8 +328,11 @@ class Looker:
         if not await self.node_leases.taken(step, s.spec.target, s.world):
             return UNSURE
         turn = s.plan.turn if step.purpose == "Rung" and s.plan is not None else ALL
-        results = await self.actor.perform(step, incident.title, may_go_on, turn)
-        status = recorded(incident.status, step.id, results, self.clock.now())
+        body = s.plan.body if isinstance(s.plan, Proposal) else None
+        s = await in_time(correlating, s)
+        results = await self.actor.perform(step, incident.title, may_go_on, turn, body)
+        now = self.clock.now()
+        status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.write(incident, status)
         await self.node_leases.released(step.writes[result.index] for result in results if result.state == "Done")
         return _after(results, decision)
@@ -353,14 +385,6 @@ def _lasts(before: IncidentStatus, decision: Decision) -> bool:
     given_up = decision.reason == "Abandoned" or (after.rung != before.rung and decision.reason != "Passed")
     kept = (after.mode, after.approvals, after.escalations, after.handed_over)
     return given_up or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
-
-
-def _line(incident: IncidentView) -> Line:
-    status = incident.status
-    owed = status.open_obligations() if status is not None else []
-    if status is not None and any(status.phase in ENDED or o.due_at for o in owed):  # what falls due later can wait
-        return Line.URGENT
-    return Line.ACTING if under_way(incident) else Line.LOOKING
 
 
 def _after(results: list[Result], decision: Decision) -> timedelta:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from goldseam import metrics
-from goldseam.api.incident import IncidentSpec
+from goldseam.api.incident import IncidentSpec, ObjectRef
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import (
     NoTarget,
@@ -40,6 +40,17 @@ log = structlog.get_logger("goldseam.opener")
 AT_ONCE = 8
 CANDIDATES = 5
 REMEMBERED = 20_000
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of the cluster for an alert, at `at` of the monotonic clock."""
+
+    at: float
+    policy: LivePolicy
+    key: TargetKey | None = None
+    """The target that was read with the policy, though it was not known yet that it is the one."""
+    target: Json | None = None
 
 
 @dataclass
@@ -119,28 +130,40 @@ class Opener:
     async def _consider(self, source: Source, armed: Armed, firing: list[ActiveAlert]) -> None:
         if armed.suspended or self._closed(source, armed.key, armed.queries):
             return
-        read = self.clock.monotonic()
-        policy = live_policy(armed.key.kind, await self._policy(armed.key))
+        seen = await self._read(armed, _likely(armed, firing) if _is_fresh(source, firing[0]) else None)
         await self.tenants.look(source.name, armed.key.namespace)
-        if policy.spec is None or self._closed(source, armed.key, asks_queries(policy.spec)):
+        if seen.policy.spec is None or self._closed(source, armed.key, asks_queries(seen.policy.spec)):
             return
         for alert in firing:
-            if self.clock.monotonic() - read > JUST_NOW:  # what is opened is bound to the policy as it is then
-                read = self.clock.monotonic()
-                policy = live_policy(armed.key.kind, await self._policy(armed.key))
-            if policy.spec is not None and concerns(policy.spec, armed.key.namespace, alert.labels):
-                await self._concerned_by(source, armed, policy, policy.spec, alert, read)
+            if self.clock.monotonic() - seen.at > JUST_NOW:  # what is opened is bound to the policy as it is then
+                seen = await self._read(armed, None)
+            spec = seen.policy.spec
+            if spec is not None and concerns(spec, armed.key.namespace, alert.labels):
+                await self._concerned_by(source, armed, seen, spec, alert)
+
+    async def _read(self, armed: Armed, likely: TargetKey | None) -> _Seen:
+        """The policy, and what is likely to be its target beside it."""
+        at = self.clock.monotonic()
+        body, target = await asyncio.gather(self._policy(armed.key), self._target(likely))
+        return _Seen(at, live_policy(armed.key.kind, body), likely, target)
+
+    async def _target(self, key: TargetKey | None) -> Json | None:
+        """The object, if it can be had: whoever needs it asks again, and is told why not."""
+        try:
+            return await self.cluster.get(TARGETS[key.kind], key.namespace, key.name) if key is not None else None
+        except GoldseamError:
+            return None
 
     async def _concerned_by(
-        self, source: Source, armed: Armed, policy: LivePolicy, spec: PolicySpec, alert: ActiveAlert, read: float
+        self, source: Source, armed: Armed, seen: _Seen, spec: PolicySpec, alert: ActiveAlert
     ) -> None:
         target = await self.targets.found(spec, armed.key.namespace, alert)
         if isinstance(target, NoTarget):
             self.problem(armed.key, target.message)
-        elif self._handled(policy.key, policy.uid, target):
+        elif self._handled(seen.policy.key, seen.policy.uid, target):
             self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
-        elif self._long_enough(source, policy, target):
-            await self._open_if_fresh(source, policy, target, alert, read)
+        elif self._long_enough(source, seen.policy, target):
+            await self._open_if_fresh(source, seen, target, alert)
 
     def _closed(self, source: Source, key: PolicyKey, queries: bool) -> bool:
         return bool(self.tenants.refusal(source.name, key.namespace, queries=queries))
@@ -158,17 +181,15 @@ class Opener:
         self._seen[source.name].add((policy.key, target))
         return now - self._firing_since.setdefault((policy.key, target), now) >= wanted
 
-    async def _open_if_fresh(
-        self, source: Source, policy: LivePolicy, target: TargetKey, alert: ActiveAlert, read: float
-    ) -> None:
-        """Open for an alert that fires freshly; `read`: when its policy was read."""
-        labels = alert.labels
-        reading = source.reading(labels.get("alertname", ""), lambda a: a.labels == labels, labels.get("namespace", ""))
-        if reading.state != "Firing" or not reading.fresh:
+    async def _open_if_fresh(self, source: Source, seen: _Seen, target: TargetKey, alert: ActiveAlert) -> None:
+        """Open for an alert that fires freshly."""
+        policy = seen.policy
+        if not _is_fresh(source, alert):
             return
         resource = TARGETS[target.kind]
         try:
-            obj = await self.cluster.get(resource, target.namespace, target.name)
+            known = seen.target if seen.key == target else None
+            obj = known or await self.cluster.get(resource, target.namespace, target.name)
         except NotFound:
             self.problem(
                 policy.key, f"{target.kind} {target.namespace}/{target.name}, which the alert names, does not exist"
@@ -176,16 +197,17 @@ class Opener:
             return
         self.problem(policy.key, "")
         ref = reference(obj, resource.api_version, target.kind)
-        newest = await self._newest(policy, ref.uid)
+        newest = await self._newest(policy, ref)
         if newest is not None and not newest.over and self.book.get(newest.uid) is None:
             self._take_up(newest, None)  # restored from a backup: it was not there when we began
         else:
-            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, read)
+            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
         self._firing_since.pop((policy.key, target), None)
 
-    async def _newest(self, policy: LivePolicy, target_uid: str) -> IncidentView | None:
-        """The newest Incident of this policy and target: one list, by labels."""
-        page = await self.cluster.list(INCIDENTS, labels=f"{TARGET_LABEL}={label(target_uid)}")
+    async def _newest(self, policy: LivePolicy, target: ObjectRef) -> IncidentView | None:
+        """The newest Incident of this policy and target: one list, by labels, where such Incidents are."""
+        wanted = f"{TARGET_LABEL}={label(target.uid)}"
+        page = await self.cluster.list(INCIDENTS, target.namespace or self.namespace, labels=wanted)
         mine = [o for o in page.items if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
         mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
         return view(mine[-1]) if mine else None
@@ -212,3 +234,20 @@ class Opener:
             metrics.opened()
             self._take_up(incident, opened)
             return
+
+
+def _is_fresh(source: Source, alert: ActiveAlert) -> bool:
+    """Whether it fires freshly."""
+    labels = alert.labels
+    reading = source.reading(labels.get("alertname", ""), lambda a: a.labels == labels, labels.get("namespace", ""))
+    return reading.state == "Firing" and reading.fresh
+
+
+def _likely(armed: Armed, firing: list[ActiveAlert]) -> TargetKey | None:
+    """The target of the only alert that fires, as the policy, as it was seen last, or a label of its kind names it."""
+    kind, namespace = armed.target_kind, armed.key.namespace
+    if len(firing) != 1:
+        return None
+    name = armed.target_name or firing[0].labels.get(kind.lower(), "")
+    where = "" if kind == "Node" else namespace or firing[0].labels.get("namespace", "")
+    return TargetKey(kind, where, name) if name and (where or kind == "Node") else None

@@ -21,8 +21,8 @@ from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
-from goldseam.resources import INCIDENTS, OURS, RESPONSES
-from goldseam.services.act import Actor
+from goldseam.resources import HPAS, INCIDENTS, OURS, RESPONSES, SCALED_OBJECTS
+from goldseam.services.act import Actor, Own
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.calling import Calling
 from goldseam.services.catalogue import Catalogue
@@ -35,7 +35,7 @@ from goldseam.services.gather import Gatherer, Opened
 from goldseam.services.inbox import Inbox
 from goldseam.services.inputs import Inputs
 from goldseam.services.judging import Judging
-from goldseam.services.lately import Lately
+from goldseam.services.lately import AT_ONCE, Lately
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
@@ -64,6 +64,9 @@ STAMPS_AT_ONCE = 20
 ENOUGH = 11.0
 """Seconds of the lease that must be left to begin a write: as long as a request may take, and one more."""
 
+SUCCESSION = 30.0
+"""Seconds for another process to lead, once we have handed over to it; it tries each 2 s."""
+
 _GUARDRAILS: Json = {"apiVersion": API_VERSION, "kind": "Guardrails", "name": "cluster"}
 
 
@@ -85,6 +88,10 @@ class Outside:
     """Is told of every decision that changes something."""
     spread: Callable[[], float] = lambda: 1.0
     """By what the time between two reads of a source is multiplied."""
+    pod: str = ""
+    """The name of the pod that this process runs in; empty where it runs in none."""
+    leave: Callable[[], None] = lambda: None
+    """Ends this process in order."""
 
 
 class Operator:
@@ -94,10 +101,10 @@ class Operator:
         cluster, clock = outside.cluster, outside.clock
         self._cluster, self._clock, self._namespace = cluster, clock, namespace
         self._stopping, self._record, self._events = False, outside.record, outside.events
-        self._leadership = leadership
-        self.loaded, self.standby = False, True
-        self._beat = clock.monotonic()
-        self.book, self.catalogue, self.lately = IncidentBook(namespace), Catalogue(), Lately(clock)
+        self._leadership, self._outside, self._leaving = leadership, outside, False
+        self.loaded, self.standby, self._beat = False, True, clock.monotonic()
+        self.book, self.catalogue = IncidentBook(namespace), Catalogue()
+        self.lately, self.together = Lately(clock), Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
         self.ledger = LedgerBook(cluster)
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
@@ -107,7 +114,7 @@ class Operator:
         self.tenants = Tenants(cluster, self._allows_others)
         inputs, targets = Inputs(self.sources.get, clock), Targets(cluster)
         self.relations = of = Relations(self.sources, self.tenants, inputs, targets, self.catalogue, self.book)
-        self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants)
+        self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants, namespace)
         self.judging = Judging(self.statuses, self.catalogue)
         tell = Tell(heard=self._heard, changed=self._changed, restored=self.ledger.restored)
         self.registrar = Registrar(
@@ -138,6 +145,8 @@ class Operator:
         )
 
     def _looker(self, permissions: Permissions) -> Looker:
+        pod = self._outside.pod
+        own = Own(self._namespace, pod, self._hand_over) if pod else None
         return Looker(
             cluster=self._cluster,
             clock=self._clock,
@@ -162,10 +171,12 @@ class Operator:
             chronicle=self.chronicle,
             hearing=self.hearing,
             fleet=self.fleet,
-            actor=Actor(self._cluster),
+            actor=Actor(self._cluster, own),
             asks=self.relations.asks,
             gate=self.gate,
             refresh=self._refresh,
+            refresh_firing=self._refresh_firing,
+            together=self.together,
             stopping=lambda: self._stopping or self._leadership.left < ENOUGH,
             epoch=lambda: self._leadership.epoch,
             recorded=self._record,
@@ -261,6 +272,16 @@ class Operator:
         if ended:
             await self._leadership.release()
 
+    def _hand_over(self) -> None:
+        """Our own pod is to be evicted: another process leads from here on, and does that."""
+        self._leaving = True
+        self._outside.leave()
+
+    async def followed(self) -> None:
+        """Where we have handed over: wait until another process leads. Started again at once, we might lead again."""
+        if self._leaving and not await self._leadership.succeeded(SUCCESSION):
+            log.warning("nobody_follows", after=SUCCESSION)
+
     def _wake(self, uid: str) -> None:
         self.workers.wake(uid)
 
@@ -297,6 +318,10 @@ class Operator:
         if source is not None:
             await source.refresh()
 
+    async def _refresh_firing(self, name: str) -> str:
+        source = self.sources.get(name)
+        return await source.refresh_firing() if source is not None else ""
+
     def _allows_others(self, name: str) -> None:
         """Whom a source allows has changed."""
         self.registrar.source_changed(name)
@@ -310,11 +335,14 @@ class Operator:
 
     def _changed(self, kind: str, namespace: str, name: str) -> None:
         """Something that people wrote was changed or deleted."""
-        self.lately.forget(OURS[kind].plural)
+        for shared in (self.lately, self.together):
+            shared.forget(OURS[kind].plural)
         if kind in POLICIES:
             self.waker.policy(PolicyKey(kind, namespace, name))
         elif kind != "Response":
             self.waker.everybody()
+        if kind == "Guardrails":
+            self.judging.limits_changed()
 
     def _firing(self) -> Iterator[tuple[str, ActiveAlert]]:
         """Every alert that fires, with the source that says so."""
@@ -329,7 +357,8 @@ class Operator:
 
     async def _heard(self, response: Json) -> None:
         """A Response was seen: the incident that it is about looks at it, if there is one."""
-        self.lately.forget(RESPONSES.plural)
+        for shared in (self.lately, self.together):
+            shared.forget(RESPONSES.plural)
         meant = ((response.get("spec") or {}).get("incidentRef") or {}).get("uid", "")
         incident = self.book.get(meant)
         if incident is not None and incident.namespace == response["metadata"]["namespace"]:

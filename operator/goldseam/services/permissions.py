@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from goldseam.actions.registry import ACTIONS
+from goldseam.api.incident import IncidentStatus, ObjectRef
+from goldseam.api.ladder import Rung
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.engine.proposal import Proposal, Right
-from goldseam.engine.situation import Permission, Situation
+from goldseam.engine.situation import LivePolicy, Permission, Situation
+from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Access, Clock, Cluster
-from goldseam.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, SERVICE_ACCOUNTS
+from goldseam.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, SERVICE_ACCOUNTS, TARGETS
+from goldseam.services.world import to_plan
 
 INCIDENTS_POLICY = "goldseam-incidents"
 PEOPLE_POLICY = "goldseam-people"
@@ -31,6 +36,28 @@ def identity(policy: PolicyKey, service_account: str | None) -> tuple[str, tuple
     return f"goldseam:policy:{policy.namespace}:{policy.name}", groups
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What is being asked for already, for one decision of one policy, while its plan is not known yet."""
+
+    policy: LivePolicy
+    rights: tuple[Right, ...]
+    answers: asyncio.Task[tuple[bool, list[Right]]]
+    """Whether Incidents are protected, and which of the rights are missing."""
+
+    def end(self) -> None:
+        """Nobody waits for it any more; an error that nobody waited for is nobody's."""
+        self.answers.cancel()
+        self.answers.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def foreseen(rung: Rung, target: ObjectRef) -> tuple[Right, ...]:
+    """The rights that the rung's plan will need, as far as they are known before anything was read."""
+    found = ACTIONS[rung.action].needs(rung.parameters, target.kind) if rung.action in ACTIONS else ()
+    names = {TARGETS[target.kind].plural: target.name} | dict(rung.parameters.names)
+    return tuple(replace(right, namespace=target.namespace, name=names.get(right.resource, "")) for right in found)
+
+
 class Permissions:
     """Asks the API server."""
 
@@ -38,10 +65,34 @@ class Permissions:
         self._cluster, self._clock = cluster, clock
         self._allowed_until: dict[tuple[str, tuple[Right, ...]], float] = {}
 
-    async def asked(self, s: Situation, plan: Proposal, *, remembered: bool = False) -> Situation:
+    def ahead(self, incident: IncidentView, status: IncidentStatus, policy: LivePolicy) -> Ahead | None:
+        """Begin to ask for the rights that the next plan will hardly do without, beside what it is made from; None
+        where nothing is to be planned."""
+        if policy.spec is None or not to_plan(incident.pinned, status):
+            return None
+        rights = foreseen(incident.pinned.ladder[status.rung], incident.spec.target)
+        return Ahead(policy, rights, asyncio.create_task(self._answers(policy, rights)))
+
+    async def _answers(self, policy: LivePolicy, rights: tuple[Right, ...]) -> tuple[bool, list[Right]]:
+        """Whether Incidents are protected, and which of the rights the policy does not have."""
+        assert policy.spec is not None
+        return await asyncio.gather(self.in_force(INCIDENTS_POLICY), self.denied(policy.key, policy.spec, rights))
+
+    async def _after(self, ahead: Ahead, policy: LivePolicy, rights: tuple[Right, ...]) -> tuple[bool, list[Right]]:
+        """The same, where some are asked for already."""
+        assert policy.spec is not None
+        rest = tuple(right for right in rights if right not in ahead.rights)
+        protected, missing = await ahead.answers
+        missing = missing + (await self.denied(policy.key, policy.spec, rest) if rest else [])
+        return protected, [right for right in rights if right in missing]
+
+    async def asked(
+        self, s: Situation, plan: Proposal, *, remembered: bool = False, ahead: Ahead | None = None
+    ) -> Situation:
         """The situation with what the policy may do, and whether Incidents are protected.
 
-        `remembered`: a yes of the last ten minutes is enough, for it is only shown.
+        `remembered`: a yes of the last ten minutes is enough, for it is only shown. `ahead`: what was asked for this
+        very decision, and is not asked again where it is of the policy as it stands.
         """
         if s.policy is None or s.policy.spec is None:
             return s  # nothing is planned for it; what is owed is paid with the operator's own rights
@@ -50,9 +101,9 @@ class Permissions:
             return s
         self._allowed_until.pop(key, None)
         try:
-            protected, denied = await asyncio.gather(
-                self.in_force(INCIDENTS_POLICY), self.denied(s.policy.key, s.policy.spec, plan.rights)
-            )
+            known = ahead if ahead is not None and ahead.policy == s.policy else None
+            asking = self._after(known, s.policy, plan.rights) if known else self._answers(s.policy, plan.rights)
+            protected, denied = await asking
         except GoldseamError as error:
             return replace(s, permission=Permission(problem=f"rights could not be asked for: {error}"))
         if protected and not denied:

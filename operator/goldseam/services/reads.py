@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from goldseam.errors import Forbidden, GoldseamError, NotFound
-from goldseam.ports import Cluster, Json, Page, Resource
+from goldseam.ports import LINE, Cluster, Json, Line, Page, Resource
 from goldseam.resources import GUARDRAILS, OURS, PAUSES, RESPONSES
 from goldseam.services.lately import Lately
 
@@ -76,6 +76,7 @@ class Reads:
     async def _answer(
         self, resource: Resource, namespace: str, which: str, ask: Callable[[], Coroutine[Any, Any, Any]]
     ) -> Any:
-        if self._lately is None or resource not in SHARED:
+        if self._lately is None or resource not in (*SHARED, *self._lately.also):
             return await ask()
-        return await self._lately.answer((resource.plural, namespace, which), ask)
+        urgent = LINE.get() is Line.URGENT  # and waits for no answer to others
+        return await self._lately.answer((resource.plural, namespace, which), ask, anew=urgent)

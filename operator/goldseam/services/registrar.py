@@ -67,6 +67,7 @@ class Registrar:
         """The uid and the generation of each object."""
         self._told: dict[str, tuple[object, ...]] = {}
         self._rules: dict[str, dict[str, Hashable]] = {}
+        self._allowed: object = None
 
     async def run(self) -> None:
         """Take in what comes, for ever. One object that fails is tried again later, and holds up no other."""
@@ -205,7 +206,15 @@ class Registrar:
             fields = {name: said[name] for name in ("ends", "message")}
         if isinstance(spec, GuardrailsSpec):
             fields = {"effective": spec.dump()}
+            self._limited(spec)
         await self._statuses.simple(kind, body, "", fields)
+
+    def _limited(self, spec: GuardrailsSpec) -> None:
+        """What may be made: said by the policies that make it."""
+        allowed = (spec.templates, spec.protected_namespaces)
+        if self._allowed not in (None, allowed):
+            self._judging.limits_changed()
+        self._allowed = allowed
 
 
 def _what_holds(kind: str, body: Json) -> str:

@@ -85,7 +85,7 @@ class Source:
         """Why it answers no queries; empty once it has answered one, None while none was asked."""
         self._clock, self._listening = clock, listening
         self._bell, self._regular = Bell(), False
-        self._lock, self._learning = asyncio.Lock(), asyncio.Lock()
+        self._lock, self._learning, self._listing = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._begun = self._firing_at = float("-inf")
         self._news = asyncio.Event()
         self._later: asyncio.TimerHandle | None = None
@@ -107,17 +107,19 @@ class Source:
         """Read at every interval, for ever, however long those take who listen: else what is read would be too old."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._telling())
-            due = self._clock.monotonic()
+            due, cost = self._clock.monotonic(), float("inf")
             group.create_task(self._asking())
             while True:
                 begun = self._clock.monotonic()
-                if begun >= due:
+                hinted = begun < due
+                if not hinted:
                     self._regular, due = True, begun + self.spec.interval.total_seconds() * self._listening.spread()
                 self._bell.heard()
-                await self.read()
+                await self.read(hinted=hinted)
                 self._news.set()
                 ended = self._clock.monotonic()
-                if await self._bell.rest(max(min(due, ended + self._second_look()) - ended, 0), ended - begun):
+                cost = ended - begun if hinted else min(ended - begun, cost)  # a regular one may read much more
+                if await self._bell.rest(max(min(due, ended + self._second_look()) - ended, 0), cost):
                     metrics.read_woken(self.name)
 
     def _second_look(self) -> float:
@@ -153,18 +155,38 @@ class Source:
                 self.mute = str(error)
                 await asyncio.sleep(ASKED_AGAIN)
 
-    async def read(self) -> None:
-        """Read once."""
+    async def read(self, *, hinted: bool = False) -> None:
+        """Read once. `hinted`: of what else fires, which may be megabytes, the hint says nothing."""
         async with self._lock:
-            await self._read()
+            await self._read(hinted=hinted)
 
     async def refresh(self) -> None:
-        """Make sure that the last answer was asked for just now, with all that fires: used before acting."""
+        """Make sure that the rules were asked for just now: used before acting."""
+        wished = self._clock.monotonic()
         async with self._lock:
-            if self._clock.monotonic() - self._begun > JUST_NOW:
-                await self._read()
-            elif self._firing_at < self._begun and self._listening.wanted(self.name).storm:
+            if not self._just_now(self._begun, wished):
+                await self._read(hinted=True)
+
+    async def refresh_firing(self) -> str:
+        """Make sure that all that fires was asked for just now, where it matters: used before acting, beside all else.
+
+        Returns:
+            Why it is not known; empty where it is.
+        """
+        wished = self._clock.monotonic()
+        async with self._listing:
+            if self._just_now(self._firing_at, wished) or not self._listening.wanted(self.name).storm:
+                return ""
+            try:
                 await self._read_firing()
+            except GoldseamError as error:
+                self._failed(str(error))
+                return str(error)
+        return ""
+
+    def _just_now(self, begun: float, wished: float) -> bool:
+        """Whether a read that began then is good for whoever has wished for one: also one that began since."""
+        return begun >= wished or self._clock.monotonic() - begun <= JUST_NOW
 
     async def know(self, alert: str) -> None:
         """Ask for a rule that was not asked for so far, of a source that answers: at most once a second, for all."""
@@ -174,10 +196,10 @@ class Source:
             await asyncio.sleep(max(0.0, self._begun + JUST_NOW - self._clock.monotonic()))
             await self.read()
 
-    async def _read(self) -> None:
+    async def _read(self, *, hinted: bool = False) -> None:
         self._begun = self._clock.monotonic()
         try:
-            answer = await self._asked(self._listening.wanted(self.name))
+            answer = await self._asked(self._listening.wanted(self.name), hinted=hinted)
             if not self.version:
                 with contextlib.suppress(GoldseamError):
                     self.version = await self.server.version()
@@ -191,23 +213,26 @@ class Source:
         self.read_last = self._clock.now()
         metrics.source_read(self.name, ok=True)
 
-    async def _asked(self, wanted: Wanted) -> RulesAnswer:
+    async def _asked(self, wanted: Wanted, *, hinted: bool) -> RulesAnswer:
         """The rules that matter, and what else fires where that matters. Without the one the other is not believed."""
         names = wanted.names
         if names is not None and self.spec.heartbeat:
             names |= {self.spec.heartbeat.alert}
-        if not wanted.storm and self._begun - self._firing_at < STORM_EVERY:
+        enough = float("inf") if hinted else STORM_EVERY
+        if (hinted or not wanted.storm) and self._begun - self._firing_at < enough:
             return await self.server.rules(names)
-        answer, firing = await asyncio.gather(self.server.rules(names), self.server.firing())
-        self.firing, self._firing_at = firing, self._begun
+        answer, _ = await asyncio.gather(self.server.rules(names), self._read_firing())
         return answer
 
     async def _read_firing(self) -> None:
-        """What else fires, beside rules that were read just now."""
+        """What else fires. Where it cannot be read, the next read asks for it anew, whatever wakes it."""
+        begun = self._clock.monotonic()
         try:
-            self.firing, self._firing_at = await self.server.firing(), self._begun
-        except GoldseamError as error:
-            self._failed(str(error))
+            self.firing = await self.server.firing()
+        except GoldseamError:
+            self._firing_at = float("-inf")
+            raise
+        self._firing_at = begun
 
     def _failed(self, problem: str) -> None:
         if self.history.problem != problem:

@@ -21,9 +21,11 @@ from goldseam.engine.views import merge_patch
 from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import OURS, TARGETS
+from goldseam.services import allowing
 from goldseam.services.alertmanagers import Alertmanagers
 from goldseam.services.catalogue import Armed
 from goldseam.services.neighbours import uncontested
+from goldseam.services.node_policies import nodes_fit
 from goldseam.services.permissions import Permissions
 from goldseam.services.plausibility import Plausibility
 from goldseam.services.sources import Source
@@ -38,14 +40,22 @@ class Statuses:
     """Judges objects, and writes what it finds to their status."""
 
     def __init__(
-        self, cluster: Cluster, clock: Clock, permissions: Permissions, source: GetSource, tenants: Tenants
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        permissions: Permissions,
+        source: GetSource,
+        tenants: Tenants,
+        home: str = "",
     ) -> None:
+        """`home`: the operator's own namespace."""
+        self._home = home
         self._cluster, self._clock, self._permissions, self._source = cluster, clock, permissions, source
         self._tenants, self.plausibility = tenants, Plausibility(source)
         self.problems: dict[PolicyKey, str] = {}
 
     async def policy(self, kind: str, obj: Json) -> None:
-        """Ready, Stalled, Permitted, RuleFound, Plausible, TargetFound and Uncontested of a policy."""
+        """Ready, Stalled, Permitted, RuleFound, Plausible, TargetFound, Uncontested and NodesFit of a policy."""
         now, generation = self._clock.now(), _generation(obj)
         try:
             spec = read_spec(kind, obj)
@@ -63,6 +73,7 @@ class Statuses:
         plausible = self.plausibility.condition(key, spec, rule, now)
         ready = _ready(spec, refusal, permitted, obj, generation, now)
         told = [*self._target(key, generation, now), await uncontested(self._cluster, key, spec, generation, now)]
+        told.append(await nodes_fit(self._cluster, spec, generation, now))
         await self._write(kind, obj, [ready, permitted, rule, plausible, *(one for one in told if one is not None)])
 
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
@@ -75,17 +86,21 @@ class Statuses:
         try:
             spec = read_spec(key.kind, obj)
             assert isinstance(spec, PolicySpec)
-            return not await self._permissions.denied(key, spec, _rights(spec, key.namespace))
+            forbidden = await allowing.forbidden(self._cluster, spec, self._home)
+            return not (forbidden or await self._permissions.denied(key, spec, _rights(spec, key.namespace)))
         except (InvalidSpec, GoldseamError):
             return False
 
     async def _permitted(self, key: PolicyKey, spec: PolicySpec, generation: int, now: datetime) -> Condition:
         try:
+            forbidden = await allowing.forbidden(self._cluster, spec, self._home)
             denied = await self._permissions.denied(key, spec, _rights(spec, key.namespace))
         except GoldseamError as error:
             return condition(
                 c.PERMITTED, None, c.UNREACHABLE, f"rights could not be asked for: {error}", generation, now
             )
+        if forbidden:
+            return condition(c.PERMITTED, False, c.TEMPLATE_FORBIDDEN, forbidden, generation, now)
         if not denied:
             return condition(c.PERMITTED, True, c.PERMISSION_GRANTED, "the ladder's rights are there", generation, now)
         missing = ", ".join(str(right) for right in denied)
@@ -263,7 +278,7 @@ def _ready(
     if refusal:
         return condition(c.READY, False, c.SOURCE_REFUSED, refusal, generation, now)
     if spec.mode == "Act" and permitted.status == "False" and not _was_permitted(obj):
-        return condition(c.READY, False, c.PERMISSION_MISSING, permitted.message, generation, now)
+        return condition(c.READY, False, permitted.reason, permitted.message, generation, now)
     return condition(
         c.READY, True, c.ARMED, f"waiting for alert {spec.alert.name} in mode {spec.mode}", generation, now
     )
@@ -284,6 +299,9 @@ def _rights(spec: PolicySpec, namespace: str) -> tuple[Right, ...]:
     kind, found = TARGETS[spec.target.kind], dict[Right, None]()
     for rung in (rung for rung in spec.ladder if rung.action in ACTIONS):
         for right in ACTIONS[rung.action].needs(rung.parameters, spec.target.kind):
+            if rung.template is not None:  # it says itself where
+                found.setdefault(right)
+                continue
             of_target = own and right.resource == kind.plural
             named = rung.parameters.names.get(right.resource) or (of_target and spec.target.name) or ""
             found.setdefault(replace(right, namespace=where, name=named))

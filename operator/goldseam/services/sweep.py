@@ -23,6 +23,7 @@ from goldseam.api.incident import (
 )
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import record
+from goldseam.engine.cordons import left_for_good
 from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference
 from goldseam.engine.opening import manifest
 from goldseam.engine.situation import Ledger
@@ -43,6 +44,7 @@ async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: 
     owed = {o.object.uid for status in ours for o in status.open_obligations() if o.kind == "Uncordon"}
     nodes = (await cluster.list(NODES)).items
     orphans = [node for node in nodes if cordoned_by_us(node) and metadata(node)["uid"] not in owed]
+    orphans = [node for node in orphans if not left_for_good(node, now)]
     adopted = [await _adopt(cluster, node, now, namespace) for node in orphans]
     return [incident for incident in adopted if incident is not None]
 

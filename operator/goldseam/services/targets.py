@@ -7,14 +7,25 @@ from dataclasses import dataclass, field
 
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine.alerts import ActiveAlert
-from goldseam.engine.matching import NoTarget, PolicySpec, TargetKey, allows, concerns, matches, target_of
+from goldseam.engine.matching import (
+    NoTarget,
+    PolicySpec,
+    TargetKey,
+    allows,
+    concerns,
+    label_of_node,
+    matches,
+    selector_of_nodes,
+    target_of,
+)
 from goldseam.engine.objects import controller, metadata
 from goldseam.engine.silences import Labels
 from goldseam.engine.views import IncidentView
 from goldseam.errors import NotFound
-from goldseam.ports import Cluster, Json
-from goldseam.resources import NAMESPACES, NODES, PODS, REPLICA_SETS
+from goldseam.ports import Cluster
+from goldseam.resources import NAMESPACES, PODS, REPLICA_SETS
 from goldseam.services.book import target_key
+from goldseam.services.node_names import NodeNames
 from goldseam.services.sources import Source
 
 REMEMBERED = 20_000
@@ -26,8 +37,9 @@ class Targets:
 
     cluster: Cluster
     _owners: dict[tuple[str, str], TargetKey | None] = field(default_factory=dict)
-    _nodes: dict[str, str] = field(default_factory=dict)
-    """Which node an address was found to be."""
+
+    def __post_init__(self) -> None:
+        self.nodes = NodeNames(self.cluster)
 
     async def found(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> TargetKey | NoTarget:
         """The object that the alert is about: as the labels say, a pod by its topmost owner, a node by its address.
@@ -45,8 +57,8 @@ class Targets:
                 return NoTarget(f"namespace {named.namespace} is not one that namespaceSelector selects")
         if named.kind == "Pod":
             return await self._owner(named, spec.target.kind)
-        if named.kind == "Node" and spec.target.name is None and "node" not in alert.labels:
-            return await self._node_at(named.name)
+        if named.kind == "Node" and spec.target.name is None:
+            return await self.nodes.found(named.name, label_of_node(alert.labels), selector_of_nodes(spec))
         return named
 
     async def _owner(self, pod: TargetKey, wanted: str) -> TargetKey | NoTarget:
@@ -68,14 +80,6 @@ class Targets:
         except NotFound:
             return None
         return TargetKey(str(owner["kind"]), pod.namespace, str(owner["name"])) if owner else None
-
-    async def _node_at(self, address: str) -> TargetKey | NoTarget:
-        nodes = (await self.cluster.list(NODES)).items
-        found = [n for n in nodes if metadata(n).get("name") == address or address in _addresses(n)]
-        if len(found) != 1:
-            return NoTarget(f"the alert's label instance ({address}) fits {len(found)} nodes, not exactly one")
-        self._nodes[address] = str(metadata(found[0])["name"])
-        return TargetKey("Node", "", self._nodes[address])
 
     def alerts_of(self, incident: IncidentView, source: Source) -> list[Labels]:
         """The labels of the incident's alerts that fire; those of the one that opened it where none does.
@@ -116,11 +120,7 @@ class Targets:
         if named.kind == "Pod":
             owner = self._owners.get((named.namespace, named.name))
             return in_doubt if owner is None else owner == target_key(incident)
-        if named.kind == "Node" and "node" not in alert.labels and spec.target.name is None:
-            node = self._nodes.get(named.name)
-            return in_doubt if node is None else node == incident.spec.target.name
+        if named.kind == "Node" and spec.target.name is None:
+            means = self.nodes.means(named.name, incident.spec.target.name)
+            return in_doubt if means is None else means
         return named == target_key(incident)
-
-
-def _addresses(node: Json) -> set[str]:
-    return {str(a.get("address")) for a in (node.get("status") or {}).get("addresses") or []}

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from goldseam.api.incident import ENDED
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.turns import IN_TURN
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
-from goldseam.ports import Clock
+from goldseam.ports import Clock, Line
 from goldseam.services.book import IncidentBook
 from goldseam.services.sources import Source
 
@@ -45,7 +47,7 @@ def _waits_for(incident: IncidentView, other: IncidentView) -> bool:
         return True
     if reasons & {"OtherIncident", "OtherPolicy"} and incident.spec.target.uid == other.spec.target.uid:
         return True
-    return bool(reasons & {"NodesAtOnce", "NodesPerZone"})
+    return bool(reasons & {"NodesAtOnce", "NodesPerZone", IN_TURN})
 
 
 class Pace:
@@ -115,7 +117,18 @@ class Waker:
             self._wake(incident.uid)
 
     def freed(self, other: IncidentView) -> None:
-        """An incident holds others back no more: those that have waited for it longest may go on at once."""
+        """An incident holds others back no more: those that have waited for it longest may go on at once; of nodes
+        those whose turn is next."""
         waiting = [incident for incident in self._book.all() if _waits_for(incident, other)]
-        for incident in sorted(waiting, key=lambda incident: incident.created)[:AT_ONCE]:
+        place = {uid: number for number, uid in enumerate(self._book.order)}
+        for incident in sorted(waiting, key=lambda i: (place.get(i.uid, len(place)), i.created))[:AT_ONCE]:
             self._wake(incident.uid)
+
+
+def line_of(incident: IncidentView) -> Line:
+    """In which line the requests for the incident wait: what is owed goes first, then what is under way."""
+    status = incident.status
+    owed = status.open_obligations() if status is not None else []
+    if status is not None and any(status.phase in ENDED or o.due_at for o in owed):  # what falls due later can wait
+        return Line.URGENT
+    return Line.ACTING if under_way(incident) else Line.LOOKING

@@ -16,6 +16,7 @@ from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
+from goldseam.engine.replicas import SELECTOR, is_ours
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 from goldseam.resources import (
@@ -34,6 +35,7 @@ from goldseam.resources import (
     VPAS,
     WORKLOADS,
     WRITABLE,
+    custom,
 )
 from goldseam.services.evidence import last_words
 from goldseam.services.node_leases import with_lease
@@ -62,11 +64,15 @@ class Asked:
 async def read_world(
     incident: IncidentView, status: IncidentStatus, reads: Reads, known: Json | None = None, *, to_act: bool = True
 ) -> World:
-    """The target, unless it is known already, and what belongs to it; `to_act`: and what takes many reads."""
+    """The target, and what belongs to it; `to_act`: and what takes many reads. Where it is `known` already, for its
+    incident was opened just now, what changed before the alert is left for later: no decision waits for that."""
     ref = incident.spec.target
     rung = _next(incident.pinned, status)
     picks_pods = partial(_picks_pods, rung, status)
-    world = await read_parts(ref, _looked_at(rung, status), reads, known, rung, picks_pods)
+    parts = _looked_at(rung, status)
+    if known is None:
+        parts |= _correlating(status)
+    world = await read_parts(ref, parts, reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
         world = await _around(world, status, reads, to_act=to_act)
@@ -105,8 +111,12 @@ async def _target(ref: ObjectRef, reads: Reads, known: Json | None) -> Json | No
 
 
 async def _of_node(asked: Asked) -> Fields:
-    pods, nodes = asked.reads.all(PODS, fields=f"spec.nodeName={asked.ref.name}"), asked.reads.all(NODES)
-    return dict(zip(("pods", "nodes"), await asyncio.gather(pods, nodes), strict=True))
+    """The operator's other pods only where one of them is on the node."""
+    here, nodes = asked.reads.all(PODS, fields=f"spec.nodeName={asked.ref.name}"), asked.reads.all(NODES)
+    found = dict(zip(("pods", "nodes"), await asyncio.gather(here, nodes), strict=True))
+    homes = {str(metadata(pod).get("namespace")) for pod in found["pods"] if is_ours(pod)}
+    ours = [pod for home in sorted(homes) for pod in await asked.reads.all(PODS, home, labels=SELECTOR)]
+    return {**found, "ours": tuple(ours)}
 
 
 async def _scale(asked: Asked) -> Fields:
@@ -212,11 +222,13 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
 
 async def _touched(status: IncidentStatus, world: World, reads: Reads) -> dict[str, Any]:
     """What open writes and open obligations speak of. Pods of a node are in the world already."""
-    wanted = {key for item in _open(status) for key in _places(item)}
+    items = list(_open(status))
+    wanted = {key for item in items for key in _places(item)}
+    kinds = {key: custom(item.object, item.resource) for item in items if item.resource for key in _places(item)}
     known = {place("Pod", p["metadata"]["namespace"], p["metadata"]["name"]): p for p in world.pods}
     known |= _shown(world)
     rest = sorted(key for key in wanted if key[0] != "Pod" and place(*key) not in known)
-    found = await asyncio.gather(*(reads.one(WRITABLE[k], ns, name, sub) for k, ns, name, sub in rest))
+    found = await asyncio.gather(*(reads.one(kinds.get(key) or WRITABLE[key[0]], *key[1:]) for key in rest))
     touched = {place(*key): obj for key, obj in zip(rest, found, strict=True)}
     seen = [key for key in wanted if key[0] == "Pod" or place(*key) in known]
     return touched | {place(*key): known.get(place(*key)) for key in seen}
@@ -260,8 +272,7 @@ def _next(pinned: PolicySpec, status: IncidentStatus) -> Rung | None:
 
 
 def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
-    """What the action looks at that may be planned next, what the one watches that was carried out, and at first what
-    changed before the alert."""
+    """What the action looks at that may be planned next, and what the one watches that was carried out."""
     parts: frozenset[Part] = frozenset()
     if rung is not None and (planned := ACTIONS.get(rung.action)):
         parts |= planned.looks_at
@@ -272,9 +283,14 @@ def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
         parts |= watched.watches
     if any(o.kind in ("ConfigBack", "ResourcesBack") for o in status.open_obligations()):  # paid by a rolling restart
         parts |= {"disruption_budgets"}
-    unseen = status.changes is None and not status.steps
-    parts |= {"revisions"} if unseen or _judged_by_revisions(rung) else frozenset()
-    return parts | ({"git"} if unseen else frozenset())
+    if "revisions" in parts or _judged_by_revisions(rung):
+        parts |= frozenset[Part]({"revisions"}) | _correlating(status)
+    return parts
+
+
+def _correlating(status: IncidentStatus) -> frozenset[Part]:
+    """What tells what changed before the alert, until that is known."""
+    return frozenset({"revisions", "git"}) if status.changes is None and not status.steps else frozenset()
 
 
 def _judged_by_revisions(rung: Rung | None) -> bool:

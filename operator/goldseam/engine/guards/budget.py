@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
-from goldseam.engine.objects import ZONE, Json, cordoned_by_us, metadata, of_control_plane
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.objects import Json, cordoned_by_us, metadata, of_control_plane
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
+from goldseam.engine.turns import Waiting, zone_of
 
 
 def limits(s: Situation) -> list[Limits]:
@@ -68,11 +71,15 @@ def concurrent(s: Situation, now: datetime) -> Hold | None:
     """The policy is at work on as many other targets as it may at once."""
     mine = s.policy.key if s.policy else None
     names = sorted(other.name for other in s.others if other.busy and other.policy == mine)
-    most = min(each.concurrent for each in limits(s))
+    most = _most(s)
     if len(names) < most:
         return None
     message = f"limits.concurrent is {most}, and the policy is at work in {', '.join(names[:3])}"
     return Hold("budget", "Wait", "Concurrent", message)
+
+
+def _most(s: Situation) -> int:
+    return min(each.concurrent for each in limits(s))
 
 
 def node_caps(s: Situation, now: datetime) -> Hold | None:
@@ -80,34 +87,53 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
     if not isinstance(s.plan, Proposal) or not s.plan.takes_nodes or s.world.target is None:
         return None
     begun = _begun(s)
-    ours = [*(n for n in s.world.nodes if cordoned_by_us(n) and metadata(n).get("uid") != s.spec.target.uid), *begun]
+    ours = _taken(s, begun)
     caps = s.guardrails.budgets.nodes
-    zone = _zone(s.world.target)
+    zone = zone_of(s.world.target)
     if len(ours) >= caps.at_once:
-        return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{caps.at_once} node at once"))
-    if zone and sum(_zone(n) == zone for n in ours) >= caps.per_zone:
-        return Hold("nodes", "Wait", "NodesPerZone", _capped(ours, f"{caps.per_zone} node per zone"))
+        return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{_nodes(caps.at_once)} at once"))
+    if zone and sum(zone_of(n) == zone for n in ours) >= caps.per_zone:
+        return Hold("nodes", "Wait", "NodesPerZone", _capped(ours, f"{_nodes(caps.per_zone)} per zone"))
     if of_control_plane(s.world.target) and (rivals := [node for node in begun if of_control_plane(node)]):
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
     return None
 
 
+def room(s: Situation, line: Iterable[Waiting]) -> dict[str, int]:
+    """How many nodes more the caps let go now: in all, in the zones of those in line, and for the incident's policy."""
+    ours = _taken(s, _begun(s))
+    caps, taken = s.guardrails.budgets.nodes, Counter(zone_of(node) for node in ours)
+    zones = {one.zone for one in line} - {""}
+    mine = PolicyKey(s.spec.policy_ref.kind, s.spec.policy_ref.namespace, s.spec.policy_ref.name)
+    busy = sum(other.busy and other.policy == mine for other in s.others)
+    found = {f"zone/{zone}": caps.per_zone - taken[zone] for zone in zones}
+    return found | {"": caps.at_once - len(ours), str(mine): _most(s) - busy}
+
+
+def _taken(s: Situation, begun: list[Json]) -> list[Json]:
+    """The other nodes that are out of service for us."""
+    return [*(n for n in s.world.nodes if cordoned_by_us(n) and metadata(n).get("uid") != s.spec.target.uid), *begun]
+
+
 def _begun(s: Situation) -> list[Json]:
-    """The nodes that another incident has decided to cordon, and that were not yet cordoned when they were read.
+    """The nodes that another incident has decided to cordon, and that were not yet cordoned when they were read; and
+    those for which one has made an object.
 
     A step that is written down already does not wait for those of others: else two would wait for each other.
     """
     if s.status.open_step() is not None:
         return []
-    owed = {o.object.uid for other in s.others for o in other.obligations if o.kind == "Uncordon" and o.state == "Open"}
+    debts = [(other, o) for other in s.others for o in other.obligations if o.state == "Open"]
+    owed = {o.object.uid for _, o in debts if o.kind == "Uncordon"}
+    owed |= {other.target_uid for other, o in debts if o.kind == "Remove"}  # who mends it takes it out of service
     nodes = ((metadata(node).get("uid"), node) for node in s.world.nodes)
     return [n for uid, n in nodes if uid in owed and uid != s.spec.target.uid and not cordoned_by_us(n)]
+
+
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
 
 
 def _capped(ours: list[Json], what: str) -> str:
     names = ", ".join(sorted(str(metadata(n).get("name")) for n in ours)[:3])
     return f"Guardrails allow {what}, and Goldseam has cordoned {names}"
-
-
-def _zone(node: Json) -> str:
-    return str((metadata(node).get("labels") or {}).get(ZONE, ""))

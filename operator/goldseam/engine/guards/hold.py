@@ -23,6 +23,8 @@ class Hold:
     message: str
     until: datetime | None = None
     """When it ends by itself, where that is known."""
+    place: int | None = None
+    """The incident's place in its line, as it is told."""
 
 
 Guard = Callable[[Situation, datetime], Hold | None]

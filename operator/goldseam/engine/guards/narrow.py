@@ -6,7 +6,8 @@ from datetime import datetime
 
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine.guards.hold import Hold
-from goldseam.engine.matching import PolicySpec, allows
+from goldseam.engine.matching import PolicySpec, allows, selector_of_nodes
+from goldseam.engine.objects import metadata
 from goldseam.engine.situation import Situation
 
 
@@ -20,6 +21,9 @@ def narrowed(s: Situation, now: datetime) -> Hold | None:
         return Hold("policy", "Refuse", "TargetChanged", f"the policy is about another target now than {target}")
     if hold := _elsewhere(s, spec):
         return hold
+    labels = metadata(s.world.target or {}).get("labels") or {}
+    if (wanted := selector_of_nodes(spec)) is not None and not allows(wanted, labels):
+        return Hold("policy", "Refuse", "NodeNotSelected", f"{target} is not one that nodeSelector selects (any more)")
     if not any(live.covers(rung) for live in spec.ladder):
         return Hold("policy", "Refuse", "RungRemoved", f"the policy's ladder does not allow {rung.title} any more")
     return None

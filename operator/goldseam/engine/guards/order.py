@@ -11,6 +11,7 @@ from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_cap
 from goldseam.engine.guards.busy import busy
 from goldseam.engine.guards.collateral import collateral
 from goldseam.engine.guards.destructive import destructive
+from goldseam.engine.guards.forcing import forcing
 from goldseam.engine.guards.harm import disruption, headroom, owner, permission, protection
 from goldseam.engine.guards.history import changed, failed
 from goldseam.engine.guards.hold import Guard, Hold
@@ -19,8 +20,11 @@ from goldseam.engine.guards.leased import leased
 from goldseam.engine.guards.narrow import narrowed
 from goldseam.engine.guards.paused import everything_paused, paused
 from goldseam.engine.guards.silenced import silenced
+from goldseam.engine.guards.templates import templates
+from goldseam.engine.guards.turn import turn
 from goldseam.engine.guards.window import freeze, window
 from goldseam.engine.situation import Situation
+from goldseam.engine.turns import IN_TURN
 
 BEFORE_ACTING: Sequence[Guard] = (
     paused,  # somebody asked us to stop
@@ -34,10 +38,13 @@ BEFORE_ACTING: Sequence[Guard] = (
     protection,  # the namespace is protected
     narrowed,  # the policy does not allow it any more
     ceiling,  # the namespace does not allow the action
+    templates,  # the kind to be made is not one that the admin allows
+    forcing,  # the node is not one on which a drain may end by force
     changed,  # the target was changed just before: it would be of no use
     failed,  # the same did not help a short while ago
     busy,  # somebody else is at work on the target
     cooldown,  # we were here a short while ago
+    turn,  # other nodes are worse
     budget,  # policy, namespace or cluster have had their share
     concurrent,  # the policy is at work on enough other targets
     node_caps,  # enough nodes are out of service for us
@@ -54,9 +61,12 @@ BEFORE_ACTING: Sequence[Guard] = (
 )
 """Before a step's first write."""
 
-_ONCE = (cooldown, budget, concurrent, approval)
+_ONCE = (cooldown, turn, budget, concurrent, approval)
 RESUMING: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in _ONCE)
 """Before the first write of an intent that was written before: the ledger counts it already, and it was approved."""
+
+_OF_THE_FIRST = (budget, concurrent, node_caps)
+"""Not asked for a node whose turn it is not: these hold the first of the line, and people are told of that one only."""
 
 _OF_ACTING = (permission, approval)
 REHEARSAL: Sequence[Guard] = tuple(guard for guard in BEFORE_ACTING if guard not in _OF_ACTING)
@@ -68,6 +78,11 @@ OF_A_PLAN: Sequence[Guard] = (ceiling, node_caps, owner, headroom, disruption, c
 BETWEEN_WRITES: Sequence[Guard] = (paused, unread, busy, leased)
 """Before a step's later writes: the step is under way, and half a drain is worse than a whole one."""
 
+_OF_THE_DRAIN = (ceiling, protection, changed, failed, node_caps, owner, headroom, disruption, destructive)
+BEFORE_FORCING: Sequence[Guard] = tuple(guard for guard in RESUMING if guard not in _OF_THE_DRAIN)
+"""Before what is left at the deadline of a drain is deleted: all that was asked before it was begun, but for what only
+speaks of how a drain begins."""
+
 BEFORE_UNDOING: Sequence[Guard] = (everything_paused, unread)
 """Before an obligation is paid; `obligations` adds the source for what takes capacity away."""
 
@@ -77,10 +92,16 @@ def not_asked(mode: str, reasons: Iterable[str]) -> Sequence[Guard]:
     reasons = set(reasons)
     if "NotRead" in reasons:
         return OF_A_PLAN
-    observing = mode == "Observe" or reasons & {"ModeLowered", "PolicyInvalid"}
-    return _OF_ACTING if observing else ()
+    if mode == "Observe" or reasons & {"ModeLowered", "PolicyInvalid"}:
+        return _OF_ACTING
+    return _OF_THE_FIRST if IN_TURN in reasons else ()
 
 
 def holding(guards: Sequence[Guard], s: Situation, now: datetime) -> list[Hold]:
     """All guards that hold, in order."""
-    return [hold for guard in guards if (hold := guard(s, now)) is not None]
+    found: list[Hold] = []
+    for guard in guards:
+        behind = any(hold.reason == IN_TURN for hold in found)
+        if not (behind and guard in _OF_THE_FIRST) and (hold := guard(s, now)) is not None:
+            found.append(hold)
+    return found

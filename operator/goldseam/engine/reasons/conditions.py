@@ -23,6 +23,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.READY,
     ),
     Entry(
+        c.TEMPLATE_FORBIDDEN,
+        "The policy is in mode Act, and the Guardrails do not list what a `template` of its ladder makes.",
+        "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
+        c.READY,
+    ),
+    Entry(
         c.SOURCE_REFUSED,
         "The AlertSource is not for policies of this namespace, or takes no queries from them: nothing is opened, and"
         " open incidents hold.",
@@ -42,6 +48,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.PERMISSION_MISSING,
         "A right that the ladder needs is missing.",
         "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        c.PERMITTED,
+    ),
+    Entry(
+        c.TEMPLATE_FORBIDDEN,
+        "The Guardrails do not list the kind that a `template` makes, or not in that namespace, or it is protected.",
+        "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
         c.PERMITTED,
     ),
     Entry(c.UNREACHABLE, "The rights could not be asked for.", "The message has the error.", c.PERMITTED),
@@ -209,6 +221,39 @@ CONDITIONS: tuple[Entry, ...] = (
         c.UNCONTESTED,
     ),
     Entry(c.UNREACHABLE, "Who else owns the target could not be read.", "The message has the error.", c.UNCONTESTED),
+    Entry(
+        c.NODES_TOLD,
+        "Nothing is seen on the nodes, or in the Guardrails, that would keep a policy for nodes from its ladder.",
+        "",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.NOT_SELECTIVE,
+        "The policy's `nodeSelector` selects none of the nodes, or every one: it opens no incident.",
+        "Write a label that some nodes have, and not all.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.LAST_NODE,
+        "The cluster has one node only: it is neither cordoned nor drained.",
+        "Add a node.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.CONTROL_PLANE_NODE,
+        "All nodes that the policy may act on are of the control plane, and a rung has no `controlPlane: true`.",
+        "Write it in the rung if they may go, or select other nodes.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.FORCE_FORBIDDEN,
+        "A rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name all nodes that the"
+        " policy may act on: on the others the drain is not begun.",
+        "Select nodes that it names, write another `atDeadline`, or let an admin name them there.",
+        c.NODES_FIT,
+    ),
+    Entry(c.NO_TARGET, "The node that the policy names does not exist.", "Correct `spec.target.name`.", c.NODES_FIT),
+    Entry(c.UNREACHABLE, "Nodes or Guardrails could not be read.", "The message has the error.", c.NODES_FIT),
     Entry(
         c.NO_TARGET,
         "The alert fires, and its labels name no object that may be acted on.",

@@ -63,6 +63,17 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Resolved", "The alert stayed away. What is owed falls due.", ""),
     Entry("Undo", "Something owed is being put back. Also on the target.", ""),
     Entry("Undone", "It was put back.", ""),
+    Entry(
+        "Forced",
+        "The deadline of a drain has passed: the pods that are left are deleted, past their PodDisruptionBudgets. Also"
+        " on the target.",
+        "Nothing, if that was meant. Else write another `atDeadline`.",
+    ),
+    Entry(
+        "LeftCordoned",
+        "The deadline of a drain has passed, and the node stays cordoned. Also on the target.",
+        "`kubectl uncordon` it when it may take pods again.",
+    ),
     Entry("Paid", "An obligation is settled: it was put back.", ""),
     Entry("Void", "An obligation is settled: nothing was changed, or the object is gone.", ""),
     Entry(

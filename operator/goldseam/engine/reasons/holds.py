@@ -127,6 +127,13 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "NodeNotSelected",
+        "The cluster policy's `nodeSelector` does not select the node (any more).",
+        "Nothing, if that was meant. Else label the node, or change the selector.",
+        "policy",
+        refuses=True,
+    ),
+    Entry(
         "RungRemoved",
         "The policy's ladder was changed, and does not allow this rung any more.",
         "Nothing: the next rung is tried. An edit may narrow an open incident, never widen it.",
@@ -137,6 +144,20 @@ HOLDS: tuple[Entry, ...] = (
         "ActionForbidden",
         "The Guardrails' `allowedActions` for the namespace do not have the action.",
         "Nothing, if that was meant. Else add the action there.",
+        "permission",
+        refuses=True,
+    ),
+    Entry(
+        "TemplateForbidden",
+        "The Guardrails do not list the kind that a `template` makes, or not in that namespace, or it is protected.",
+        "Add the kind or the namespace to `templates` of the Guardrails, or take the rung out.",
+        "permission",
+        refuses=True,
+    ),
+    Entry(
+        "ForceForbidden",
+        "The rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name the node.",
+        "Write `Uncordon` or `LeaveCordoned`, or name the node there.",
         "permission",
         refuses=True,
     ),
@@ -231,6 +252,13 @@ HOLDS: tuple[Entry, ...] = (
         "budget",
     ),
     Entry("Concurrent", "The policy is at work on `limits.concurrent` other targets.", NOTHING, "budget"),
+    Entry(
+        "NodesInTurn",
+        "Other nodes wait as well and need it more. The one that is not ready for longest goes first, in whole minutes,"
+        " then the one with most pods stuck on it; zones take turns. The message has the node's place.",
+        "Nothing: it comes up as those before it are done. What holds the first of the line is on that one's incident.",
+        "nodes",
+    ),
     Entry(
         "NodesAtOnce",
         "Goldseam has as many nodes cordoned as the Guardrails' `budgets.nodes.atOnce` allows.",

@@ -75,6 +75,7 @@ ANSWERS: tuple[Entry, ...] = (
 
 DECISIONS: tuple[Entry, ...] = (
     Entry("Act", "A step is written down, to be carried out.", "", "act"),
+    Entry("Forced", "What is left at the deadline of a drain is deleted.", "", "act"),
     Entry("GoOn", "The next write of a step, or one that was written down before a restart.", "", "act"),
     Entry("Undo", "Something owed is put back.", "", "undo"),
     Entry("Observed", "Mode Observe: what would be done was recorded, or the next rung is waited for.", "", "rehearse"),

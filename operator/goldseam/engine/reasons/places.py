@@ -19,9 +19,12 @@ SAYS: dict[str, tuple[str, ...]] = {
     "freeze": ("window/Frozen",),
     "protection": ("permission/ProtectedNamespace",),
     "narrowed": tuple(
-        f"policy/{name}" for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "RungRemoved")
+        f"policy/{name}"
+        for name in ("TargetChanged", "OtherNamespace", "NamespaceNotSelected", "NodeNotSelected", "RungRemoved")
     ),
     "ceiling": ("permission/ActionForbidden",),
+    "templates": ("permission/TemplateForbidden",),
+    "forcing": ("permission/ForceForbidden",),
     "changed": ("history/ChangedLately", "history/ChangesUnknown"),
     "failed": ("history/FailedLately",),
     "busy": (
@@ -32,6 +35,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         "busy/NeverAllThere",
     ),
     "cooldown": ("cooldown/Cooldown",),
+    "turn": ("nodes/NodesInTurn",),
     "budget": ("budget/PolicyBudget", "budget/NamespaceBudget", "budget/ClusterBudget", "budget/LedgerIncomplete"),
     "concurrent": ("budget/Concurrent",),
     "node_caps": ("nodes/NodesAtOnce", "nodes/NodesPerZone"),

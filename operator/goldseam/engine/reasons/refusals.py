@@ -67,6 +67,12 @@ REFUSALS: tuple[Entry, ...] = (
         "Nothing: it goes on when that Job has ended. Delete the Job if it hangs.",
         "job",
     ),
+    Entry(
+        "TemplateUndefined",
+        "A variable of the template has no value: the alert has no such label, or the target no namespace.",
+        "Write a variable that the alert carries; `goldseam show` shows its labels.",
+        "template",
+    ),
     Entry("TwoAutoscalers", "Two autoscalers scale the same object and fight.", "Delete one of them.", "scale"),
     Entry(
         "AboveHpaMaximum",
@@ -224,7 +230,24 @@ REFUSALS: tuple[Entry, ...] = (
         "Bring the other one back first.",
         "cordon, drain",
     ),
-    Entry("OwnPod", "Goldseam itself runs on the node.", "Move its pod to another node first.", "drain"),
+    Entry(
+        "ControlPlaneNode",
+        "The node is of the control plane, and the policy has not opted in.",
+        "Write `controlPlane: true` in the rung if such nodes may go, too.",
+        "cordon, drain",
+    ),
+    Entry(
+        "LastNode",
+        "No other node is in service: without this one no new pod would have a place.",
+        "Bring another node back, or add one.",
+        "cordon",
+    ),
+    Entry(
+        "OwnPod",
+        "Goldseam itself runs on the node, and no other replica of it is ready on another one to lead meanwhile.",
+        "Run two replicas, or move its pod to another node first.",
+        "drain",
+    ),
     Entry(
         "UnmanagedPods",
         "Pods on the node have no controller, and nothing would bring them back.",

@@ -28,6 +28,7 @@ LISTS = (
     (order.RESUMING, "before the first write of a step that was written down before a restart"),
     (order.REHEARSAL, "in mode Observe, before saying what would be done"),
     (order.BETWEEN_WRITES, "before each further write of a step, such as the next eviction of a drain"),
+    (order.BEFORE_FORCING, "before what is left at the deadline of a drain is deleted (`atDeadline: Force`)"),
     (order.BEFORE_UNDOING, "before something owed is put back"),
 )
 UNKNOWN = format_duration(RemediationPolicySpec.model_fields["unknown_timeout"].default)

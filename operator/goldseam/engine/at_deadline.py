@@ -1,0 +1,110 @@
+"""A drain that has not ended by its deadline: the node is given back, or stays, or what is left on it is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
+from goldseam.engine import answers, record
+from goldseam.engine.deadlines import is_forced, is_over
+from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
+from goldseam.engine.lineage import judged
+from goldseam.engine.matching import protected
+from goldseam.engine.objects import Json, metadata
+from goldseam.engine.proposal import Proposal
+from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.verify import tried_in_vain
+
+ITS_GRACE = timedelta(seconds=30)
+"""What a pod has to end in that does not say how long it takes (`terminationGracePeriodSeconds`)."""
+MOST_GRACE = timedelta(minutes=10)
+"""For no pod that is deleted is waited longer."""
+AFTER_GRACE = timedelta(seconds=30)
+"""For the kubelet to say that it is gone."""
+
+
+def passed(s: Situation, now: datetime) -> Decision | None:
+    """The deadline has passed, and pods are left. What is not begun has not failed, and what is not read is unknown."""
+    step = s.status.open_step()
+    if step is None or not is_over(step, now) or s.unknown or s.status.handed_over or s.effect is None or s.effect.done:
+        return None
+    drain = s.pinned.ladder[step.rung].drain
+    step = judged(step, s.world) if step.phase == "Intended" else step
+    states = {write.state for write in step.writes}
+    if drain is None or "Done" not in states or states & {"Superseded", "Refused"}:
+        return None
+    status = record.with_step(s.status, step)
+    if step != s.status.open_step():  # what was found out is written down before anything is made of it
+        return answers.answer("wait", "Waiting", status, answers.SOON)
+    forces = drain.at_deadline == "Force" and not is_forced(step)
+    why_not = _why_not(s, step, now) if forces else ""
+    if forces and not why_not:
+        return _forced(s, status, step, now)
+    return _failed(s, status, step, why_not, now, leave=drain.at_deadline == "LeaveCordoned")
+
+
+def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now: datetime, *, leave: bool) -> Decision:
+    assert s.effect is not None
+    assert step.deadline_at is not None
+    reasons = [hold.message for hold in holding(BETWEEN_WRITES, s, now)[:1]]
+    reasons += [f"nothing is deleted by force: {why_not}"] if why_not else []
+    passed_at = f"its deadline, {step.deadline_at:%H:%M:%S} UTC, has passed"
+    if leave:
+        status = _left_cordoned(status, step, now)
+    return tried_in_vain(s, status, step, "; ".join([passed_at, *reasons, s.effect.message]), now)
+
+
+def _left_cordoned(status: IncidentStatus, step: Step, now: datetime) -> IncidentStatus:
+    """Nothing is owed for the cordon any more: the policy says that it stays, and the node says so, too."""
+    owed = [o for o in status.open_obligations() if o.kind == "Uncordon"]
+    for obligation in owed:
+        name = obligation.object.name
+        why = (
+            f"{obligation.object} stays cordoned, for atDeadline is LeaveCordoned: `kubectl uncordon {name}` when it"
+            " may take pods again"
+        )
+        status = record.note(_settled(status, obligation, why), now, "LeftCordoned", why)
+    return status
+
+
+def _settled(status: IncidentStatus, obligation: Obligation, why: str) -> IncidentStatus:
+    return record.each_obligation(status, lambda o: record.settled(o, "Void", why) if o == obligation else o)
+
+
+def _why_not(s: Situation, step: Step, now: datetime) -> str:
+    """Why what is left is not deleted; empty where it is. All or nothing: half a drain helps nobody."""
+    if holds := holding(BEFORE_FORCING, s, now):
+        return holds[0].message
+    safe = [*s.guardrails.protected_namespaces, s.operator_namespace]
+    kept = [f"{ref.namespace}/{ref.name}" for ref in _left(s, step) if protected(ref.namespace, safe)]
+    if kept:
+        return f"pod {kept[0]} is in a namespace that is protected by the Guardrails (protectedNamespaces)"
+    if not isinstance(s.plan, Proposal):
+        return "every pod that is left is on its way out already, and a second deletion would not hasten it"
+    return ""
+
+
+def _left(s: Situation, step: Step) -> list[ObjectRef]:
+    here = {metadata(pod).get("uid") for pod in s.world.pods}
+    return [write.object for write in step.writes if write.verb != "Patch" and write.object.uid in here]
+
+
+def _forced(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    """The same step, with deletions instead of the evictions that are left, and without a restart that was not made;
+    they are written down first, as ever."""
+    assert isinstance(s.plan, Proposal)
+    doomed = {write.object.uid for write in s.plan.writes}
+    left = [write for write in step.writes if write.verb != "Patch" or write.state != "Pending"]
+    kept = [write for write in left if write.object.uid not in doomed]
+    ends = now + _longest_grace(pod for pod in s.world.pods if metadata(pod).get("uid") in doomed) + AFTER_GRACE
+    fields = {"phase": "Intended", "writes": [*kept, *s.plan.writes], "deadline_at": ends}
+    step = step.model_copy(update=fields)
+    status = record.note(record.with_step(status, step), now, "Forced", s.plan.summary)
+    return answers.answer("act", "Forced", record.say(status, s.plan.summary), answers.SHORTLY, step=step.id)
+
+
+def _longest_grace(pods: Iterable[Json]) -> timedelta:
+    seconds = ((pod.get("spec") or {}).get("terminationGracePeriodSeconds") for pod in pods)
+    asked = [ITS_GRACE if one is None else timedelta(seconds=one) for one in seconds]
+    return min(max(asked, default=ITS_GRACE), MOST_GRACE)

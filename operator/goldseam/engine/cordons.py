@@ -1,0 +1,38 @@
+"""What stands on a node that Goldseam has cordoned: so that a person sees at night until when, and what then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from goldseam.api.incident import Write
+from goldseam.engine.objects import Json, annotation, cordoned_by_us
+
+UNSCHEDULABLE = "spec.unschedulable"
+DEADLINE = "goldseam.dev/drain-deadline"
+"""The annotation that says until when the drain has time, in UTC."""
+AT_DEADLINE = "goldseam.dev/at-deadline"
+"""The annotation that says what then: `Uncordon` where it is not there."""
+AT_DEADLINE_FIELD = f"metadata.annotations[{AT_DEADLINE}]"
+
+
+def marks(writes: Iterable[Write], deadline_at: datetime | None) -> dict[str, str | None]:
+    """The annotations that go with a request to a node, beside our token: with an uncordon they are taken away."""
+    writes = [write for write in writes if write.object.kind == "Node"]
+    if any(write.field == UNSCHEDULABLE and not json.loads(write.want) for write in writes):
+        return {DEADLINE: None, AT_DEADLINE: None}
+    if not writes or deadline_at is None:
+        return {}
+    return {DEADLINE: deadline_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def left_for_good(node: Json, now: datetime) -> bool:
+    """Whether our cordon is to stay, as the node itself says: a drain was not over at its deadline, and its policy says
+    `LeaveCordoned`. True also where no Incident tells of it any more."""
+    if not cordoned_by_us(node) or annotation(node, AT_DEADLINE) != "LeaveCordoned":
+        return False
+    try:
+        return datetime.fromisoformat(annotation(node, DEADLINE) or "") <= now
+    except (ValueError, TypeError):  # somebody wrote something else there, or a time without its zone
+        return False

@@ -1,0 +1,37 @@
+"""Until when a drain has time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from goldseam.api.incident import Step
+from goldseam.api.ladder import Rung
+from goldseam.engine.situation import LEAST_TIMEOUT, Situation, timeout
+
+
+def given(s: Situation, step: Step, rung: Rung, now: datetime) -> Step:
+    """The step of a drain with its deadline, counted from now; any other as it is."""
+    if rung.drain is None or step.purpose != "Rung":
+        return step
+    return step.model_copy(update={"deadline_at": now + (rung.drain.deadline or timeout(s, rung))})
+
+
+def is_over(step: Step, now: datetime) -> bool:
+    """Whether it is a drain that has not ended by its deadline."""
+    drains = step.action == "drain" and step.purpose == "Rung" and step.phase != "Done"
+    return drains and step.deadline_at is not None and step.deadline_at <= now
+
+
+def is_to_be_forced(step: Step, rung: Rung, now: datetime) -> bool:
+    """Whether what is left is to be deleted: a drain that was begun is over its deadline, and its policy says so. That
+    the Incident has deletions does not make it so before the time that the policy gives."""
+    if rung.drain is None or rung.drain.at_deadline != "Force":
+        return False
+    least = rung.drain.deadline or rung.timeout or LEAST_TIMEOUT
+    begun = any(write.state == "Done" for write in step.writes)
+    return begun and now - step.intent_at >= least and (is_forced(step) or is_over(step, now))
+
+
+def is_forced(step: Step) -> bool:
+    """Whether what was left at its deadline is being deleted."""
+    return any(write.verb == "Delete" for write in step.writes)

@@ -1,0 +1,23 @@
+"""Whether somebody has taken back what was done."""
+
+from __future__ import annotations
+
+from goldseam.api.incident import ObjectRef, Step
+from goldseam.engine.lineage import last_of_each, live, reverted_by
+from goldseam.engine.objects import RESTART, value_at
+from goldseam.engine.proposal import World
+from goldseam.engine.revisions import rolled_since
+
+
+def reverted(step: Step, target: ObjectRef, world: World) -> str:
+    """What somebody has taken back of what the step wrote, and who; empty where all of it stands."""
+    for write in last_of_each(step.writes):
+        if write.field == RESTART and write.object != target:  # of a drain: that its pods moved was all
+            continue
+        obj = live(world, write) if write.verb == "Patch" and write.state == "Done" else None
+        if obj is not None and value_at(obj, write.field) != write.want:
+            value, who = value_at(obj, write.field)[:80], reverted_by(write, world)
+            return f"RevertedBy={who}: {write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
+        if obj is not None and (who := rolled_since(obj, write)):
+            return f"RevertedBy={who}: {write.object} has another template than the one that Goldseam brought back"
+    return ""

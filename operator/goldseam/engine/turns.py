@@ -1,0 +1,187 @@
+"""Whose turn it is, where many nodes need work and the caps let few of them: the worst first, zones in turn.
+
+Worst is the node that is not ready for longest, in whole minutes; of those the one with most pods stuck on it. A node
+that is ready comes after all that are not. Zones take turns, and the one goes first that was served longest ago since
+the first of those that wait was opened; where none was, the one with the worst node.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from goldseam.api.incident import ENDED, IncidentStatus
+from goldseam.engine.matching import PolicyKey
+from goldseam.engine.objects import ZONE, Json, condition_of, controller, is_ready, metadata
+from goldseam.engine.situation import InLine, Ledger, Other, Situation
+
+IN_TURN = "NodesInTurn"
+"""The reason of the hold that tells an incident's place."""
+OWN_LIMITS = frozenset({"PolicyBudget", "Concurrent"})
+"""Limits of one policy, which hold back no other."""
+CAPS = frozenset({IN_TURN, "NodesAtOnce", "NodesPerZone", "ClusterBudget"}) | OWN_LIMITS
+"""Who is held by these only is in line: everything else lets it through."""
+NEW = timedelta(seconds=30)
+"""How long an incident counts that was not looked at yet, so that the first ones do not go before worse ones."""
+SILENT = timedelta(minutes=10)
+"""How long one counts that should have been looked at again: who cannot be looked at holds up nobody for ever."""
+EXACT = 10
+"""Places up to this one are told exactly; those behind are told when they come into another band."""
+_MANAGED_BY_NODE = ("DaemonSet", "Node")
+"""The kinds of owner whose pods stay on a node: those of DaemonSets, and static ones."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An incident that waits for its turn."""
+
+    uid: str
+    policy: PolicyKey
+    node: str
+    zone: str
+    not_ready_since: datetime | None
+    stuck: int
+    """Pods that are stuck on the node."""
+    opened: datetime
+
+    @property
+    def badness(self) -> tuple[bool, datetime, int, datetime, str]:
+        """The worst node has the least."""
+        since = self.not_ready_since or self.opened
+        minute = since.replace(second=0, microsecond=0)
+        return self.not_ready_since is None, minute, -self.stuck, since, self.node
+
+
+def stuck(pods: Iterable[Json]) -> int:
+    """How many pods of a node somebody misses: those that would have to run elsewhere, also where they hang half
+    deleted."""
+    return sum(
+        (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        and (controller(pod) or {}).get("kind") not in _MANAGED_BY_NODE
+        for pod in pods
+    )
+
+
+def in_line(status: IncidentStatus | None, opened: datetime) -> InLine | None:
+    """Whether the incident of this status waits for its turn only; also one that was opened just now."""
+    if status is None or status.mode == "Observe" or status.handed_over or status.phase in (*ENDED, "Escalated"):
+        return None
+    if status.open_step() is not None:
+        return None
+    if not status.holds:
+        new = status.phase == "Investigating" and not status.steps and not status.rung
+        return InLine(opened + NEW) if new else None
+    held = [hold for hold in status.holds if hold.guard != "approval"]
+    reasons = {hold.reason for hold in held}
+    if not reasons or not reasons <= CAPS:
+        return None
+    again = min(hold.look_again_at or hold.since for hold in held)
+    return InLine(again + SILENT, own_limits=bool(reasons & OWN_LIMITS))
+
+
+def in_turn(waiting: Iterable[Waiting], served: Mapping[str, datetime]) -> list[Waiting]:
+    """In the order of their turn. `served`: when a node of each zone was last taken out of service."""
+    zones: dict[str, list[Waiting]] = defaultdict(list)
+    for one in sorted(waiting, key=lambda one: one.badness):
+        zones[one.zone].append(one)
+    never = datetime.min.replace(tzinfo=UTC)
+    order = sorted(zones, key=lambda zone: (served.get(zone, never), zones[zone][0].badness))
+    place = {zone: number for number, zone in enumerate(order)}
+    rounds = ((number, place[zone], one) for zone in order for number, one in enumerate(zones[zone]))
+    return [one for _, _, one in sorted(rounds, key=lambda entry: entry[:2])]
+
+
+def admitted(line: Sequence[Waiting], room: Mapping[str, int]) -> frozenset[str]:
+    """Who may go now. `room`: how much there is for all (``""``), for a zone (`zone/NAME`), for a policy; where it says
+    nothing there is no limit."""
+    left, found = dict(room), set()
+    for one in line:
+        needs = [key for key in ("", f"zone/{one.zone}", str(one.policy)) if key in left]
+        if all(left[key] > 0 for key in needs):
+            found.add(one.uid)
+            for key in needs:
+                left[key] -= 1
+    return frozenset(found)
+
+
+def line_of(s: Situation, now: datetime) -> list[Waiting]:
+    """The incident and all that wait with it, in the order of their turn."""
+    nodes = {str(metadata(node).get("uid")): node for node in s.world.nodes}
+    others = (other for other in s.others if other.target_uid in nodes and _counts(other, s, now))
+    found = [_waiting(nodes[one.target_uid], one.uid, one.policy, one.opened, one.line) for one in others]
+    if s.world.target is not None:
+        mine = InLine(now, stuck=stuck(s.world.pods))
+        found.append(_waiting(s.world.target, s.uid, _policy(s), s.status.kpis.detected_at or now, mine))
+    return in_turn(found, _served(s.ledger, s.world.nodes, min((one.opened for one in found), default=now)))
+
+
+def _policy(s: Situation) -> PolicyKey:
+    ref = s.spec.policy_ref
+    return PolicyKey(ref.kind, ref.namespace, ref.name)
+
+
+def _counts(other: Other, s: Situation, now: datetime) -> bool:
+    """Whether it is in the incident's line: what limits of its own policy hold is in the way of that policy only."""
+    if other.line is None or other.uid == s.uid or not other.claims or now > other.line.until:
+        return False
+    return not other.line.own_limits or other.policy == _policy(s)
+
+
+def _waiting(node: Json, uid: str, policy: PolicyKey, opened: datetime, line: InLine | None) -> Waiting:
+    pods = line.stuck if line is not None else 0
+    return Waiting(uid, policy, str(metadata(node).get("name")), zone_of(node), _not_ready_since(node), pods, opened)
+
+
+def zone_of(node: Json) -> str:
+    """The node's zone; empty where it has none."""
+    return str((metadata(node).get("labels") or {}).get(ZONE, ""))
+
+
+def _not_ready_since(node: Json) -> datetime | None:
+    """Since when the node is not ready; None where it is, or does not say since when."""
+    if is_ready(node):
+        return None
+    try:
+        return datetime.fromisoformat(str(condition_of(node, "Ready")["lastTransitionTime"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _served(ledger: Ledger, nodes: Iterable[Json], since: datetime) -> dict[str, datetime]:
+    """When a node of each zone was last worked on, not before `since`."""
+    zones = {f"Node//{metadata(node).get('name')}": zone_of(node) for node in nodes}
+    found: dict[str, datetime] = {}
+    for entry in sorted(ledger.entries, key=lambda entry: entry.last):
+        if entry.target in zones and entry.last >= since:
+            found[zones[entry.target]] = entry.last
+    return found
+
+
+def said(line: Sequence[Waiting], uid: str) -> tuple[int, str]:
+    """The place of an incident in the line, as it is told, and in words: both change seldom, however many wait."""
+    place = next(number for number, one in enumerate(line, 1) if one.uid == uid)
+    of = f"{len(line)}" if len(line) <= EXACT else f"at most {band(len(line))[1]}"
+    if place > EXACT:
+        first, last = band(place)
+        which = f"{_ordinal(first)} to {_ordinal(last)} of {of} nodes"
+        return last, f"waits for its turn: {which}, worst first, zones in turn"
+    ahead = [one.node for one in line[: place - 1]]
+    rest = f" and {len(ahead) - 3} more" if len(ahead) > 3 else ""
+    return place, f"waits for its turn: {_ordinal(place)} of {of} nodes, behind {', '.join(ahead[:3])}{rest}"
+
+
+def band(place: int) -> tuple[int, int]:
+    """From which place to which one is told as the same: 11 to 20, 21 to 50, 51 to 100, 101 to 200 and so on."""
+    if place <= EXACT:
+        return place, place
+    first, last = EXACT + 1, 2 * EXACT
+    while place > last:
+        first, last = last + 1, last * 5 // 2 if str(last)[0] == "2" else last * 2
+    return first, last
+
+
+def _ordinal(number: int) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"

@@ -1,0 +1,112 @@
+"""The condition `NodesFit`: what a policy for nodes would be refused, said on it before there is any incident."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from goldseam.engine.objects import CONTROL_PLANE
+from goldseam.services.gather import live_policy
+from tests.component.test_node_incidents import crempol
+from tests.component.test_waking import Court, at_work
+
+Json = dict[str, Any]
+DRAIN: Json = {"drain": {}}
+FORCE: Json = {"drain": {"atDeadline": "Force"}}
+
+
+class Nodes(Court):
+    """Nodes by their name and labels, Guardrails, and a policy."""
+
+    def __init__(self, allowed: list[str] | None = None, **nodes: Json) -> None:
+        super().__init__({"Trouble"})
+        for name, labels in nodes.items():
+            self.cluster.add("nodes", {"metadata": {"name": name, "labels": labels}, "spec": {}})
+        spec = {"allowForcedDrain": allowed} if allowed else {}
+        self.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": spec})
+
+    async def judged(self, *ladder: Json, **target: Any) -> Json:
+        body = self.cluster.add("clusterremediationpolicies", crempol(*ladder, target=target))
+        found = live_policy("ClusterRemediationPolicy", body)
+        with at_work(self):
+            self.catalogue.arm(found)
+            self.judging.seen(found.key, body, found.spec)
+            await self.settled()
+        return self.said()
+
+    def said(self) -> Json:
+        (body,) = self.cluster.all("clusterremediationpolicies")
+        found = {entry["type"]: entry for entry in body["status"]["conditions"]}
+        return found.get("NodesFit", {})
+
+
+A, B, MASTER = {"pool": "a"}, {"pool": "b"}, {CONTROL_PLANE: ""}
+
+
+async def test_a_policy_for_nodes_says_on_how_many_it_may_act() -> None:
+    assert (await Nodes(w1=A, w2=B).judged(DRAIN))["message"] == "it may act on 2 of 2 nodes"
+    found = await Nodes(w1=A, w2=B).judged(DRAIN, nodeSelector={"matchLabels": A})
+    assert (found["status"], found["reason"], found["message"]) == (
+        "True", "NodesSelected", "it may act on 1 of 2 nodes",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nodes", "target", "ladder", "reason", "said"),
+    [
+        ({"w1": A, "w2": A}, {"nodeSelector": {"matchLabels": B}}, DRAIN, "NotSelective",
+         "nodeSelector (pool=b) selects none of the 2 nodes"),
+        ({"w1": A, "w2": A}, {"nodeSelector": {"matchLabels": A}}, DRAIN, "NotSelective",
+         "nodeSelector (pool=a) selects every one of the 2 nodes"),
+        ({"w1": A}, {}, DRAIN, "LastNode", "there is one node only"),
+        ({"w1": A}, {}, {"cordon": {}}, "LastNode", "there is one node only"),
+        ({"m1": MASTER, "w1": A}, {"name": "m1"}, DRAIN, "ControlPlaneNode", "rung 1: every node that it may act on"),
+        ({"w1": A, "w2": B}, {"name": "w1"}, FORCE, "ForceForbidden",
+         "rung 1: atDeadline is Force, and allowForcedDrain of the Guardrails does not name w1 (1 of 1 nodes"),
+        ({"w1": A, "w2": B}, {}, FORCE, "ForceForbidden", "does not name w1, w2 (2 of 2 nodes"),
+    ],
+)  # fmt: skip
+async def test_what_would_be_refused_is_said_before_any_incident(
+    nodes: Json, target: Json, ladder: Json, reason: str, said: str
+) -> None:
+    found = await Nodes(**nodes).judged(ladder, **target)
+    assert (found["status"], found["reason"]) == ("False", reason)
+    assert said in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("ladder", "target"),
+    [
+        ({"drain": {"controlPlane": True}}, {"name": "m1"}),
+        ({"uncordon": {}}, {"name": "m1", "nodeSelector": None}),
+    ],
+)
+async def test_what_the_policy_opts_in_to_is_not_warned_of(ladder: Json, target: Json) -> None:
+    target = {key: value for key, value in target.items() if value is not None}
+    found = await Nodes(m1=MASTER, w1=A).judged(ladder, **target)
+    assert found.get("status", "True") == "True"
+
+
+async def test_where_it_is_told_depends_on_what_can_be_read() -> None:
+    assert (await Nodes(w1=A, w2=B).judged(DRAIN, name="w9"))["reason"] == "NoTarget"
+    court = Nodes(w1=A, w2=B)
+    court.cluster.unreadable = {"nodes"}
+    found = await court.judged(DRAIN)
+    assert (found["status"], found["reason"]) == ("Unknown", "Unreachable")
+    assert await Nodes(w1=A).judged({"notify": {}}) == {}
+
+
+async def test_it_changes_with_the_nodes_and_at_once_with_the_guardrails() -> None:
+    court = Nodes(["w1"], w1=A, w2=B)
+    assert (await court.judged(FORCE))["reason"] == "ForceForbidden"
+    court.cluster.edit("guardrails", "", "cluster", {"spec": {"allowForcedDrain": ["w*"]}})
+    with at_work(court):
+        court.judging.limits_changed()
+        await court.settled()
+    assert court.said()["status"] == "True"
+    court.cluster.add("nodes", {"metadata": {"name": "x1", "labels": {}}, "spec": {}})
+    with at_work(court):
+        court.judging.recheck_owners()
+        await court.settled()
+    assert "does not name x1 (1 of 3 nodes that it may act on)" in court.said()["message"]
