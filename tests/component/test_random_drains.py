@@ -163,7 +163,11 @@ class Life:
             await self.happen(event, 1)
         for number in range(len(self.nodes)):
             await self.happen("ready node", number)
-        await self.live(400)
+        await self._through(lambda: self.h.settle_all(400, self.over))
+
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(s.phase in ("Resolved", "Escalated", "Abandoned") and not s.owes for s in self.h.statuses())
 
 
 async def lived(start: Start, events: list[tuple[str, int]]) -> Life:
