@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,6 +99,23 @@ def test_a_workload_that_is_no_worse_without_these_pods_is_evicted(target: Json,
     found = proposed(around(target, pods))
     assert [w.object.kind for w in found.writes] == ["Node", "Pod"]
     assert found.turn.first(found.writes) == found.writes
+
+
+def test_what_has_begun_to_move_is_held_whatever_becomes_of_others() -> None:
+    stateful = Hit(workload("StatefulSet", 1, metadata={"name": "db", "uid": "uid-db"}), frozenset({"uid-db-0"}))
+    world = moving(extra=(pod("db-0", "StatefulSet"),))
+    found = plan(replace(world, hit=(*(world.hit or ()), stateful)))
+    assert isinstance(found, Refusal)
+    assert found.turn.held == {"uid-api-1"}
+    assert found.turn.waits_for
+
+
+def test_a_budget_that_wants_one_keeps_the_last_one_while_the_other_is_away() -> None:
+    left = workload("StatefulSet", 2, ready=1)
+    assert evicted(plan(around(left, labelled("api-1"), pdbs=(pdb(expected=2, wanted=1, healthy=1),)))) == ["api-1"]
+    assert "StatefulSet shop/api" in refused(
+        around(left, labelled("api-1"), pdbs=(pdb(expected=3, wanted=1, healthy=2),)), "SingleReplica"
+    )
 
 
 def test_a_budget_that_keeps_one_of_them_is_enough() -> None:
