@@ -70,8 +70,8 @@ async def test_room_is_looked_for_on_more_nodes_until_there_is_enough() -> None:
     assert "pods/shop/p1" in touched(h)
 
 
-async def test_room_is_not_asked_about_for_pods_that_request_nothing() -> None:
-    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")))
+def listening(h: Harness) -> list[str]:
+    """By which fields objects are listed from now on."""
     asked: list[str] = []
     read = h.cluster.list
 
@@ -80,6 +80,12 @@ async def test_room_is_not_asked_about_for_pods_that_request_nothing() -> None:
         return await read(*args, **more)
 
     h.cluster.list = listed  # type: ignore[method-assign]
+    return asked
+
+
+async def test_room_is_not_asked_about_for_pods_that_request_nothing() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")))
+    asked = listening(h)
     await h.settle(20)
     assert "spec.nodeName=n1" in asked
     assert "spec.nodeName=n2" not in asked
@@ -121,9 +127,11 @@ async def test_once_pods_are_gone_room_is_not_asked_about_again() -> None:
     h = await prepared(("nodes", sized("n2")), ("pods", asking("p1", "2")), ("pods", asking("p2", "1")))
     h.cluster.budget = 1
     await h.settle(10)
+    asked = listening(h)
     h.cluster.add("pods", asking("late", "4", where="n2"))
     h.cluster.budget = 10
     await h.settle(20)
+    assert "spec.nodeName=n2" not in asked
     assert {"pods/shop/p1", "pods/shop/p2"} <= set(touched(h))
 
 

@@ -95,6 +95,30 @@ async def test_show_has_what_a_job_has_said_below_its_step() -> None:
     assert shown == ["           | restoring", "           | [31mdone"]
 
 
+async def test_show_and_approve_have_the_plan_of_what_would_be_done() -> None:
+    h = await begun(mode="Propose")
+    (incident,) = h.cluster.all("incidents")
+    plan = {"preflight": ["12 pods would go", "4 rounds of evictions at least"]}
+    asked = [incident["status"]["approvals"][0] | plan]
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"approvals": asked}})
+    t = Terminal(h, answer=False)
+    await looking.show(t.session, name_of(h))
+    assert "  - 12 pods would go\n" in t.text
+    t = Terminal(h, answer=False)
+    await answering.approve(t.session, name_of(h), step=None, reason="", yes=False)
+    assert "  - 4 rounds of evictions at least" in t.lines
+
+
+async def test_show_has_the_plan_of_a_step_below_it() -> None:
+    h = await begun()
+    (incident,) = h.cluster.all("incidents")
+    steps = [incident["status"]["steps"][0] | {"preflight": ["12 pods would go"]}]
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": steps}})
+    t = Terminal(h)
+    await looking.show(t.session, name_of(h))
+    assert "         - 12 pods would go" in t.text
+
+
 async def test_an_incident_is_found_by_its_target_too() -> None:
     h = await begun()
     for title in ("deployment/api", "deployments/api", "deploy/api", "Deployment/api"):

@@ -163,7 +163,11 @@ class Life:
             await self.happen(event, 1)
         for number in range(len(self.nodes)):
             await self.happen("ready node", number)
-        await self.live(400)
+        await self._through(lambda: self.h.settle_all(400, self.over))
+
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(s.phase in ("Resolved", "Escalated", "Abandoned") and not s.owes for s in self.h.statuses())
 
 
 async def lived(start: Start, events: list[tuple[str, int]]) -> Life:
@@ -190,9 +194,8 @@ def test_no_budget_is_broken_no_cap_is_passed_and_every_node_comes_back(
     statuses = life.h.statuses()
     assert {status.phase for status in statuses} <= {"Resolved", "Escalated", "Abandoned"}, statuses[0].message
     assert [status.owes for status in statuses] == [0] * len(statuses)
-    ours = [n for n in cluster.all("nodes") if n["spec"].get("unschedulable") and n["metadata"].get("annotations")]
     lost = {o.object.name for status in statuses for o in status.obligations if o.state == "Lost"}
-    assert {n["metadata"]["name"] for n in ours} <= lost, "it is uncordoned, or it is said whose it is now"
+    assert toy.ours() <= lost, "it is uncordoned, or it is said whose it is now"
     evicted = [body["uid"] for verb, _, _, body in cluster.writes if verb == "evict"]
     assert len(evicted) == len(set(evicted))
 

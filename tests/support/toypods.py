@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from goldseam.engine.disruption import DisruptionBudget
-from goldseam.engine.objects import RESTART, Workload, controller, is_ready, metadata, share, value_at
+from goldseam.engine.objects import RESTART, Workload, controller, cordoned_by_us, is_ready, metadata, share, value_at
 from goldseam.engine.placement import in_service, may_run
 from goldseam.engine.strategy import rolling, strategy
 from goldseam.errors import BudgetExhausted, NotFound, Terminal
@@ -237,12 +237,12 @@ class ToyPods:
                 self._whole.add(name)
             elif name in self._whole:
                 self.broken.append(f"{name}: {healthy} of {desired} at {self.now:%H:%M:%S}")
-        marks = [n for n in self.h.cluster.all("nodes") if n["spec"].get("unschedulable") and _ours(n)]
-        self.cordoned = max(self.cordoned, len(marks))
+        self.cordoned = max(self.cordoned, len(self.ours()))
 
-
-def _ours(node: Json) -> bool:
-    return "goldseam.dev/token" in (node["metadata"].get("annotations") or {})
+    def ours(self) -> set[str]:
+        """Which nodes are cordoned by us."""
+        shown = map(self.h.cluster._shown, self.h.cluster.all("nodes"))
+        return {node["metadata"]["name"] for node in shown if cordoned_by_us(node)}
 
 
 def _named(obj: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,23 @@ def test_a_workload_that_is_no_worse_without_these_pods_is_evicted(target: Json,
     assert found.turn.first(found.writes) == found.writes
 
 
+def test_what_has_begun_to_move_is_held_whatever_becomes_of_others() -> None:
+    stateful = Hit(workload("StatefulSet", 1, metadata={"name": "db", "uid": "uid-db"}), frozenset({"uid-db-0"}))
+    world = moving(extra=(pod("db-0", "StatefulSet"),))
+    found = plan(replace(world, hit=(*(world.hit or ()), stateful)))
+    assert isinstance(found, Refusal)
+    assert found.turn.held == {"uid-api-1"}
+    assert found.turn.waits_for
+
+
+def test_a_budget_that_wants_one_keeps_the_last_one_while_the_other_is_away() -> None:
+    left = workload("StatefulSet", 2, ready=1)
+    assert evicted(plan(around(left, labelled("api-1"), pdbs=(pdb(expected=2, wanted=1, healthy=1),)))) == ["api-1"]
+    assert "StatefulSet shop/api" in refused(
+        around(left, labelled("api-1"), pdbs=(pdb(expected=3, wanted=1, healthy=2),)), "SingleReplica"
+    )
+
+
 def test_a_budget_that_keeps_one_of_them_is_enough() -> None:
     both = labelled("api-1", "api-2")
     found = proposed(around(workload(replicas=2), both, pdbs=(pdb(expected=2, wanted=1, healthy=2),)))
@@ -158,6 +176,19 @@ def test_what_cannot_be_restarted_so_refuses_the_drain_before_anything_is_touche
 def test_a_protected_namespace_is_not_restarted_in() -> None:
     assert "namespace shop is protected" in refused(around(protected=("kube-*", "shop")), "SingleReplica")
     assert "namespace shop is protected" in refused(around(OWNED, protected=("shop",)), "SingleReplica")
+
+
+DATA = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+
+
+@pytest.mark.parametrize("modes", [["ReadWriteOnce"], ["ReadWriteOncePod"], ["ReadWriteMany"], []])
+def test_a_volume_of_one_node_keeps_a_new_pod_waiting_for_the_old_one(modes: list[str]) -> None:
+    volumes = {"shop/data": {"metadata": {"name": "pv-7"}, "spec": {"accessModes": modes}}}
+    world = around(pods=(pod("api-1", spec=DATA),), volumes=volumes)
+    if "Once" in str(modes):
+        assert "PersistentVolume pv-7 can be used on one node at a time" in refused(world, "SingleReplica")
+    else:
+        assert "Deployment" in [w.object.kind for w in proposed(world).writes]
 
 
 def test_a_rollout_that_would_break_a_budget_is_no_way_out() -> None:

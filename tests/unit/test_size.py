@@ -44,14 +44,14 @@ def step(number: int, phase: str, writes: int) -> Step:
     made = [Write(verb="Evict", object=REF, message="ü" * 512, state="Pending") for _ in range(writes)]
     return Step(
         id=f"{number}-drain", rung=0, action="drain", phase=phase, intent_at=NOW, writes=made, message="ü" * 512,
-        evidence="ü" * 2048,
+        evidence="ü" * 2048, preflight=["x" * 512] * 16,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
 def question(number: int, state: str) -> ApprovalRecord:
     return ApprovalRecord(
         step=f"{number}-drain", rung=0, plan_hash="h" * 64, summary="ü" * 512, state=state, requested_at=NOW,
-        expires_at=NOW, by=LONG, reason="\x01" * 512,
+        expires_at=NOW, by=LONG, reason="\x01" * 512, preflight=["x" * 512] * 16,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -138,3 +138,11 @@ def test_of_what_jobs_have_said_the_last_stays_longest() -> None:
     assert len(kept) == 60
     assert kept[-1] == "ü" * 2048
     assert set(kept[:-1]) == {None}
+
+
+def test_the_plan_of_what_is_under_way_or_asked_goes_last_and_that_of_the_past_first() -> None:
+    small = hostile().model_copy(update={"steps": [step(1, "Done", 9), step(2, "Intended", 9)]})
+    status = fitted(spec({}), small)
+    assert [len(s.preflight or ()) for s in status.steps] == [0, 16]
+    assert {a.state: len(a.preflight or ()) for a in status.approvals} == {"Denied": 0, "Waiting": 16}
+    assert [s.preflight for s in fitted(spec({}), hostile()).steps] == [None] * len(fitted(spec({}), hostile()).steps)

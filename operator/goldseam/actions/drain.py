@@ -30,7 +30,7 @@ from goldseam.actions.nodes import (
 )
 from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
-from goldseam.actions.single import MARKED, Singles
+from goldseam.actions.single import MARKED, RESTARTING, Singles
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
@@ -63,19 +63,17 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     if world.target is None:
         return GONE
     singles = single.found(world, token, evict=parameters.single_replicas == "Evict")
-    kept = singles if isinstance(singles, Singles) else Singles()
-    turn = single.turn(kept, world, token)
+    turn = single.turn(singles, world, token)
     return replace(_planned(world.target, world, singles, token, parameters), turn=turn)
 
 
-def _planned(node: Json, world: World, singles: Singles | Refusal, token: str, told: Drain) -> Plan:
+def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain) -> Plan:
     leaving = going(world)
     if cordoned(node) and not leaving:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
     refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving) or _blocked(node, leaving)
-    if refused := refused or (singles if isinstance(singles, Refusal) else None):
+    if refused := refused or singles.refusal:
         return refused
-    assert isinstance(singles, Singles)
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
         return refused
@@ -211,12 +209,18 @@ def observe(step: Step, world: World) -> Effect:
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
 
 
+def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:
+    assert isinstance(parameters, Drain)
+    restarting = (RESTARTING,) if parameters.single_replicas == "Restart" else ()
+    return (CORDONING, EVICTING, *restarting, *forced.rights(parameters))
+
+
 ACTION = Action(
     "drain",
     frozenset({"Node"}),
     plan,
     observe,
-    lambda told, _: (CORDONING, EVICTING, *(forced.rights(told) if isinstance(told, Drain) else ())),
+    _needs,
     looks_at=frozenset({"disruption_budgets"}),
     fields=frozenset({MARKING, TELLING, MARKED, EVICTION, forced.DELETION}),
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from goldseam.actions.nodes import cordoned
 from goldseam.actions.ownership import by_controller
+from goldseam.actions.preflight import claims
 from goldseam.actions.replies import bounded, pods, refusal
 from goldseam.actions.restart import MARKING, mark, right, settled
 from goldseam.actions.writes import unnumbered
@@ -41,6 +42,8 @@ class Singles:
     """Those that are evicted all the same: the policy says so."""
     moving: tuple[Hit, ...] = ()
     """Those that this step has restarted, and that have pods on the node still."""
+    refusal: Refusal | None = None
+    """Why one of the others cannot be kept up."""
 
     @property
     def kept(self) -> frozenset[str]:
@@ -64,8 +67,8 @@ class Singles:
             yield f"without a ready pod until one is ready elsewhere (singleReplicas: Evict): {_names(self.down)}"
 
 
-def found(world: World, token: str, *, evict: bool) -> Singles | Refusal:
-    """What is done about each; or why one of them cannot be kept up. `evict`: the policy does not ask for that."""
+def found(world: World, token: str, *, evict: bool) -> Singles:
+    """What is done about each. `evict`: the policy does not ask for them to be kept up."""
     begun = _begun(world)
     moving = tuple(hit for hit in world.hit or () if _carries(hit.workload, token))
     others = [hit for hit in world.hit or () if hit not in moving]
@@ -73,9 +76,8 @@ def found(world: World, token: str, *, evict: bool) -> Singles | Refusal:
     bare = [hit for hit in others if hit not in planned and _would_be_bare(hit, world)]
     if evict:
         return Singles(tuple(planned), tuple(bare), moving)
-    if refused := next((no for hit in bare if (no := _refused(hit, world))), None):
-        return refused
-    return Singles((*planned, *bare), (), moving)
+    refused = next((no for hit in bare if (no := _refused(hit, world))), None)
+    return Singles((*planned, *(() if refused else bare)), (), moving, refused)
 
 
 def turn(singles: Singles, world: World, token: str) -> Turn:
@@ -129,12 +131,17 @@ def _is_late(workload: Workload) -> bool:
 def _would_be_bare(hit: Hit, world: World) -> bool:
     """Whether all of its ready pods are on the node, and no budget keeps one of them until another one is ready.
 
-    Of a budget that lets fewer of its pods be away at once than these are, one of these stays.
+    Of a budget that lets fewer of its pods be away at once than these are, one of these stays; of one that is about
+    this workload only, and wants a ready pod, one stays also while others of its are away already.
     """
     ready = [pod for pod in world.pods if metadata(pod).get("uid") in hit.pods and is_ready(pod)]
     if not 0 < Workload(hit.workload).ready <= len(ready):
         return False
-    return not any(0 < budget.most < len(ready) and budget.counted for budget in _covering(ready, world))
+    replicas = Workload(hit.workload).replicas
+    return not any(
+        budget.counted and budget.most > 0 and (budget.most < len(ready) or budget.keeps_one_of(replicas))
+        for budget in _covering(ready, world)
+    )
 
 
 def _covering(ready: list[Json], world: World) -> list[DisruptionBudget]:
@@ -169,8 +176,20 @@ def _unfit(hit: Hit, world: World) -> str:
         kind = strategy(workload).get("type") or "RollingUpdate"
         return f"its rollout takes its last ready pod, too (strategy {kind}, maxUnavailable)"
     ready = [pod for pod in world.pods if metadata(pod).get("uid") in hit.pods and is_ready(pod)]
+    if volume := next((name for pod in ready if (name := _exclusive(pod, world))), ""):
+        return f"PersistentVolume {volume} can be used on one node at a time, so that a new pod waits for the old one"
     if strict := next((budget for budget in _covering(ready, world) if budget.allowed < takes), None):
         return f"its rollout would take {pods(takes)} at once, and {strict} lets {strict.allowed} go"
+    return ""
+
+
+def _exclusive(pod: Json, world: World) -> str:
+    """The volume of the pod that no pod on another node can use beside it; ReadWriteOnce is by node, not by pod."""
+    for claim in claims(pod):
+        volume = world.volumes.get(claim) or {}
+        modes = (volume.get("spec") or {}).get("accessModes") or ()
+        if modes and not set(modes) & {"ReadWriteMany", "ReadOnlyMany"}:
+            return str(metadata(volume).get("name"))
     return ""
 
 

@@ -25,6 +25,7 @@ async def approve(session: Session, name: str, *, step: str | None, reason: str,
     incident = await session.incident(name)
     question = _question(incident, step)
     session.say(f"Incident {incident.title} asks, until {clock(question.expires_at)}:", f"  {question.summary}")
+    session.say(*(f"  - {line}" for line in question.preflight or ()))
     if not session.confirmed("Approve it?", yes):
         session.say("Nothing was said.")
         return FAILED

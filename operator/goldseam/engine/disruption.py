@@ -45,6 +45,10 @@ class DisruptionBudget:
         """How many of its pods may be away at once, while all others are ready."""
         return max(self._number("expectedPods") - self._number("desiredHealthy"), 0)
 
+    def keeps_one_of(self, replicas: int) -> bool:
+        """Whether it counts so many pods, which are those of one workload, and wants one of them at least."""
+        return self._number("expectedPods") == replicas and self._number("desiredHealthy") > 0
+
     @property
     def health(self) -> str:
         """How many pods it counts, for people."""

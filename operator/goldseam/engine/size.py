@@ -35,10 +35,26 @@ def written(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 
+def _without_old_plans(status: IncidentStatus) -> IncidentStatus:
+    """What was known of the course of what is over, or answered."""
+    return _unplanned(status, over=True)
+
+
+def _without_plans(status: IncidentStatus) -> IncidentStatus:
+    """The same of what is going on: last of all."""
+    return _unplanned(status, over=False)
+
+
+def _unplanned(status: IncidentStatus, *, over: bool) -> IncidentStatus:
+    bare: dict[str, object] = {"preflight": None}
+    asked = [a if over and a.state == "Waiting" else a.model_copy(update=bare) for a in status.approvals]
+    status = record.changed(status, approvals=asked)
+    return _with_steps(status, lambda step: step if over and step.phase != "Done" else step.model_copy(update=bare))
+
+
 def _without_old_writes(status: IncidentStatus) -> IncidentStatus:
     """What was written in steps that are over; the step itself says how it ended."""
-    over: dict[str, object] = {"writes": [], "preflight": None}
-    return _with_steps(status, lambda step: step.model_copy(update=over) if step.phase == "Done" else step)
+    return _with_steps(status, lambda step: step.model_copy(update={"writes": []}) if step.phase == "Done" else step)
 
 
 def _without_replies(status: IncidentStatus) -> IncidentStatus:
@@ -85,8 +101,7 @@ def _without_old_words(status: IncidentStatus) -> IncidentStatus:
 
 
 def _answered(question: ApprovalRecord) -> ApprovalRecord:
-    words = {"summary": _brief(question.summary), "reason": _brief(question.reason), "preflight": None}
-    return question.model_copy(update=words)
+    return question.model_copy(update={"summary": _brief(question.summary), "reason": _brief(question.reason)})
 
 
 def _without_words_on_debts(status: IncidentStatus) -> IncidentStatus:
@@ -127,6 +142,7 @@ def _with_steps(status: IncidentStatus, change: Callable[[Step], Step]) -> Incid
 
 
 _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
+    _without_old_plans,
     _without_old_writes,
     _without_old_entries,
     _without_replies,
@@ -138,5 +154,6 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_old_words,
     _without_words_on_debts,
     _without_history,
+    _without_plans,
     lambda status: status,
 )
