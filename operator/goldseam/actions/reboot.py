@@ -23,7 +23,7 @@ from goldseam.api.pins import NodePin
 from goldseam.engine.jobs import ended, is_of, job_name, made_by, suspended, title
 from goldseam.engine.objects import TOKEN, Json, annotation, condition_of, cordoned_by_us, is_ready, metadata, reference
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, World, always
-from goldseam.engine.reboots import CRON_JOB, NAMESPACE, boot_id, is_silent, keeps_the_pin
+from goldseam.engine.reboots import CRON_JOB, NAMESPACE, boot_id, is_silent, keeps_the_pin, node_of
 from goldseam.engine.record import cut
 
 RUNNING = replace(CREATING, namespace=NAMESPACE, piece="reboot")
@@ -96,7 +96,7 @@ def _is_at_work(job: Json, world: World, token: str) -> bool:
     """Whether another step, or a person, reboots the node just now. What was never released does not run."""
     assert world.cron_job is not None
     assert world.target is not None
-    where = job["spec"]["template"]["spec"].get("nodeName") == metadata(world.target).get("name")
+    where = node_of(job) == metadata(world.target).get("name")
     mine = is_of(job, str(metadata(world.cron_job).get("uid"))) and annotation(job, TOKEN) != token
     return where and mine and not suspended(job) and not _is_over(job)
 

@@ -44,9 +44,14 @@ def is_pinned(job: Json, write: Write) -> bool:
     """Whether the Job is for the node, and the boot, that the write names; any Job is where it names none."""
     if write.node is None:
         return True
-    template: Json = (job.get("spec") or {}).get("template") or {}
-    found = (template.get("spec") or {}).get("nodeName"), annotation(template, BOOT_ID)
+    found = node_of(job), annotation((job.get("spec") or {}).get("template") or {}, BOOT_ID)
     return found == (write.node.name, write.node.boot_id)
+
+
+def node_of(job: Json) -> str:
+    """On which node the Job runs; empty where it names none."""
+    template = (job.get("spec") or {}).get("template") or {}
+    return str((template.get("spec") or {}).get("nodeName") or "")
 
 
 def keeps_the_pin(cron_job: Json) -> str:
