@@ -131,7 +131,8 @@ def test_with_the_piece_jobs_beside_it_a_reboot_is_let_through_and_nothing_else_
     plane = as_operator.plane
     plane.must("apply", "--server-side", *flags("jobs", "rights", "limits"))
     try:
-        elsewhere = {"metadata": {"namespace": "default"}}
+        marks = {"goldseam.dev/incident": "default/web"}
+        elsewhere = {"metadata": {"namespace": "default", "annotations": marks}}
         eventually(lambda: "must not reach the node" in created(as_operator, elsewhere).stderr, "the limits of jobs")
         assert created(as_operator, {}).returncode == 0
         image = {"spec": {"template": {"spec": {"containers": [{"name": "reboot", "image": "evil:1"}]}}}}
