@@ -184,6 +184,20 @@ async def test_a_person_who_uncordons_the_node_before_the_reboot_has_the_inciden
     assert (h.status.phase, made(h)) == ("Escalated", [])
 
 
+async def test_a_yes_for_one_boot_is_none_for_the_next() -> None:
+    h = await opened(DRAIN, REBOOT, PEOPLE, approval={"rungs": ["reboot"]})
+    await h.settle(30)
+    asked = h.status.approvals[-1]
+    kubelet(h, "boot-2", "False")
+    meta = next(h.cluster.all("incidents"))["metadata"]
+    ref = {"name": meta["name"], "uid": meta["uid"]}
+    word = {"incidentRef": ref, "decision": "Approve", "by": "jane", "step": asked.step, "planHash": asked.plan_hash}
+    h.cluster.add("responses", {"metadata": {"name": "word", "namespace": meta["namespace"]}, "spec": word})
+    await h.settle(30)
+    assert (h.status.phase, made(h)) == ("AwaitingApproval", [])
+    assert [a.state for a in h.status.approvals] == ["Replaced", "Waiting"]
+
+
 async def test_a_node_that_has_rebooted_before_its_job_was_let_run_is_looked_at_anew() -> None:
     h = await opened()
     await h.settle(60, until=lambda _: bool(made(h)))
