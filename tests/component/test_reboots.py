@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from goldseam.engine.matching import PolicyKey
 from goldseam.engine.reboots import BOOT_ID
+from goldseam.engine.situation import Other
 from tests.component.test_node_incidents import crempol, node, pod
 from tests.support.harness import Harness
 from tests.support.objects import reboot_cron_job
@@ -265,3 +268,40 @@ async def test_an_incident_that_names_another_node_or_boot_reboots_nothing_by_th
         template = job["spec"]["template"]
         assert (template["spec"]["nodeName"], template["metadata"]["annotations"][BOOT_ID]) == ("n1", "boot-1")
         assert [(s.action, s.outcome) for s in h.status.steps[1:]] == [("reboot", "NotTaken"), ("reboot", None)]
+
+
+async def test_the_medik8s_lease_of_the_node_is_taken_for_the_reboot_and_waited_for() -> None:
+    h = await opened(REBOOT, PEOPLE, pods=0)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    h.cluster.add("namespaces", {"metadata": {"name": "medik8s-leases"}})
+    theirs = {
+        "holderIdentity": "node-healthcheck",
+        "leaseDurationSeconds": 40,
+        "renewTime": "2026-11-23T12:00:00.000000Z",
+    }
+    h.cluster.add("leases", {"metadata": {"name": "node-n1", "namespace": "medik8s-leases"}, "spec": theirs})
+    await h.settle(30)
+    assert ([hold.reason for hold in h.status.holds], made(h)) == (["NodeLeaseHeld"], [])
+    await h.settle(30)
+    lease = h.cluster.objects["leases", "medik8s-leases", "node-n1"]
+    assert (lease["spec"]["holderIdentity"], len(made(h))) == ("goldseam", 1)
+    kubelet(h, "boot-2")
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert (h.status.phase, cordoned(h)) == ("Resolved", True), "what a person has cordoned stays theirs"
+
+
+async def test_a_node_that_another_incident_reboots_is_one_that_is_out_of_service() -> None:
+    h = await opened(REBOOT, PEOPLE, pods=0)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    other = h.cluster.objects["nodes", "", "n2"]["metadata"]["uid"]
+    key = PolicyKey("ClusterRemediationPolicy", "", "other")
+    rival = Other(
+        "o", "o", h.clock.now(), other, key, None, claims=True, busy=True, labels={}, active=True, runs="uid-cron"
+    )
+    h.looker.gatherer._others = lambda _: (rival,)
+    await h.settle(30)
+    assert ([hold.reason for hold in h.status.holds], made(h)) == (["NodesAtOnce"], [])
+    h.looker.gatherer._others = lambda _: (replace(rival, runs=""),)
+    await h.settle(30)
+    assert len(made(h)) == 1

@@ -103,7 +103,7 @@ def _is_at_work(job: Json, world: World, token: str) -> bool:
 
 def _is_over(job: Json) -> bool:
     """Whether it has ended, or will start no pod any more. `Failed` comes only once its pod is gone, which on a silent
-    node is never; `FailureTarget` comes before (kubernetes KEP-3939)."""
+    node is never; `FailureTarget` comes before (Kubernetes documentation, Jobs, "Termination of Job pods")."""
     return bool(ended(job)) or condition_of(job, "FailureTarget").get("status") == "True"
 
 
