@@ -46,6 +46,7 @@ def flags(piece: str, *names: str) -> list[str]:
 @pytest.fixture(scope="module")
 def as_operator(installed: Plane, operator_kubeconfig: Path) -> Iterator[AsOperator]:
     """The piece that is not in the overlay, for this file only; and the operator's token."""
+    installed.must("delete", "namespace", REBOOTS, "--ignore-not-found")  # another file may have left it on its way out
     installed.must("apply", "--server-side", *flags("reboot", *FILES))
     someone = AsOperator(installed, operator_kubeconfig)
     eventually(lambda: created(someone, {"spec": {"suspend": False}}).stderr.count("must be suspended"), "the limits")
@@ -150,6 +151,11 @@ def test_where_its_cron_job_is_not_there_nothing_is_let_through_and_the_policy_s
         body = json.loads(json.dumps(body).replace("${cronjob}", "d7c8c1c5-3a3c-4c4c-8d3e-2a4b1c0f9e11"))
         harm = ("create", "--dry-run=server", "-f", "-")
         eventually(lambda: "no params found" in as_operator(*harm, body=body).stderr, "its absence to be seen")
+        pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a:1"}]}
+        own = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": pod}}}
+        own["metadata"] = {"name": "own", "namespace": "default"}
+        mine = plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(own))
+        assert mine.returncode == 0, f"Jobs of others, elsewhere: {mine.stderr}"
         plane.apply(cluster_policy("reboot", *LADDER, alert={"name": "NodeTrouble"}))
         found = eventually(
             lambda: condition(plane, "clusterremediationpolicy", "reboot", "", "NodesFit").get("message"),
