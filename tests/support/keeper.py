@@ -1,7 +1,8 @@
 """An admission policy that judges nothing, and keeps the API server looking at CronJobs as parameters.
 
-Once no binding names a built-in kind as its parameter, an API server sees no change of that kind for one any more, until
-it is restarted (a bug of Kubernetes 1.36); and tests install and remove the piece `reboot`, whose parameter is a CronJob.
+Once no binding names a built-in kind as its parameter, an API server sees no change of that kind for one any more,
+until it is restarted (a bug of Kubernetes 1.36); and tests install and remove the piece `reboot`, whose parameter is a
+CronJob.
 """
 
 from __future__ import annotations
