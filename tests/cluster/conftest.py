@@ -14,6 +14,7 @@ import pytest
 from access import Access, own_cluster, unclaimed
 from goldseam.services.fleet import UNHEALTHY
 from tests.support import exporter as exporters
+from tests.support.keeper import KEEPER, KINDS, NAME
 from tests.support.objects_on_cluster import alert_source
 from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
@@ -38,6 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         lent = Plane(plane.home, plane.env | {"KUBECONFIG": elsewhere}, ours=False)  # with our own Prometheus
         yield lent
         try:
+            lent.must("delete", KINDS, NAME, "--ignore-not-found")
             lent.must("delete", "-k", OVERLAY, "--ignore-not-found", "--wait=false")
         finally:
             lent.must("delete", "namespace", "-l", MARK, "--ignore-not-found", "--wait=false")
@@ -57,6 +59,7 @@ def crds(cluster: Plane) -> Plane:
 def installed(crds: Plane) -> Plane:
     """The control plane with everything of `deploy/kustomize/overlays/all`, but no pod: the operator is our process."""
     crds.must("apply", "--server-side", "--force-conflicts", "-k", OVERLAY)
+    crds.apply(*KEEPER)
     crds.must("label", "namespace", "goldseam-system", MARK)
     crds.must("-n", "goldseam-system", "scale", "deployment", "goldseam", "--replicas=0")
     eventually(lambda: protected(crds), "the admission policies to be in force")

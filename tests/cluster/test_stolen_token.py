@@ -18,6 +18,8 @@ from tests.stolen.pieces import KUSTOMIZE, PIECES, by_hand, files
 from tests.support.direct import APPLY, Direct
 from tests.support.plane import Plane, eventually
 
+NOBODY = "d7c8c1c5-3a3c-4c4c-8d3e-2a4b1c0f9e11"
+"""The uid of what is not there."""
 INCIDENT = "/apis/goldseam.dev/v1alpha1/namespaces/stolen/incidents"
 OWING = {"phase": "Monitoring", "epoch": 5, "owes": 1}
 JANE = ("--as", "jane", "--as-group", "system:masters")
@@ -28,6 +30,7 @@ class Thief:
 
     def __init__(self, plane: Plane, kubeconfig: Path) -> None:
         self.plane, self._direct = plane, Direct(str(kubeconfig))
+        self.reboots = NOBODY
         self._uids = {
             (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["metadata"]["uid"] for pod in plane.all("pods")
         }
@@ -38,7 +41,8 @@ class Thief:
 
     def tries(self, attempt: Attempt) -> tuple[str, str]:
         """Who refuses it, or `left`; and the words of the API server."""
-        body = json.loads(json.dumps(attempt.body).replace("${uid}", self._uids.get(attempt.place, "")))
+        body = json.dumps(attempt.sent).replace("${uid}", self._uids.get(attempt.place, ""))
+        body = json.loads(body.replace("${cronjob}", self.reboots))
         headers = {"Content-Type": APPLY} if attempt.apply else {}
         if attempt.verb == "impersonate":
             namespace, name = attempt.place
@@ -95,7 +99,7 @@ def install(plane: Plane, column: str) -> None:
     for piece in PIECES:
         here = piece in pieces_of(column)
         how = ("apply", "--server-side", "--force-conflicts") if here else ("delete", "--ignore-not-found")
-        plane.must(*how, *(f"-f={file}" for file in files(piece)))
+        plane.must(*how, *(f"-f={file}" for file in files(piece) if here or file.name != "namespace.yaml"))
         for binding in by_hand(piece):
             plane.must(*how, "-f", "-", input=json.dumps(binding))
 
@@ -103,6 +107,8 @@ def install(plane: Plane, column: str) -> None:
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_stolen_token_can_do_what_the_table_says_and_no_more(thief: Thief, column: str) -> None:
     install(thief.plane, column)
+    if "reboot" in pieces_of(column):
+        thief.reboots = thief.plane.get("cronjob", "reboot", "goldseam-reboot")["metadata"]["uid"]
     found: dict[str, str] = {}
 
     def agrees() -> bool:  # roles and admission policies take effect a moment after they are applied

@@ -10,13 +10,22 @@ from typing import Any
 
 import yaml
 
+from goldseam.api.incident import ObjectRef, Write
+from goldseam.api.pins import NodePin
+from goldseam.engine.jobs import job_from
 from tests.stolen.pieces import BASE, OPERATOR, PIECES, Grant, granted, in_overlay, of_piece
 
 HERE = Path(__file__).parent
 RBAC, SCHEMA, LEFT = "RBAC", "schema", "left"
 """Answers that are no admission policy: refused for want of a right, refused by the kind's own rules, let through."""
 ALL = "overlays/all"
-TOGETHER = ("resources+restart", "resources+rollback", "restart+rollback", "rollouts+scale+scale-to-zero")
+TOGETHER = (
+    "jobs+reboot",
+    "resources+restart",
+    "resources+rollback",
+    "restart+rollback",
+    "rollouts+scale+scale-to-zero",
+)
 """Pieces of which one lets the others' hands go."""
 COLUMNS = ("base", *PIECES, *TOGETHER, ALL)
 """What is installed: nothing but the base, the base and one piece or some together, and `overlays/all`."""
@@ -61,6 +70,13 @@ class Attempt:
     apply: bool = False
     """Create by a server-side apply."""
     body: Json = field(default_factory=dict)
+    reboots: bool = False
+    """Whether the body is laid over the Job of a reboot as Goldseam makes it; `${cronjob}` is its CronJob's uid."""
+
+    @property
+    def sent(self) -> Json:
+        """The whole body."""
+        return merged(reboot_of(self.place[0]), self.body) if self.reboots else self.body
 
     @cached_property
     def verb(self) -> str:
@@ -148,6 +164,29 @@ class Attempt:
             for rule in obj["spec"]["matchConstraints"]["resourceRules"]
         ]
         return {name for name, rule in rules if asked[0] in rule["apiGroups"] and asked[1] in rule["resources"]}
+
+
+def reboot_of(namespace: str) -> Json:
+    """The Job by which Goldseam reboots a node, made of the CronJob of the piece, in some namespace."""
+    (cron_job,) = (obj for obj in of_piece("reboot") if obj["kind"] == "CronJob")
+    named = {"api_version": "batch/v1", "kind": "CronJob", "namespace": namespace, "name": "reboot"}
+    write = Write(
+        verb="Create",
+        object=ObjectRef(**named, uid="${cronjob}"),
+        generation=1,
+        want='"reboot-fedcba9876543210"',
+        node=NodePin(name="stolen", boot_id="fa7c2a7d"),
+    )
+    return job_from(cron_job, write, "goldseam-system/web")
+
+
+def merged(obj: Json, patch: Json) -> Json:
+    """The object with a JSON merge patch (RFC 7386)."""
+    kept = {key: value for key, value in obj.items() if key not in patch}
+    for key, value in patch.items():
+        if value is not None:
+            kept[key] = merged(obj.get(key) or {}, value) if isinstance(value, dict) else value
+    return kept
 
 
 def rights_with(column: str) -> set[Grant]:

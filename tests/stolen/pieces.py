@@ -59,7 +59,7 @@ def of_piece(piece: str) -> list[Json]:
 def by_hand(piece: str) -> list[Json]:
     """What people bind, in a namespace, of a component that leaves it to them."""
     objects = rendered(KUSTOMIZE / "components" / piece)
-    if any(obj["kind"] == "ClusterRoleBinding" for obj in objects):
+    if any(obj["kind"] in ("ClusterRoleBinding", "RoleBinding") for obj in objects):
         return []
     name = f"goldseam-{piece}"
     return [bound(BY_HAND, name, {"kind": "ClusterRole", "name": name}, [OPERATOR])]

@@ -82,8 +82,16 @@ def scaled_object(floor: int | None = 2, most: int | None = 8, *, target: Json |
     }  # fmt: skip
 
 
-def node(name: str = "worker-1", *, ready: bool = True, cordoned: str = "", labels: Json | None = None) -> Json:
-    """A node; `cordoned` is the field manager who did it, and `goldseam` leaves its mark."""
+def node(
+    name: str = "worker-1",
+    *,
+    ready: bool | None = True,
+    cordoned: str = "",
+    labels: Json | None = None,
+    boot: str = "",
+) -> Json:
+    """A node; `ready` is None where its kubelet is silent; `cordoned` is the field manager who did it, and `goldseam`
+    leaves its mark; `boot` is its bootID."""
     meta: Json = {"name": name, "uid": f"uid-{name}", "resourceVersion": "300", "labels": labels or {}}
     if cordoned:
         meta |= {"managedFields": [manages(cordoned, "spec.unschedulable")]}
@@ -93,8 +101,34 @@ def node(name: str = "worker-1", *, ready: bool = True, cordoned: str = "", labe
         "kind": "Node",
         "metadata": meta,
         "spec": {"unschedulable": True} if cordoned else {},
-        "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "Unknown" if ready is None else str(ready)}],
+            **({"nodeInfo": {"bootID": boot}} if boot else {}),
+        },
     }
+
+
+def reboot_cron_job(**spec: Any) -> Json:
+    """The CronJob of the piece reboot; `spec` is laid over what it says of its Jobs."""
+    pod = {
+        "restartPolicy": "Never",
+        "hostPID": True,
+        "containers": [
+            {
+                "name": "reboot",
+                "image": "goldseam:1",
+                "env": [
+                    {
+                        "name": "BOOT_ID",
+                        "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['goldseam.dev/boot-id']"}},
+                    }
+                ],
+            }
+        ],
+    }
+    jobs = {"backoffLimit": 0, "activeDeadlineSeconds": 300, "template": {"spec": pod}} | spec
+    meta = {"namespace": "goldseam-reboot", "name": "reboot", "uid": "uid-cron", "generation": 2}
+    return {"metadata": meta, "spec": {"schedule": "0 0 31 2 *", "jobTemplate": {"spec": jobs}}}
 
 
 def pod(name: str, owner: str = "ReplicaSet", *, ready: bool = True, phase: str = "Running", **more: Any) -> Json:

@@ -56,6 +56,7 @@ ADDED = {
     "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
     "forced-drain": {("delete", "", "pods")},
+    "reboot": {(verb, "batch", "jobs") for verb in ("create", "patch", "reboot")},
     "config": {("patch", "", "configmaps")},
     "logs": set(),
     "medik8s": {(verb, "coordination.k8s.io", "leases") for verb in ("create", "patch")},
@@ -73,11 +74,14 @@ BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "medik8s"
 
 
 GUARDRAILS = {"name": "cluster", "parameterNotFoundAction": "Deny"}
+THE_REBOOT = {"name": "reboot", "namespace": "goldseam-reboot", "parameterNotFoundAction": "Deny"}
 """What an admission policy is told by people: nothing is let through where they have said nothing."""
 READ = {"jobs": {("get", "", "pods/log")}}
-UNTIED = ("jobs", "forced-drain")
+WHERE = {"reboot": "goldseam-reboot"}
+"""The namespace in which a piece is bound, where it is not the whole cluster."""
+UNTIED = ("jobs", "forced-drain", "reboot")
 """What no admission policy can tie, or what asks no budget, is installed only by those who ask for it."""
-FOR_CLUSTER_POLICIES = ("nodes", "jobs", "forced-drain")
+FOR_CLUSTER_POLICIES = ("nodes", "jobs", "forced-drain", "reboot")
 """Nodes are no business of a namespace; a RemediationPolicy that runs Jobs names an account with rights of its own."""
 
 
@@ -156,7 +160,7 @@ def test_a_piece_that_is_bound_by_hand_is_bound_to_nobody(piece: str) -> None:
 @pytest.mark.parametrize("piece", sorted(set(PIECES) - BY_HAND))
 def test_a_piece_grants_exactly_its_writes_to_the_operator_and_to_policies(piece: str) -> None:
     objects = of_piece(piece)
-    everywhere = {(*right, (), "") for right in ADDED[piece]}
+    everywhere = {(*right, (), WHERE.get(piece, "")) for right in ADDED[piece]}
     assert granted(objects, OPERATOR) == everywhere | {(*right, (), "") for right in READ.get(piece, ())}
     assert granted(objects, CLUSTER_POLICIES) == everywhere
     assert granted(objects, POLICIES) == (set() if piece in FOR_CLUSTER_POLICIES else everywhere)
@@ -183,11 +187,19 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
     bindings = {o["spec"]["policyName"]: o["spec"] for o in objects if o["kind"].endswith("PolicyBinding")}
     assert policies.keys() == bindings.keys()
     for name, binding in bindings.items():
-        params = {"paramRef": GUARDRAILS} if "paramKind" in policies[name] else {}
+        told = THE_REBOOT if name == "goldseam-reboot" else GUARDRAILS
+        params = {"paramRef": told} if "paramKind" in policies[name] else {}
         assert binding == {"policyName": name, "validationActions": ["Deny"], **params}
     assert all(policy["failurePolicy"] == "Fail" for policy in policies.values())
     rules = [rule for policy in policies.values() for rule in policy["matchConstraints"]["resourceRules"]]
-    operation = {"patch": "UPDATE", "resize": "UPDATE", "rollback": "UPDATE", "create": "CREATE", "delete": "DELETE"}
+    operation = {
+        "patch": "UPDATE",
+        "resize": "UPDATE",
+        "rollback": "UPDATE",
+        "reboot": "UPDATE",
+        "create": "CREATE",
+        "delete": "DELETE",
+    }
     judged = {
         (op, group, resource)
         for rule in rules

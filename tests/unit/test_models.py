@@ -159,6 +159,7 @@ def test_a_rung_knows_its_action(action: str) -> None:
         "job": {"cronJob": "restore", "destructive": False},
         "template": {"resource": "remediations", "object": MADE, "keep": False},
         "cordon": {"controlPlane": False},
+        "reboot": {"controlPlane": False},
         "drain": {"deadline": "5m", "atDeadline": "Uncordon", "controlPlane": False, "singleReplicas": "Evict"},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})

@@ -22,6 +22,7 @@ from goldseam.api.ladder import (
     Drain,
     Job,
     PatchConfig,
+    Reboot,
     Resources,
     Restart,
     Rollback,
@@ -42,6 +43,7 @@ from tests.support.objects import (
     node,
     owned_by,
     pod,
+    reboot_cron_job,
     replica_set,
     scale_of,
     scaled_object,
@@ -97,6 +99,7 @@ PARAMETERS: dict[str, st.SearchStrategy[Parameters]] = {
         st.sampled_from(["Uncordon", "LeaveCordoned", "Force"]),
         st.sampled_from(["Restart", "Restart", "Evict"]),
     ),
+    "reboot": st.builds(lambda control_plane: Reboot(control_plane=control_plane), st.booleans()),
     "uncordon": st.just(Uncordon()),
     "template": st.builds(
         lambda text, keep: Template.model_validate(
@@ -178,10 +181,22 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
     """A target of the kind, and what is around it."""
     found = draw(pods())
     if kind == "Node":
-        target = node(ready=draw(st.booleans()), cordoned=draw(st.sampled_from(["", "goldseam", "kubectl-cordon"])))
+        target = node(
+            ready=draw(st.sampled_from([True, False, None])),
+            cordoned=draw(st.sampled_from(["", "goldseam", "kubectl-cordon"])),
+            boot=draw(st.sampled_from(["", "boot-1"])),
+        )
         others = [node(f"worker-{n}", ready=draw(st.booleans())) for n in range(2, draw(st.integers(2, 4)))]
         hit = draw(st.none() | hits([pod["metadata"]["uid"] for pod in found]))
-        return World(target=target, pods=tuple(found), nodes=(target, *others), hit=hit, now=NOW, values=VALUES)
+        return World(
+            target=target,
+            pods=tuple(found),
+            nodes=(target, *others),
+            hit=hit,
+            cron_job=draw(st.none() | st.just(reboot_cron_job())),
+            now=NOW,
+            values=VALUES,
+        )
     target = draw(workloads(kind))
     floors = st.none() | st.integers(1, 10)
     hpas = [

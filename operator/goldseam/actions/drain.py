@@ -119,12 +119,14 @@ def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
 
 
 def _leaves(pod: Json) -> bool:
-    """Whether the pod must go. One that is finished is in nobody's way, one that is terminating goes by itself."""
-    if annotation(pod, MIRROR) is not None or metadata(pod).get("deletionTimestamp"):
-        return False
-    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-        return False
-    return _owner_kind(pod) != "DaemonSet"
+    """Whether the pod must go. One that is terminating goes by itself."""
+    return not metadata(pod).get("deletionTimestamp") and not stays(pod)
+
+
+def stays(pod: Json) -> bool:
+    """Whether it is left where it is: a static one, one of a DaemonSet, one that is finished, in nobody's way."""
+    finished = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return finished or annotation(pod, MIRROR) is not None or _owner_kind(pod) == "DaemonSet"
 
 
 def _owner_kind(pod: Json) -> str:

@@ -36,13 +36,14 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return refusal("CronJobMissing", missing)
     ref = reference(cron_job, "batch/v1", "CronJob")
     return (
-        _switched_off(cron_job, ref)
+        switched_off(cron_job, ref)
         or _beside(parameters, world, ref, token)
         or _proposed(parameters, ref, cron_job, token)
     )
 
 
-def _switched_off(cron_job: Json, ref: ObjectRef) -> Refusal | None:
+def switched_off(cron_job: Json, ref: ObjectRef) -> Refusal | None:
+    """Somebody wants no Job of it to run."""
     spec: Json = cron_job["spec"]
     if spec.get("suspend"):
         message = (

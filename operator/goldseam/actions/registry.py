@@ -10,6 +10,7 @@ from goldseam.actions import (
     drain,
     job,
     patch_config,
+    reboot,
     resources,
     restart,
     rollback,
@@ -29,6 +30,7 @@ ACTIONS: Mapping[str, Action] = {
     "job": job.ACTION,
     "cordon": cordon.ACTION,
     "drain": drain.ACTION,
+    "reboot": reboot.ACTION,
     "uncordon": uncordon.ACTION,
     "template": template.ACTION,
 }

@@ -10,6 +10,7 @@ from pydantic import Field, WithJsonSchema
 from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
 from goldseam.api.findings import Change, Evidence
 from goldseam.api.outcomes import ObligationKind, Outcome, StepPhase, VerdictState
+from goldseam.api.pins import NodePin
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
@@ -127,6 +128,8 @@ class Write(Record):
     """The value that is wanted, as JSON; for `Create`: the Job's name; for `Make`: what stands for the object."""
     template: TemplateSource | None = None
     """For a rollback: the template that replaces the object's together with the field, which marks it."""
+    node: NodePin | None = None
+    """For a reboot: the node on which the Job runs, and of which boot."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
     """`Pending`: not known to have taken effect. `Done`. `Superseded`: somebody else moved the field or replaced the
     object, and it was left alone. `Refused`: the API server refused it."""

@@ -12,6 +12,10 @@ from pydantic.alias_generators import to_snake
 from goldseam.api.base import AnyDuration, Duration, IntOrPercent, Model, Name, Rule, ShortName, Text
 from goldseam.api.constraints import Between, Pattern
 from goldseam.api.expressions import Expression
+from goldseam.api.node_actions import Cordon as Cordon
+from goldseam.api.node_actions import Drain as Drain
+from goldseam.api.node_actions import Reboot as Reboot
+from goldseam.api.node_actions import Uncordon as Uncordon
 from goldseam.api.parameters import Parameters as Parameters
 from goldseam.api.parameters import Resources as Resources
 from goldseam.api.scaling import Scale as Scale
@@ -155,64 +159,6 @@ class Job(Parameters):
         return bool(self.cron_job == other.cron_job and other.destructive >= self.destructive)
 
 
-class Cordon(Parameters):
-    """Mark the node as unschedulable. Only in a ClusterRemediationPolicy.
-
-    It is uncordoned when the incident ends, if it was Goldseam that cordoned it.
-    """
-
-    control_plane: bool = False
-    """Whether a node of the control plane may be taken out of service, too: never a second one. Default: false, and the
-    rung is passed over for such a node."""
-
-    def covers(self, other: Any) -> bool:
-        """Nodes of the control plane only where it takes them, too."""
-        return bool(self.control_plane >= other.control_plane)
-
-
-AtDeadline = Literal["Uncordon", "LeaveCordoned", "Force"]
-"""What becomes of a node, and of the pods on it, when a drain has not ended in time."""
-
-
-class Drain(Parameters):
-    """Cordon the node, then evict its pods through the Eviction API, so that PodDisruptionBudgets are honoured.
-    Only in a ClusterRemediationPolicy.
-
-    The node is uncordoned when the incident is resolved, and at once if the drain fails. Pods of DaemonSets and static
-    pods stay.
-    """
-
-    deadline: Annotated[AnyDuration, Between("1s", "168h")] | None = None
-    """How long the pods may take to be gone, from the first write on; it stands on the node. Default: the timeout."""
-    at_deadline: AtDeadline = "Uncordon"
-    """When pods are left at the deadline, the drain has failed. `Uncordon` (default): the node is uncordoned, if it was
-    Goldseam that cordoned it, before anything else is tried. `LeaveCordoned`: it stays cordoned until a person
-    uncordons it. `Force`: the pods that are left are deleted, past their PodDisruptionBudgets, with the time to end
-    that they ask for; then as with `Uncordon`. Only on nodes that the Guardrails name in `allowForcedDrain`."""
-    control_plane: bool = False
-    """Whether a node of the control plane may be drained, too: never a second one. Default: false, and the rung is
-    passed over for such a node."""
-    single_replicas: Literal["Restart", "Evict"] = "Restart"
-    """What becomes of a workload that has no ready pod but on this node. `Restart` (default): a Deployment is restarted
-    by its rolling update once the node is cordoned, so that a new pod is ready elsewhere before the old one goes; where
-    that cannot be done, the rung is passed over. `Evict`: its pods are evicted, and it is down until new ones are
-    ready."""
-
-    def covers(self, other: Any) -> bool:
-        """Nodes of the control plane only where it takes them, too, and by force only where it does so; single
-        replicas are treated the same."""
-        forces = other.at_deadline != "Force" or self.at_deadline == "Force"
-        alike = self.single_replicas == other.single_replicas
-        return bool(forces and alike and self.control_plane >= other.control_plane)
-
-
-class Uncordon(Parameters):
-    """Make the node schedulable again, if it was Goldseam that cordoned it. Only in a ClusterRemediationPolicy.
-
-    What a person cordoned stays cordoned.
-    """
-
-
 class Wait(Parameters):
     """Do nothing for a while: the alert may clear by itself."""
 
@@ -263,6 +209,7 @@ ActionName = Literal[
     "job",
     "cordon",
     "drain",
+    "reboot",
     "uncordon",
     "template",
     "collect",
@@ -282,7 +229,7 @@ def _one_action(rung: Any) -> bool:
 
 
 _UNSKIPPED = ("collect", "wait", "notify", "escalate")
-NODE_ACTIONS = ("cordon", "drain", "uncordon")
+NODE_ACTIONS = ("cordon", "drain", "reboot", "uncordon")
 ACCOUNT_ACTIONS = ("patchConfig", "resources", "rollback")
 """What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
 WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")
@@ -314,6 +261,11 @@ class Rung(Model):
             lambda r: r.skip_if_failed_within is None or not _does(r, _UNSKIPPED),
         ),
         Rule(
+            f"!has(self.goOn) || self.goOn != 'WhenDone' || !{_has(_UNSKIPPED)}",
+            f"goOn: WhenDone is not for {', '.join(_UNSKIPPED)}, after which the ladder goes on anyway",
+            lambda r: r.go_on != "WhenDone" or not _does(r, _UNSKIPPED),
+        ),
+        Rule(
             "!has(self.drain) || !has(self.drain.deadline) || !has(self.timeout)"
             " || duration(self.drain.deadline) <= duration(self.timeout)",
             "drain.deadline: must not be longer than the rung's timeout",
@@ -329,6 +281,10 @@ class Rung(Model):
     Default: 10m, or as long as the alert's rule looks back plus two of its intervals, whichever is longer."""
     attempts: Annotated[int, Field(ge=1, le=5, json_schema_extra={"format": "int32"})] = 1
     """How often the rung is tried before the next one; each attempt has the whole timeout. Default: 1."""
+    go_on: Literal["WhenNotHelped", "WhenDone"] = "WhenNotHelped"
+    """When the next rung is tried. `WhenNotHelped` (default): when this one has not cleared the alert in its time.
+    `WhenDone`: as soon as what it does is done, the rule was evaluated after that (`verify.settle`), and the alert
+    still fires; for what only prepares the next rung, as a drain does for a reboot. It has not failed then."""
     skip_if_changed_within: Duration | None = None
     """Pass over the rung if the target's pod template was changed, other than by a restart of Goldseam's, so shortly
     before the alert became active, or since: a restart does not cure a new image. Default: not asked."""
@@ -347,6 +303,7 @@ class Rung(Model):
     job: Job | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
+    reboot: Reboot | None = None
     uncordon: Uncordon | None = None
     template: Template | None = None
     collect: Collect | None = None

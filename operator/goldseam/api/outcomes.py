@@ -17,6 +17,7 @@ Outcome = Literal[
     "Undone",
     "Collected",
     "Told",
+    "WentOn",
     "Denied",
     "Unanswered",
 ]

@@ -53,7 +53,10 @@ def _version(write: Write) -> str:
     """What a Job does, its CronJob says; what a rollback brings, the former template: another one is another plan."""
     if write.template is not None:
         return f"|{write.template.object.uid}|{write.template.digest}"
-    return f"|{write.generation}" if write.verb == "Create" else ""
+    if write.verb != "Create":
+        return ""
+    boot = f"|{write.node.name}|{write.node.boot_id}" if write.node is not None else ""
+    return f"|{write.generation}{boot}"
 
 
 def confirmed(s: Situation) -> bool:

@@ -41,9 +41,9 @@ def _as_of(w: Write, latest: str) -> Write:
 
 
 def _does(w: Write) -> tuple[object, ...]:
-    """What a write changes, and to what. What a Job does, its CronJob says: the generation of that."""
+    """What a write changes, and to what. What a Job does, its CronJob says (its generation), and where, its node."""
     source = w.template and (w.template.object.uid, w.template.digest)
-    generation = w.generation if w.verb == "Create" else None
+    generation = (w.generation, w.node) if w.verb == "Create" else None
     made = (str(w.object), w.object.api_version, w.resource) if w.verb == "Make" else ()
     return w.verb, w.object.uid, w.subresource, w.field, w.want, source, generation, *made
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from goldseam.api.incident import Step, Write
 from goldseam.engine.objects import INCIDENT, TOKEN, Json, annotation, condition_of, controlled_by, metadata
 from goldseam.engine.proposal import World, place
+from goldseam.engine.reboots import is_pinned, pinned
 
 GENERATION = "goldseam.dev/generation"
 """Of which generation of its CronJob a Job is: what was approved is what runs."""
@@ -41,6 +42,8 @@ def job_from(cron_job: Json, write: Write, incident: str) -> dict[str, Any]:
     spec = {**(template.get("spec") or {}), "suspend": True}
     if TTL in spec:  # its end must be seen, also by the leader that comes after one that has died
         spec[TTL] = max(int(spec[TTL]), SEEN_FOR)
+    if write.node is not None:
+        spec = pinned(spec, write.node)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -80,9 +83,10 @@ def is_of(job: Json, cron_job: str) -> bool:
 
 
 def is_ours(job: Json, write: Write, token: str) -> bool:
-    """Whether the write made it: its token, of that CronJob, as that was when it was planned."""
+    """Whether the write made it: its token, of that CronJob, as that was when it was planned, for that boot."""
     marks = annotation(job, TOKEN), annotation(job, GENERATION)
-    return marks == (token, str(write.generation)) and bool(token) and is_of(job, write.object.uid)
+    mine = marks == (token, str(write.generation)) and bool(token) and is_of(job, write.object.uid)
+    return mine and is_pinned(job, write)
 
 
 def suspended(job: Json) -> bool:

@@ -78,7 +78,7 @@ class World:
     ours: tuple[Json, ...] = ()
     """For a node on which one of the operator's own pods is: all of these, on whatever node."""
     cron_job: Json | None = None
-    """The CronJob that the rung names, where an action looks at it."""
+    """The CronJob that the rung names, where an action looks at it; for a reboot the one that reboots."""
     jobs: tuple[Json, ...] = ()
     """With it: the Jobs of the namespace that the CronJob controls."""
     room: Mapping[str, tuple[Json, ...]] | None = None
@@ -86,7 +86,7 @@ class World:
     hit: tuple[Hit, ...] | None = None
     """For a drain: the workloads whose pods would go, with their autoscalers in `hpas`. None: nobody asked yet."""
     leases: bool = False
-    """For a cordon or a drain: whether there is a namespace of Medik8s leases."""
+    """For a cordon, a drain or a reboot: whether there is a namespace of Medik8s leases."""
     node_lease: Json | None = None
     """There, the node's Lease."""
     protected: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from goldseam.api.ladder import Rung, Wait
 from goldseam.api.outcomes import Outcome
 from goldseam.engine import answers, deadlines, escalation, obligations, record
 from goldseam.engine.derived import is_derived
+from goldseam.engine.going_on import went_on
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
@@ -258,6 +259,8 @@ def judged(s: Situation, now: datetime) -> Decision | None:
         status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
         status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
         return answers.answer("wait", "Passed", status, answers.SOON)
+    if _evaluated_since(s, step, rung) and (decision := went_on(s, status, step, rung, now)):
+        return decision
     ends = _began(s, step, now) + timeout(s, rung)
     left = (max(ends, step.deadline_at) if step.deadline_at is not None else ends) - now
     if left > timedelta(0):

@@ -24,7 +24,9 @@ async def last_words(status: IncidentStatus, world: World, reads: Reads) -> str:
         return ""
     write = next((write for write in step.writes if write.verb == "Create"), None)
     job = made_by(write, world) if write is not None else None
-    if write is None or job is None or not is_ours(job, write, step.token) or not ended(job):
+    if write is None or write.node is not None:  # of a reboot the node tells how it went
+        return ""
+    if job is None or not is_ours(job, write, step.token) or not ended(job):
         return ""
     return await _log(job, reads)
 

@@ -17,6 +17,8 @@ from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import LEASES, NAMESPACES
 from goldseam.services.reads import Reads
 
+TAKES = ("cordon", "drain", "reboot")
+"""The actions that take it."""
 log = structlog.get_logger("goldseam.node_leases")
 
 
@@ -41,7 +43,7 @@ class NodeLeases:
 
     async def taken(self, step: Step, node: ObjectRef, world: World) -> bool:
         """Whether the step may begin on the node: it has no lease, or it is ours now. Not where somebody was faster."""
-        if not world.leases or step.purpose == "Undo" or step.action not in ("cordon", "drain"):
+        if not world.leases or step.purpose == "Undo" or step.action not in TAKES:
             return True
         try:
             await self._take(node)

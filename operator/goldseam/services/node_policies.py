@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from goldseam.actions.reboot import unfit
 from goldseam.api import conditions as c
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.policy import ClusterRemediationPolicySpec
+from goldseam.engine import reboots
 from goldseam.engine.matching import PolicySpec, allows, protected, selector_of_nodes
 from goldseam.engine.objects import Json, metadata, of_control_plane
 from goldseam.ports import Cluster
-from goldseam.resources import GUARDRAILS, NODES
+from goldseam.resources import CRON_JOBS, GUARDRAILS, NODES
 from goldseam.services.limits import in_force
 from goldseam.services.node_names import selects_too_much
 from goldseam.services.reads import Reads
@@ -24,7 +26,7 @@ Finding = tuple[str, str]
 
 def may_not_fit(spec: PolicySpec) -> bool:
     """Whether it can be told of a policy: it takes nodes out of service, or selects them."""
-    takes = any(rung.cordon is not None or rung.drain is not None for rung in spec.ladder)
+    takes = any(rung.cordon or rung.drain or rung.reboot for rung in spec.ladder)
     return spec.target.kind == "Node" and (takes or selector_of_nodes(spec) is not None)
 
 
@@ -35,6 +37,7 @@ async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: da
     assert isinstance(spec, ClusterRemediationPolicySpec)
     reads = Reads(cluster)
     nodes, (limits, problem) = await reads.all(NODES), in_force(await reads.one(GUARDRAILS, "", "cluster"))
+    rebooting = await _rebooting(spec, reads)
     unknown = reads.unknown + ([problem] if problem else [])
     if unknown:
         return condition(c.NODES_FIT, None, c.UNREACHABLE, f"not read: {', '.join(unknown)}", generation, now)
@@ -42,11 +45,18 @@ async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: da
         message = f"Node {spec.target.name} does not exist (yet)"
         if spec.target.name is not None:
             return condition(c.NODES_FIT, None, c.NO_TARGET, message, generation, now)
-    if found := list(_findings(spec, nodes, meant, limits)):
+    if found := [*_findings(spec, nodes, meant, limits), *rebooting]:
         message = "; ".join(message for _, message in found)
         return condition(c.NODES_FIT, False, found[0][0], message, generation, now)
     message = f"it may act on {len(meant)} of {len(nodes)} nodes"
     return condition(c.NODES_FIT, True, c.NODES_TOLD, message, generation, now)
+
+
+async def _rebooting(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[Finding]:
+    """Why its reboots would be refused on any node."""
+    rungs = [number for number, rung in enumerate(spec.ladder, 1) if rung.reboot is not None]
+    refused = unfit(await reads.one(CRON_JOBS, reboots.NAMESPACE, reboots.CRON_JOB)) if rungs else None
+    return [(c.REBOOT_UNFIT, f"rung {rungs[0]}: {refused.message}")] if refused is not None else []
 
 
 def _meant(spec: ClusterRemediationPolicySpec, nodes: tuple[Json, ...]) -> list[Json]:
@@ -65,8 +75,8 @@ def _findings(
     if selector is not None and (why := selects_too_much(selector, nodes)):
         yield c.NOT_SELECTIVE, why
         return
-    takes = [(number, rung.cordon or rung.drain) for number, rung in enumerate(spec.ladder, 1)]
-    if len(nodes) == 1 and any(told for _, told in takes):
+    takes = [(number, rung.cordon or rung.drain or rung.reboot) for number, rung in enumerate(spec.ladder, 1)]
+    if len(nodes) == 1 and any(rung.cordon or rung.drain for rung in spec.ladder):
         yield c.LAST_NODE, "there is one node only, and the last one in service is neither cordoned nor drained"
     closed = [number for number, told in takes if told is not None and not told.control_plane]
     if closed and meant and all(of_control_plane(node) for node in meant):

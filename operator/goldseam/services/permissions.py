@@ -55,7 +55,10 @@ def foreseen(rung: Rung, target: ObjectRef) -> tuple[Right, ...]:
     """The rights that the rung's plan will need, as far as they are known before anything was read."""
     found = ACTIONS[rung.action].needs(rung.parameters, target.kind) if rung.action in ACTIONS else ()
     names = {TARGETS[target.kind].plural: target.name} | dict(rung.parameters.names)
-    return tuple(replace(right, namespace=target.namespace, name=names.get(right.resource, "")) for right in found)
+    return tuple(
+        replace(right, namespace=right.namespace or target.namespace, name=names.get(right.resource, ""))
+        for right in found
+    )
 
 
 class Permissions:

@@ -299,7 +299,7 @@ def _rights(spec: PolicySpec, namespace: str) -> tuple[Right, ...]:
     kind, found = TARGETS[spec.target.kind], dict[Right, None]()
     for rung in (rung for rung in spec.ladder if rung.action in ACTIONS):
         for right in ACTIONS[rung.action].needs(rung.parameters, spec.target.kind):
-            if rung.template is not None:  # it says itself where
+            if right.namespace:  # it says itself where
                 found.setdefault(right)
                 continue
             of_target = own and right.resource == kind.plural

@@ -11,6 +11,7 @@ from typing import Any
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.incident import ENDED, IncidentStatus, ObjectRef, Obligation, Write
 from goldseam.api.ladder import Rung
+from goldseam.engine import reboots
 from goldseam.engine.delivery import delivers
 from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
@@ -38,7 +39,7 @@ from goldseam.resources import (
     custom,
 )
 from goldseam.services.evidence import last_words
-from goldseam.services.node_leases import with_lease
+from goldseam.services.node_leases import TAKES, with_lease
 from goldseam.services.reads import Reads
 from goldseam.services.surroundings import begun, restarts, with_surroundings, with_workloads
 
@@ -76,7 +77,7 @@ async def read_world(
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
         world = await _around(world, status, reads, to_act=to_act)
-    if rung is not None and rung.action in ("cordon", "drain") and to_act:
+    if rung is not None and rung.action in TAKES and to_act:
         world = await with_lease(world, ref.name, reads)
     return replace(world, log=await last_words(status, world, reads))
 
@@ -196,11 +197,12 @@ async def _revisions(asked: Asked) -> Fields:
 
 
 async def _jobs(asked: Asked) -> Fields:
-    """The CronJob that the rung names, and its Jobs."""
-    if asked.rung is None or (told := asked.rung.job) is None:
+    """The CronJob that the rung names, and its Jobs; for a reboot those of its one CronJob."""
+    if asked.rung is None or (asked.rung.job is None and asked.rung.reboot is None):
         return {}
-    namespace, reads = asked.ref.namespace, asked.reads
-    cron_job, jobs = await asyncio.gather(reads.one(CRON_JOBS, namespace, told.cron_job), reads.all(JOBS, namespace))
+    told, reads = asked.rung.job, asked.reads
+    namespace, name = (reboots.NAMESPACE, reboots.CRON_JOB) if told is None else (asked.ref.namespace, told.cron_job)
+    cron_job, jobs = await asyncio.gather(reads.one(CRON_JOBS, namespace, name), reads.all(JOBS, namespace))
     uid = str(metadata(cron_job or {}).get("uid") or "")
     return {"cron_job": cron_job, "jobs": tuple(job for job in jobs if is_of(job, uid))}
 

@@ -62,12 +62,14 @@ def _runs_it(s: Situation) -> Hold | None:
     """Of one CronJob we run one Job at a time, for whatever targets. Where two are about to, as when both were written
     down by an earlier version, the incident with the smaller uid goes first, and the other waits for it.
 
+    Not of reboots: these are of one CronJob for all nodes, and the caps say how many go at once.
+
     Which Jobs there are does not tell: they were listed before this decision was taken, and one may begin in between.
     """
     if not isinstance(s.plan, Proposal):
         return None
     begun = s.status.open_step() is not None
-    for ref in (write.object for write in s.plan.writes if write.verb == "Create"):
+    for ref in (write.object for write in s.plan.writes if write.verb == "Create" and write.node is None):
         for other in s.others:
             if other.runs == ref.uid and (other.uid < s.uid or (other.uid != s.uid and not begun)):
                 return Hold("busy", "Wait", "OtherIncident", f"Incident {other.name} runs a Job of {ref}")

@@ -246,6 +246,13 @@ CONDITIONS: tuple[Entry, ...] = (
         c.NODES_FIT,
     ),
     Entry(
+        c.REBOOT_UNFIT,
+        "A rung says `reboot`, and the CronJob `goldseam-reboot/reboot` is missing, switched off, or not such that a"
+        " node reboots once.",
+        "Install `components/reboot`, or change the CronJob as the message says.",
+        c.NODES_FIT,
+    ),
+    Entry(
         c.FORCE_FORBIDDEN,
         "A rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name all nodes that the"
         " policy may act on: on the others the drain is not begun.",
@@ -253,7 +260,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.NODES_FIT,
     ),
     Entry(c.NO_TARGET, "The node that the policy names does not exist.", "Correct `spec.target.name`.", c.NODES_FIT),
-    Entry(c.UNREACHABLE, "Nodes or Guardrails could not be read.", "The message has the error.", c.NODES_FIT),
+    Entry(
+        c.UNREACHABLE,
+        "Nodes, Guardrails or the CronJob of reboots could not be read.",
+        "The message has the error.",
+        c.NODES_FIT,
+    ),
     Entry(
         c.NO_TARGET,
         "The alert fires, and its labels name no object that may be acted on.",

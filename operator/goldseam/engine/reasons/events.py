@@ -16,6 +16,7 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Fixing", "A step is being carried out, or what it does is being watched.", ""),
     Entry("Passed", "The step helped.", ""),
     Entry("Failed", "The step did not help in its time: the next attempt or rung comes.", ""),
+    Entry("WentOn", "The step was done and the alert still fires: the next rung comes (`goOn: WhenDone`).", ""),
     Entry(
         "Inconclusive",
         "What the step has started is gone, and how it ended is not known: nothing is tried on that.",

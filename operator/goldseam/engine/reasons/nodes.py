@@ -1,4 +1,4 @@
-"""Why nothing is done to a node now: reasons of holds that only node actions give."""
+"""Why nothing is done to a node now: reasons that only node actions give."""
 
 from __future__ import annotations
 
@@ -37,5 +37,44 @@ OF_NODES: tuple[Entry, ...] = (
         "Goldseam acted a short while ago on a workload that has pods on the node.",
         NOTHING,
         "collateral",
+    ),
+)
+
+OF_REBOOTS: tuple[Entry, ...] = (
+    Entry(
+        "NotCordoned",
+        "The node takes new pods: a reboot would take them down.",
+        "Put a rung with `drain` before the one with `reboot`, or cordon the node by hand.",
+        "reboot",
+    ),
+    Entry(
+        "NotDrained",
+        "Pods are on the node that a drain would evict.",
+        "Put a rung with `drain` before the one with `reboot`; if it did not end, see why.",
+        "reboot",
+    ),
+    Entry(
+        "PodsEnding",
+        "Pods on the node are terminating, and their grace period is not over. This one waits.",
+        NOTHING,
+        "reboot",
+    ),
+    Entry(
+        "KubeletSilent",
+        "The node's kubelet reports nothing any more, so that no Job runs there.",
+        "Have the machine restarted from outside, by hand or by a remediation of Medik8s (`template`).",
+        "reboot",
+    ),
+    Entry(
+        "BootIdUnknown",
+        "The node does not say under which bootID it runs, so that nothing would show that it has rebooted.",
+        "Reboot it by hand.",
+        "reboot",
+    ),
+    Entry(
+        "CronJobUnfit",
+        "By the CronJob `goldseam-reboot/reboot` a node might reboot twice, or long after it was asked to.",
+        "Change it as the message says; that of `components/reboot` is right.",
+        "reboot",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goldseam.engine.reasons.entry import Entry
+from goldseam.engine.reasons.nodes import OF_REBOOTS
 
 REFUSALS: tuple[Entry, ...] = (
     Entry("TargetGone", "The object was deleted while it was planned for.", "Nothing.", "every action"),
@@ -50,22 +51,23 @@ REFUSALS: tuple[Entry, ...] = (
     ),
     Entry(
         "CronJobMissing",
-        "There is no CronJob of that name in the target's namespace, or it is being deleted.",
-        "Create it, or name another in the policy's `job.cronJob`.",
-        "job",
+        "There is no CronJob of that name in the target's namespace, or for a reboot none `goldseam-reboot/reboot`; or"
+        " it is being deleted.",
+        "Create it, or name another in the policy's `job.cronJob`; for a reboot, install `components/reboot`.",
+        "job, reboot",
     ),
     Entry(
         "CronJobSuspended",
         "The CronJob, or what it says of its Jobs, has `suspend: true`: somebody switched it off.",
         "Let it run again. One that is for Goldseam and people only has a schedule that never comes: `0 0 31 2 *`.",
-        "job",
+        "job, reboot",
     ),
     Entry(
         "JobRunning",
         "A Job of the CronJob is at work, and its `concurrencyPolicy` is not Allow, or the rung is destructive, or it"
         " is one of Goldseam's. This one waits: the next rung is not tried.",
         "Nothing: it goes on when that Job has ended. Delete the Job if it hangs.",
-        "job",
+        "job, reboot",
     ),
     Entry(
         "TemplateUndefined",
@@ -228,13 +230,13 @@ REFUSALS: tuple[Entry, ...] = (
         "ControlPlaneAtRisk",
         "The node is of the control plane, and another such node is out of service: etcd could lose its majority.",
         "Bring the other one back first.",
-        "cordon, drain",
+        "cordon, drain, reboot",
     ),
     Entry(
         "ControlPlaneNode",
         "The node is of the control plane, and the policy has not opted in.",
         "Write `controlPlane: true` in the rung if such nodes may go, too.",
-        "cordon, drain",
+        "cordon, drain, reboot",
     ),
     Entry(
         "LastNode",
@@ -297,4 +299,5 @@ REFUSALS: tuple[Entry, ...] = (
         "Move the data, or give it up by hand, first.",
         "drain",
     ),
+    *OF_REBOOTS,
 )

@@ -121,7 +121,7 @@ def reasons() -> str:
     )
     lines += _section(
         "Refusals of actions",
-        "By guard `owner`: the action does not fit the target. Only `JobRunning` is waited for.",
+        "By guard `owner`: the action does not fit the target. Only `JobRunning` and `PodsEnding` are waited for.",
         REFUSALS,
         "action",
     )
