@@ -18,11 +18,12 @@ from goldseam.engine import record
 from goldseam.engine.jobs import job_from, named
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import INCIDENT, TOKEN, in_list, is_ready, metadata, patch_of, value_at
-from goldseam.engine.proposal import ALL, Turn
+from goldseam.engine.proposal import ALL, Turn, World
 from goldseam.engine.revisions import replaced
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, NotItsTurn, Terminal
 from goldseam.ports import Cluster, Json
 from goldseam.resources import PODS, REVISIONS, WRITABLE
+from goldseam.services.evicting import Evicting
 
 log = structlog.get_logger("goldseam.act")
 
@@ -54,30 +55,63 @@ class Actor:
         self._cluster = cluster
 
     async def perform(
-        self, step: Step, incident: str, may_go_on: Callable[[int], Awaitable[bool]], turn: Turn = ALL
+        self,
+        step: Step,
+        incident: str,
+        may_go_on: Callable[[int], Awaitable[bool]],
+        turn: Turn = ALL,
+        emptying: World | None = None,
     ) -> list[Result]:
         """Make the step's writes in order, those whose turn it is, at most ten: then everything is looked at again.
 
         Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
-        first patch that is not made; evictions that a budget holds back do not stop the others.
+        first patch that is not made; evictions that a budget holds back do not stop the others. `emptying`: of a node
+        that is drained, all is evicted that may go within a pass, as of this world on.
         """
         results: list[Result] = []
         for indices in requests(step.writes):
             writes = [step.writes[index] for index in indices]
             if not turn.has(writes[0], step.writes):
                 continue
+            if emptying is not None and writes[0].verb == "Evict":
+                return await self._emptied(step, incident, may_go_on, emptying, results)
             if len(results) >= min(AT_ONCE, turn.at_once or AT_ONCE) or not await may_go_on(len(results)):
                 break
-            state, message, made = await self._make(writes, step.token, incident, turn)
-            for index, write in zip(indices, writes, strict=True):
-                log.info(
-                    "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state
-                )
-                metrics.write_made(step.action, state)
-                results.append(Result(index, state, message, made))
-            if state != "Done" and writes[0].verb != "Evict":
+            made = await self._made(step, indices, incident, turn)
+            results += made
+            if made[0].state != "Done" and writes[0].verb != "Evict":
                 break
         return results
+
+    async def _made(self, step: Step, indices: Sequence[int], incident: str, turn: Turn) -> list[Result]:
+        """One request."""
+        writes = [step.writes[index] for index in indices]
+        state, message, made = await self._make(writes, step.token, incident, turn)
+        for write in writes:
+            log.info("write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state)
+            metrics.write_made(step.action, state)
+        return [Result(index, state, message, made) for index in indices]
+
+    async def _emptied(
+        self,
+        step: Step,
+        incident: str,
+        may_go_on: Callable[[int], Awaitable[bool]],
+        world: World,
+        results: list[Result],
+    ) -> list[Result]:
+        """One pass over the evictions of a drain; of each what came of it last."""
+        found: dict[int, Result] = {}
+
+        async def evict(index: int) -> str:
+            (found[index],) = await self._made(step, [index], incident, ALL)
+            return found[index].state
+
+        async def go_on() -> bool:
+            return await may_go_on(len(results) + len(found))
+
+        await Evicting(step.writes, world.pods, world.pdbs, evict, go_on).run(self._cluster)
+        return [*results, *(found[index] for index in sorted(found))]
 
     async def _make(self, writes: Sequence[Write], token: str, incident: str, turn: Turn) -> tuple[State, str, str]:
         """What came of one request, what was said, and the uid of what it has made."""

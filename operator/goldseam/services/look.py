@@ -297,9 +297,12 @@ class Looker:
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
         turn = s.plan.turn if step.purpose == "Rung" and isinstance(s.plan, Proposal) else ALL
-        results = await self.actor.perform(step, incident.title, may_go_on, turn)
+        emptying = s.world if s.spec.target.kind == "Node" and step.purpose == "Rung" else None
+        results = await self.actor.perform(step, incident.title, may_go_on, turn, emptying)
         status = recorded(incident.status, step.id, results, self.clock.now())
         await self.write(incident, status)
+        if emptying is not None and any(result.state == "Done" for result in results):
+            return timedelta(0)  # what is left may be next already
         return _after(results, decision)
 
     async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:
