@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -45,6 +45,7 @@ from goldseam.services.queries import Queries
 from goldseam.services.registrar import POLICIES, Registrar, Tell
 from goldseam.services.relations import Relations
 from goldseam.services.retention import Retention
+from goldseam.services.shared import SharedLists
 from goldseam.services.silences import Silences
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
@@ -92,17 +93,17 @@ class Operator:
 
     def __init__(self, outside: Outside, inbox: Inbox, namespace: str, leadership: Leadership) -> None:
         cluster, clock = outside.cluster, outside.clock
-        self._cluster, self._clock, self._namespace = cluster, clock, namespace
+        self._cluster, self._lists = cluster, cast(Cluster, SharedLists(cluster, clock))
+        self._clock, self._namespace = clock, namespace
         self._stopping, self._record, self._events = False, outside.record, outside.events
         self._leadership = leadership
-        self.loaded, self.standby = False, True
-        self._beat = clock.monotonic()
+        self.loaded, self.standby, self._beat = False, True, clock.monotonic()
         self.book, self.catalogue, self.lately = IncidentBook(namespace), Catalogue(), Lately(clock)
         self.ledger = LedgerBook(cluster)
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
         permissions = Permissions(cluster, clock)
-        self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
+        self.fleet = FleetWatch(self._lists, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.tenants = Tenants(cluster, self._allows_others)
         inputs, targets = Inputs(self.sources.get, clock), Targets(cluster)
@@ -143,7 +144,7 @@ class Operator:
             clock=self._clock,
             book=self.book,
             gatherer=Gatherer(
-                self._cluster,
+                self._lists,
                 self.catalogue,
                 self.ledger,
                 self.relations.judged,
