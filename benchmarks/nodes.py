@@ -186,8 +186,11 @@ class Run:
         while len(self._over) < self.size.down and time.monotonic() < deadline:
             time.sleep(2)
             self._turn()
+        drained = len(self._over)
+        for name in self.size.names:
+            self.exporting.set(0, about="NodeTrouble", node=name)
         eventually(lambda: not self._out(), "the nodes to be back", PATIENCE)
-        return len(self._over)
+        return drained
 
     def _out(self) -> set[str]:
         nodes = self.plane.all("nodes")
