@@ -82,6 +82,20 @@ async def test_a_budget_that_lets_nothing_go_is_not_asked() -> None:
     assert await toy.run() == ["b-0"]
 
 
+async def test_who_is_not_asked_is_told_which_budget_holds() -> None:
+    toy = Toy([pod("a-0", "a"), pod("a-1", "a"), pod("b-0", "b")], [budget("a", 1)])
+    await toy.run()
+    assert toy.evicting.held() == {1: "its disruption budget lets nothing go now: PodDisruptionBudget shop/a"}
+    h = await opened({"drain": {}})
+    for one in h.cluster.all("pods"):
+        one["metadata"]["labels"] = {"app": "a"}
+    h.cluster.add("poddisruptionbudgets", budget("a", 2))
+    await h.look()
+    assert len(left(h)) == 3, "two pods and the daemon"
+    assert [bool(write.message) for write in h.status.steps[0].writes] == [False, False, False, True, True]
+    assert "PodDisruptionBudget shop/a" in h.status.steps[0].writes[-1].message
+
+
 async def test_what_was_refused_is_asked_for_again_once_its_budget_is_counted_anew() -> None:
     toy = Toy([pod("a-0", "a")], [budget("a", 1)])
 

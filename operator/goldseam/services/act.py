@@ -110,7 +110,10 @@ class Actor:
         async def go_on() -> bool:
             return await may_go_on(len(results) + len(found))
 
-        await Evicting(step.writes, world.pods, world.pdbs, evict, go_on).run(self._cluster)
+        evicting = Evicting(step.writes, world.pods, world.pdbs, evict, go_on)
+        await evicting.run(self._cluster)
+        for index, why in evicting.held().items():
+            found.setdefault(index, Result(index, "Waiting", why))
         return [*results, *(found[index] for index in sorted(found))]
 
     async def _make(self, writes: Sequence[Write], token: str, incident: str, turn: Turn) -> tuple[State, str, str]:

@@ -58,6 +58,11 @@ class Budgets:
             return False
         return not is_ready(pod) or all(self._left[key] > 0 for key in self._of(pod))
 
+    def why_not(self, pod: Json) -> str:
+        """What holds it back, for people; empty where nothing does."""
+        spent = [key for key in self._of(pod) if self._left[key] <= 0]
+        return f"its disruption budget lets nothing go now: {', '.join(spent)}" if spent else ""
+
     def evicted(self, pod: Json) -> None:
         """It goes: there is less left until the budgets are counted anew."""
         for key in self._of(pod) if is_ready(pod) else ():
@@ -103,6 +108,11 @@ class Evicting:
         async with _changes(cluster) as changes:
             while self._left and not self._stopped and await self._changed(changes, deadline):
                 await self._round()
+
+    def held(self) -> dict[int, str]:
+        """The evictions that are left because a budget holds them, and which, by their index."""
+        pods = ((index, self._pods.get(self._writes[index].object.uid)) for index in sorted(self._left))
+        return {index: why for index, pod in pods if pod is not None and (why := self._budgets.why_not(pod))}
 
     async def _round(self) -> None:
         """All that may go now; pods of one workload one after the other, in the order in which they were written."""
