@@ -82,6 +82,14 @@ async def test_a_budget_that_lets_nothing_go_is_not_asked() -> None:
     assert await toy.run() == ["b-0"]
 
 
+async def test_a_budget_of_another_namespace_is_nobodys_business() -> None:
+    theirs = budget("a", 1)
+    theirs["metadata"]["namespace"] = "bank"
+    toy = Toy([pod("a-0", "a")], [budget("a", 1), theirs], theirs, theirs)
+    toy.refuses.add("a-0")
+    assert await toy.run() == ["a-0"]
+
+
 async def test_who_is_not_asked_is_told_which_budget_holds() -> None:
     toy = Toy([pod("a-0", "a"), pod("a-1", "a"), pod("b-0", "b")], [budget("a", 1)])
     await toy.run()

@@ -34,22 +34,26 @@ MayGoOn = Callable[[], Awaitable[bool]]
 class Budgets:
     """What the PodDisruptionBudgets let go, as last seen, less what was evicted since."""
 
-    def __init__(self, found: Iterable[Json]) -> None:
-        self._budgets: dict[str, DisruptionBudget] = {}
+    def __init__(self, found: Iterable[Json], namespaces: Iterable[str]) -> None:
+        """`namespaces`: of the pods; what is elsewhere is nobody's business."""
+        self._budgets: dict[str, dict[str, DisruptionBudget]] = {namespace: {} for namespace in namespaces}
         self._left: dict[str, int] = {}
         self._refused: set[str] = set()
         for budget in found:
             self.seen(budget)
 
-    def seen(self, obj: Json, *, gone: bool = False) -> None:
-        """A budget as it is now: who was refused in its namespace may be asked for again."""
+    def seen(self, obj: Json, *, gone: bool = False) -> bool:
+        """A budget as it is now: who was refused in its namespace may be asked for again. Whether it matters."""
         budget = DisruptionBudget(obj)
+        if budget.namespace not in self._budgets:
+            return False
         key, prefix = str(budget), f"{budget.namespace}/"
         self._refused = {one for one in self._refused if not one.startswith(prefix)}
         if gone:
-            self._budgets.pop(key, None)
+            self._budgets[budget.namespace].pop(key, None)
         else:
-            self._budgets[key], self._left[key] = budget, budget.allowed
+            self._budgets[budget.namespace][key], self._left[key] = budget, budget.allowed
+        return True
 
     def let_go(self, pod: Json) -> bool:
         """Whether to ask for it now. One that is not ready may go though nothing is left (KEP-3017): it is asked for
@@ -75,7 +79,8 @@ class Budgets:
             self._left[key] = 0
 
     def _of(self, pod: Json) -> list[str]:
-        return [str(budget) for budget in of_pod(pod, self._budgets.values())]
+        near = self._budgets.get(str(metadata(pod).get("namespace")), {})
+        return [str(budget) for budget in of_pod(pod, near.values())]
 
 
 def _name(pod: Json) -> str:
@@ -92,7 +97,7 @@ class Evicting:
         came of it."""
         self._writes, self._evict, self._go_on = writes, evict, go_on
         self._pods: Mapping[str, Json] = {str(metadata(pod).get("uid")): pod for pod in pods}
-        self._budgets = Budgets(budgets)
+        self._budgets = Budgets(budgets, {write.object.namespace for write in writes})
         self._left = {i for i, w in enumerate(writes) if w.verb == "Evict" and w.state == "Pending"}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._stopped = False
@@ -158,22 +163,24 @@ class Evicting:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, SAFE_EACH)):
                     event = await changes.get()
-                return self._taken(event, changes)
+                if self._taken(event, changes):
+                    return True
+                continue
             if not await self._go_on():
                 self._stopped = True
                 return False
         return False
 
     def _taken(self, event: Json | None, changes: asyncio.Queue[Json | None]) -> bool:
-        """Take in all that has come; whether there was anything."""
-        taken = event is not None
+        """Take in all that has come; whether any of it matters."""
+        matters = False
         while event is not None:
-            self._budgets.seen(event["object"], gone=event["type"] == "DELETED")
+            matters |= self._budgets.seen(event["object"], gone=event["type"] == "DELETED")
             if changes.empty():
-                return True
+                return matters
             event = changes.get_nowait()
         self._deaf = True
-        return taken
+        return matters
 
 
 @asynccontextmanager
