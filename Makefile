@@ -86,7 +86,7 @@ fuzz: venv ## random lives of an incident, and random clusters that are drained,
 mutate: venv ## put faults into the core that tests must notice: a fixed sample of 60, minutes; or all of MODULE=engine/verdict.py
 	@$(PY) -m tests.mutants $(if $(MODULE),$(addprefix --module ,$(MODULE)),--sample 60)
 
-bench: control-plane ## measure: make bench NAME=idle|latency|policies|reading|receiver
+bench: control-plane ## measure: make bench NAME=idle|latency|policies|reading|receiver|drain|nodes
 	@$(PY) -m benchmarks.$(NAME)
 
 coverage: venv ## branch coverage of the core

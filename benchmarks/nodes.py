@@ -12,7 +12,7 @@ nodes by their leases is off: 1,500 leases would keep both cores busy. Pods are 
 A decision is an Incident's first: a step, or a hold that says what it waits for. `decisions_per_s` is from the first
 Incident's opening to the last one's decision, `caps_only_s` from the alert's beginning to that moment, when nothing but
 caps and turns holds anything. Then they are drained, CAP (20) nodes at once, until all are or LIMIT (900) seconds are
-over: a node that is empty is ready again, and its alert over.
+over: a node that is empty is ready again, and its alert over. RATE: requests in a second, at the most.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ Json = dict[str, Any]
 SIZES = os.environ.get("SIZES", "1500:200:20,1500:750:15").split(",")
 CAP = int(os.environ.get("CAP", "20"))
 LIMIT = float(os.environ.get("LIMIT", "900"))
+RATE = os.environ.get("RATE", "500")
+"""Requests in a second that the operator may make (GOLDSEAM_REQUESTS_PER_SECOND); its default of 100 would be the only
+brake."""
 SPACE = "fleet"
 USER = "system:serviceaccount:goldseam-system:goldseam"
 ZONES = ("zone-a", "zone-b", "zone-c")
@@ -183,8 +186,11 @@ class Run:
         while len(self._over) < self.size.down and time.monotonic() < deadline:
             time.sleep(2)
             self._turn()
+        drained = len(self._over)
+        for name in self.size.names:
+            self.exporting.set(0, about="NodeTrouble", node=name)
         eventually(lambda: not self._out(), "the nodes to be back", PATIENCE)
-        return len(self._over)
+        return drained
 
     def _out(self) -> set[str]:
         nodes = self.plane.all("nodes")
@@ -242,7 +248,7 @@ def measured(size: Size) -> dict[str, float]:
     with installed(size.down, controllers) as (plane, home), exporter(plane) as exporting:
         prepared(plane, size)
         source(plane, "5s")
-        with operator(plane, home) as process:
+        with operator(plane, home, requests_per_second=RATE) as process:
             time.sleep(10)  # the source is read, and the policy judged
             return _measured(Run(plane, size, exporting, process), home)
 

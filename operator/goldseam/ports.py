@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -87,6 +87,10 @@ class Cluster(Protocol):
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
     ) -> Page:
         """Read all objects, page by page, as one consistent list. An empty namespace means all."""
+
+    def watch(self, resource: Resource, *, seconds: float) -> AsyncGenerator[Json, None]:
+        """Watch all objects of a kind for so long: first each as it is, as `ADDED`, then what changes. An event has
+        `type` (`ADDED`, `MODIFIED` or `DELETED`) and `object`."""
 
     async def count(self, resource: Resource, namespace: str = "") -> int:
         """How many objects there are, without reading them. An empty namespace means all."""

@@ -167,3 +167,33 @@ def test_one_node_at_a_time(installed: Plane, namespace: str, operator: Operator
         trouble(0, node=node)
     eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")
     assert not installed.get("node", second)["spec"].get("unschedulable")
+
+
+def test_many_nodes_wait_in_one_line_and_are_shown_as_a_group(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    limits = {"concurrent": 5, "cooldown": "1s"}
+    installed.apply(cluster_policy("cordon", {"cordon": {}, "timeout": "120s"}, limits=limits))
+    first, *others = sorted(node["metadata"]["name"] for node in installed.all("nodes"))
+    trouble(1, node=first)
+    eventually(lambda: installed.get("node", first)["spec"].get("unschedulable"), "the first node to be cordoned")
+    for node in others:
+        trouble(1, node=node)
+
+    def places() -> list[int | None]:
+        waiting = [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] in others]
+        return [hold.get("place") for i in waiting for hold in i.get("status", {}).get("holds", [])[:1]]
+
+    eventually(lambda: sorted(places(), key=str) == [2, 3, None], "each to have its place")
+
+    def group() -> dict[str, Any]:
+        found = installed.get("guardrails", "cluster").get("status", {}).get("nodeGroups") or [{}]
+        return found[0] if (found[0].get("inWork"), found[0].get("waiting")) == (1, 3) else {}
+
+    shown = eventually(group, "the group to be shown")
+    assert shown["message"].startswith(f"4 nodes: 1 in work ({first}); 3 wait for their turn, worst first")
+    for node in (first, *others):
+        trouble(0, node=node)
+    eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")
+    eventually(lambda: "nodeGroups" not in installed.get("guardrails", "cluster")["status"], "the group to be gone")
+    forgotten(installed)

@@ -430,3 +430,46 @@ async def test_a_create_can_be_tried_without_effect(cluster: KubeCluster, server
     server.will(says({"metadata": {"uid": "u"}}))
     await cluster.create(Resource("batch", "v1", "jobs"), "shop", {"metadata": {"name": "x"}}, dry_run=True)
     assert server.asked[0][2]["dryRun"] == "All"
+
+
+def streams(*chunks: bytes) -> Answer:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+            await asyncio.sleep(0.01)
+        return response
+
+    return answer
+
+
+async def test_a_watch_tells_each_change_however_its_bytes_come(server: FakeServer, cluster: KubeCluster) -> None:
+    lines = b"".join(
+        json.dumps({"type": kind, "object": {"metadata": {"name": kind}}}).encode() + b"\n"
+        for kind in ("ADDED", "MODIFIED", "BOOKMARK", "DELETED")
+    )
+    server.will(streams(lines[:20], lines[20:90], lines[90:]))
+    found = [event["type"] async for event in cluster.watch(NODES, seconds=7.2)]
+    assert found == ["ADDED", "MODIFIED"], "what is no change ends it"
+    (asked,) = server.asked
+    assert asked[1:3] == ("/api/v1/nodes", {"watch": "true", "timeoutSeconds": "8"})
+
+
+async def test_a_watch_that_is_refused_says_so(server: FakeServer, cluster: KubeCluster) -> None:
+    server.will(refuses(403, "Forbidden", "cannot watch nodes"))
+    with pytest.raises(Forbidden):
+        await anext(cluster.watch(NODES, seconds=1))
+
+
+async def test_a_watch_that_breaks_off_is_unavailable(server: FakeServer, cluster: KubeCluster) -> None:
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    server.will(breaks)
+    with pytest.raises(Unavailable):
+        await anext(cluster.watch(NODES, seconds=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from goldseam.api.alertsource import AlertSourceSpec
@@ -13,6 +14,7 @@ from goldseam.engine.matching import PolicyKey
 from goldseam.engine.opening import first_status
 from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import view
+from goldseam.ports import Page
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.gather import live_policy
@@ -64,8 +66,6 @@ class Stage:
         self.problems[key] = message
 
     async def rules(self, names: frozenset[str] | None = None) -> RulesAnswer:
-        from datetime import timedelta
-
         zero = timedelta(0)
         rule = AlertRule(
             "Trouble", "g", "up", "ok", "", self.clock.now(), timedelta(seconds=1), zero, zero, {}, tuple(self.alerts)
@@ -194,6 +194,50 @@ async def test_many_policies_are_opened_for_side_by_side_and_each_once() -> None
     opened = await stage.turn(4)
     assert len({i["spec"]["target"]["name"] for i in opened}) == len(opened) == 30
     assert 1 < most <= AT_ONCE
+
+
+async def test_alerts_of_one_policy_are_opened_beside_each_other_and_one_for_each_target() -> None:
+    stage = Stage()
+    for number in range(20):
+        stage.cluster.add("deployments", deployment() | {"metadata": {"name": f"app-{number}", "namespace": "shop"}})
+        stage.fire(deployment=f"app-{number}", severity="warning")
+        stage.fire(deployment=f"app-{number}", severity="critical")
+    creating, most, now = stage.cluster.create, 0, 0
+
+    async def create(*args: Any) -> Json:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        now -= 1
+        return await creating(*args)
+
+    listing, lists = stage.cluster.list, 0
+
+    async def late(*args: Any, **which: Any) -> Page:
+        nonlocal lists
+        lists += 1
+        for _ in range(20 * (lists % 2)):
+            await asyncio.sleep(0)
+        return await listing(*args, **which)
+
+    stage.cluster.create, stage.cluster.list = create, late  # type: ignore[method-assign]
+    opened = await stage.turn(4)
+    assert len({i["spec"]["target"]["name"] for i in opened}) == len(opened) == 20
+    assert 1 < most <= AT_ONCE
+
+
+async def test_what_fires_for_longest_is_opened_first() -> None:
+    stage = Stage()
+    for number in range(3 * AT_ONCE):
+        stage.cluster.add("deployments", deployment() | {"metadata": {"name": f"app-{number}", "namespace": "shop"}})
+        stage.fire(deployment=f"app-{number}")
+        stage.alerts[-1] = replace(stage.alerts[-1], active_at=START - timedelta(minutes=number))
+    await stage.turn()
+    opened = [stage.book.get(uid) for uid in stage.woken]
+    first = {incident.spec.target.name for incident in opened[:AT_ONCE] if incident is not None}
+    assert first == {f"app-{number}" for number in range(2 * AT_ONCE, 3 * AT_ONCE)}
 
 
 async def test_a_new_incident_follows_the_one_that_is_over() -> None:

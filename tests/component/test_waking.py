@@ -218,6 +218,17 @@ async def test_what_is_under_way_is_looked_at_every_two_seconds_only_while_somet
     assert pace.again(incident, timedelta(seconds=1)) == timedelta(seconds=1), "a moment that is known"
 
 
+@pytest.mark.parametrize(("place", "seconds"), [(None, 2), (10, 2), (20, 60)])
+async def test_what_waits_far_back_in_a_line_is_looked_at_seldom(place: int | None, seconds: int) -> None:
+    _, incident = await fixing()
+    at_its_place = waiting("b", incident, "NodesInTurn")
+    assert at_its_place.status is not None
+    holds = [hold.model_copy(update={"place": place}) for hold in at_its_place.status.holds]
+    there = replace(at_its_place, status=at_its_place.status.model_copy(update={"holds": holds, "owes": 0}))
+    pace = Pace(VirtualClock(), lambda: 200)
+    assert pace.again(there, timedelta(hours=1)) == timedelta(seconds=seconds)
+
+
 async def test_a_moment_that_is_known_is_never_missed() -> None:
     _, incident = await held()
     clock = VirtualClock()

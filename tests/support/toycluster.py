@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,8 @@ class ToyCluster:
     """Paths whose writes take no effect, and get no answer."""
     stale: set[str] = field(default_factory=set)
     """Paths whose next write meets a 409."""
+    watched: dict[str, list[Any]] = field(default_factory=dict)
+    """Watch events by plural, for whoever watches next; those that are functions are made when their turn comes."""
     budget: int = 1_000
     """How many evictions a PodDisruptionBudget lets through."""
     logs: dict[str, str] = field(default_factory=dict)
@@ -124,6 +126,11 @@ class ToyCluster:
             path, _, wanted = fields.partition("=")
             found = [o for o in found if value_at(o, path) == json.dumps(wanted)]
         return Page(tuple(self._shown(o) for o in found), str(self._version))
+
+    async def watch(self, resource: Resource, *, seconds: float) -> AsyncGenerator[Json, None]:
+        """What `watched` has of the kind, and then the end: virtual time does not pass while anybody waits."""
+        for event in self.watched.pop(resource.plural, []):
+            yield event() if callable(event) else event
 
     async def count(self, resource: Resource, namespace: str = "") -> int:
         return len((await self.list(resource, namespace)).items)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -96,6 +97,37 @@ class KubeCluster:
             return await self._pages(resource, namespace, labels, fields, limit)
         except Gone:
             return await self._pages(resource, namespace, labels, fields, limit)
+
+    async def watch(self, resource: Resource, *, seconds: float) -> AsyncGenerator[Json, None]:
+        """Watch all of a kind, from how they are on; the server ends it after so many seconds."""
+        query = {"watch": "true", "timeoutSeconds": str(math.ceil(seconds))}
+        what = f"GET {_path(resource, '')}"
+        await self._throttle.turn(LINE.get())
+        try:
+            async for line in self._lines(_path(resource, ""), query, seconds + self._timeout):
+                event = _object(line, what)
+                if event.get("type") not in ("ADDED", "MODIFIED", "DELETED"):
+                    return
+                yield event
+        except TimeoutError as error:
+            raise Unavailable(f"{what}: it did not end") from error
+        except (aiohttp.ClientError, OSError, ConfigException) as error:
+            raise Unavailable(f"{what}: {type(error).__name__}: {error}"[:300]) from error
+
+    async def _lines(self, path: str, query: dict[str, str], timeout: float) -> AsyncGenerator[bytes, None]:
+        """The lines of an answer, as they come."""
+        answer = await self._asked("GET", path, query, None, timeout)
+        try:
+            first = answer.history[0] if answer.history else answer
+            if first.status >= 300:
+                raise self._error(translated(first.status, first.headers, await answer.read(), f"GET {path}"))
+            rest = b""
+            async for chunk in answer.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+        finally:
+            answer.close()
 
     async def _pages(self, resource: Resource, namespace: str, labels: str, fields: str, limit: int) -> Page:
         items: list[Json] = []
@@ -240,6 +272,13 @@ class KubeCluster:
         return query | ({"dryRun": "All"} if dry_run else {})
 
     async def _send(self, method: str, path: str, query: dict[str, str], body: Json | None) -> tuple[int, Any, bytes]:
+        answer = await self._asked(method, path, query, body, self._timeout)
+        first = answer.history[0] if answer.history else answer
+        content = await answer.read()
+        return int(first.status), first.headers, content
+
+    async def _asked(self, method: str, path: str, query: dict[str, str], body: Json | None, timeout: float) -> Any:
+        """The answer, of which the content was not read yet."""
         content_type = MERGE_PATCH if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
         m, url, h, b, p = await self._api.param_serialize(
@@ -250,12 +289,8 @@ class KubeCluster:
             body=body,
             auth_settings=["BearerToken"],
         )
-        answer = await self._api.rest_client.request(
-            m, url, headers=h, body=b, post_params=p, _request_timeout=self._timeout
-        )
-        first = answer.response.history[0] if answer.response.history else answer.response
-        content = await answer.response.read()
-        return int(first.status), first.headers, content
+        answer = await self._api.rest_client.request(m, url, headers=h, body=b, post_params=p, _request_timeout=timeout)
+        return answer.response
 
 
 def _object(content: bytes, what: str) -> Json:

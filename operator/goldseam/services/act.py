@@ -19,13 +19,14 @@ from goldseam.engine.cordons import marks
 from goldseam.engine.jobs import job_from, named
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import INCIDENT, TOKEN, in_list, is_ready, metadata, patch_of, value_at
-from goldseam.engine.proposal import ALL, Turn
+from goldseam.engine.proposal import ALL, Turn, World
 from goldseam.engine.replicas import SELECTOR, stand_ins
 from goldseam.engine.revisions import replaced
 from goldseam.engine.templates import digest
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, NotItsTurn, Terminal
 from goldseam.ports import Cluster, Json
 from goldseam.resources import PODS, REVISIONS, WRITABLE, custom
+from goldseam.services.evicting import Evicting
 
 log = structlog.get_logger("goldseam.act")
 
@@ -75,30 +76,72 @@ class Actor:
         may_go_on: Callable[[int], Awaitable[bool]],
         turn: Turn = ALL,
         planned: Mapping[str, Any] | None = None,
+        emptying: World | None = None,
     ) -> list[Result]:
         """Make the step's writes in order, those whose turn it is, at most ten: then everything is looked at again.
 
         Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
         first patch that is not made; evictions that a budget holds back do not stop the others. `planned`: the object
-        that is made, where one is.
+        that is made, where one is. `emptying`: of a node that is drained, all is evicted that may go within a pass, as
+        of this world on.
         """
         results: list[Result] = []
         for indices in requests(step.writes):
             writes = [step.writes[index] for index in indices]
             if not turn.has(writes[0], step.writes):
                 continue
+            if emptying is not None and writes[0].verb == "Evict":
+                return await self._emptied(step, incident, may_go_on, turn, emptying, results)
             if len(results) >= min(AT_ONCE, turn.at_once or AT_ONCE) or not await may_go_on(len(results)):
                 break
-            state, message, made = await self._make(writes, step, incident, turn, planned)
-            for index, write in zip(indices, writes, strict=True):
-                log.info(
-                    "write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state
-                )
-                metrics.write_made(step.action, state)
-                results.append(Result(index, state, message, made))
-            if state != "Done" and writes[0].verb not in ENDING:
+            made = await self._made(step, indices, incident, turn, planned)
+            results += made
+            if made[0].state != "Done" and writes[0].verb not in ENDING:
                 break
         return results
+
+    async def _made(
+        self, step: Step, indices: Sequence[int], incident: str, turn: Turn, planned: Mapping[str, Any] | None = None
+    ) -> list[Result]:
+        """One request."""
+        writes = [step.writes[index] for index in indices]
+        state, message, made = await self._make(writes, step, incident, turn, planned)
+        for write in writes:
+            log.info("write", incident=incident, step=step.id, verb=write.verb, object=str(write.object), state=state)
+            metrics.write_made(step.action, state)
+        return [Result(index, state, message, made) for index in indices]
+
+    async def _emptied(
+        self,
+        step: Step,
+        incident: str,
+        may_go_on: Callable[[int], Awaitable[bool]],
+        turn: Turn,
+        world: World,
+        results: list[Result],
+    ) -> list[Result]:
+        """One pass over the evictions of a drain, but of those that are held now; of each what came of it last."""
+        found: dict[int, Result] = {}
+
+        async def evict(index: int) -> str:
+            (found[index],) = await self._made(step, [index], incident, ALL)
+            return found[index].state
+
+        async def go_on() -> bool:
+            return await may_go_on(len(results) + len(found))
+
+        pending = [i for i, write in enumerate(step.writes) if write.verb == "Evict" and write.state == "Pending"]
+        ours = [index for index in pending if self._is_own(step.writes[index])]
+        going = {i for i in pending if turn.has(step.writes[i], step.writes) and (i not in ours or pending == ours)}
+        evicting = Evicting(step.writes, going, world.pods, world.pdbs, evict, go_on)
+        await evicting.run(self._cluster)
+        for index, why in evicting.held().items():
+            found.setdefault(index, Result(index, "Waiting", why))
+        return [*results, *(found[index] for index in sorted(found))]
+
+    def _is_own(self, write: Write) -> bool:
+        own, ref = self._own, write.object
+        return own is not None and (ref.namespace, ref.name) == (own.namespace, own.name)
 
     async def _make(
         self, writes: Sequence[Write], step: Step, incident: str, turn: Turn, planned: Mapping[str, Any] | None
@@ -239,7 +282,7 @@ class Actor:
             return
         if turn.unready is not None and is_ready(pod):
             raise NotItsTurn("it has become ready, and waits for its turn")
-        if self._own is not None and not dry_run and (ref.namespace, ref.name) == (self._own.namespace, self._own.name):
+        if self._own is not None and not dry_run and self._is_own(write):
             await self._hand_over(pod, self._own)
         await self._cluster.evict(ref.namespace, ref.name, ref.uid, dry_run=dry_run)
 

@@ -44,9 +44,7 @@ from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
 
-AFTER_ERROR = timedelta(seconds=5)
-UNSURE = timedelta(seconds=3)
-OVER = timedelta(days=1)
+AFTER_ERROR, UNSURE, OVER = timedelta(seconds=5), timedelta(seconds=3), timedelta(days=1)
 PREPARED_AT_ONCE = 10
 """Decisions for which everything is read at the same time: so many wait for their turn to be taken."""
 STILL_NEW = 0.5
@@ -327,14 +325,17 @@ class Looker:
             await self.gate.before_acting(incident)
         if not await self.node_leases.taken(step, s.spec.target, s.world):
             return UNSURE
-        turn = s.plan.turn if step.purpose == "Rung" and s.plan is not None else ALL
-        body = s.plan.body if isinstance(s.plan, Proposal) else None
+        climbs, body = step.purpose == "Rung", s.plan.body if isinstance(s.plan, Proposal) else None
+        turn = s.plan.turn if climbs and s.plan is not None else ALL
+        emptying = s.world if climbs and s.spec.target.kind == "Node" else None
         s = await in_time(correlating, s)
-        results = await self.actor.perform(step, incident.title, may_go_on, turn, body)
+        results = await self.actor.perform(step, incident.title, may_go_on, turn, body, emptying)
         now = self.clock.now()
         status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.write(incident, status)
         await self.node_leases.released(step.writes[result.index] for result in results if result.state == "Done")
+        if emptying is not None and any(result.state == "Done" for result in results):
+            return timedelta(0)  # what is left may be next already
         return _after(results, decision)
 
     async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:

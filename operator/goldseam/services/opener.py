@@ -70,6 +70,8 @@ class Opener:
     """Knows to whom each source is closed."""
     targets: Targets
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
+    _opening: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
+    """What is being opened: another alert may name the same target."""
     _seen: dict[str, set[tuple[PolicyKey, TargetKey]]] = field(default_factory=dict)
     """What each source shows to be firing now."""
     _targets: dict[tuple[PolicyKey, int, frozenset[tuple[str, str]]], TargetKey] = field(default_factory=dict)
@@ -105,10 +107,12 @@ class Opener:
     def _new(
         self, armed: Armed, firing: list[ActiveAlert], by_namespace: Mapping[str, list[ActiveAlert]]
     ) -> list[ActiveAlert]:
-        """The alerts that may be the policy's business, and that no incident has: for these it is worth being read."""
+        """The alerts that may be the policy's business, and that no incident has: for these it is worth being read.
+        What fires for longest comes first."""
         if armed.key.namespace:
             firing = by_namespace.get(armed.key.namespace, []) + (by_namespace.get("", []) if armed.any_scope else [])
-        return [alert for alert in firing if matches(alert.labels, armed.matchers) and not self._has(armed, alert)]
+        found = (alert for alert in firing if matches(alert.labels, armed.matchers) and not self._has(armed, alert))
+        return sorted(found, key=lambda alert: alert.active_at)
 
     def _has(self, armed: Armed, alert: ActiveAlert) -> bool:
         target = self._targets.get((armed.key, armed.generation, frozenset(alert.labels.items())))
@@ -134,12 +138,16 @@ class Opener:
         await self.tenants.look(source.name, armed.key.namespace)
         if seen.policy.spec is None or self._closed(source, armed.key, asks_queries(seen.policy.spec)):
             return
-        for alert in firing:
+        for begin in range(0, len(firing), AT_ONCE):
             if self.clock.monotonic() - seen.at > JUST_NOW:  # what is opened is bound to the policy as it is then
                 seen = await self._read(armed, None)
-            spec = seen.policy.spec
-            if spec is not None and concerns(spec, armed.key.namespace, alert.labels):
-                await self._concerned_by(source, armed, seen, spec, alert)
+            if (spec := seen.policy.spec) is None:
+                return
+            alerts = (a for a in firing[begin : begin + AT_ONCE] if concerns(spec, armed.key.namespace, a.labels))
+            each = (self._concerned_by(source, armed, seen, spec, alert) for alert in alerts)
+            for error in await asyncio.gather(*each, return_exceptions=True):
+                if error is not None:
+                    raise error
 
     async def _read(self, armed: Armed, likely: TargetKey | None) -> _Seen:
         """The policy, and what is likely to be its target beside it."""
@@ -162,8 +170,12 @@ class Opener:
             self.problem(armed.key, target.message)
         elif self._handled(seen.policy.key, seen.policy.uid, target):
             self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
-        elif self._long_enough(source, seen.policy, target):
-            await self._open_if_fresh(source, seen, target, alert)
+        elif self._long_enough(source, seen.policy, target) and (seen.policy.key, target) not in self._opening:
+            self._opening.add((seen.policy.key, target))
+            try:
+                await self._open_if_fresh(source, seen, target, alert)
+            finally:
+                self._opening.discard((seen.policy.key, target))
 
     def _closed(self, source: Source, key: PolicyKey, queries: bool) -> bool:
         return bool(self.tenants.refusal(source.name, key.namespace, queries=queries))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -45,6 +45,7 @@ from goldseam.services.queries import Queries
 from goldseam.services.registrar import POLICIES, Registrar, Tell
 from goldseam.services.relations import Relations
 from goldseam.services.retention import Retention
+from goldseam.services.shared import SharedLists
 from goldseam.services.silences import Silences
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
@@ -99,17 +100,17 @@ class Operator:
 
     def __init__(self, outside: Outside, inbox: Inbox, namespace: str, leadership: Leadership) -> None:
         cluster, clock = outside.cluster, outside.clock
-        self._cluster, self._clock, self._namespace = cluster, clock, namespace
-        self._stopping, self._record, self._events = False, outside.record, outside.events
+        self._cluster, self._lists = cluster, cast(Cluster, SharedLists(cluster, clock))
+        self._clock, self._namespace, self._stopping = clock, namespace, False
+        self._record, self._events = outside.record, outside.events
         self._leadership, self._outside, self._leaving = leadership, outside, False
         self.loaded, self.standby, self._beat = False, True, clock.monotonic()
-        self.book, self.catalogue = IncidentBook(namespace), Catalogue()
+        self.book, self.catalogue, self.ledger = IncidentBook(namespace), Catalogue(), LedgerBook(cluster)
         self.lately, self.together = Lately(clock), Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
-        self.ledger = LedgerBook(cluster)
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
         permissions = Permissions(cluster, clock)
-        self.fleet = FleetWatch(cluster, clock, self.book, self.catalogue, self._firing)
+        self.fleet = FleetWatch(self._lists, clock, self.book, self.catalogue, self._firing)
         self.hearing = Hearing(cluster)
         self.tenants = Tenants(cluster, self._allows_others)
         inputs, targets = Inputs(self.sources.get, clock), Targets(cluster)
@@ -152,7 +153,7 @@ class Operator:
             clock=self._clock,
             book=self.book,
             gatherer=Gatherer(
-                self._cluster,
+                self._lists,
                 self.catalogue,
                 self.ledger,
                 self.relations.judged,

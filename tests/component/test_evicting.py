@@ -1,0 +1,189 @@
+"""A drain's evictions: workloads beside each other, the next pod as soon as a budget lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from goldseam.api.incident import Write
+from goldseam.engine.objects import reference
+from goldseam.errors import Forbidden
+from goldseam.services.act import Actor
+from goldseam.services.evicting import Evicting
+from tests.component.test_node_incidents import left, opened
+
+Json = dict[str, Any]
+
+
+def pod(name: str, app: str, *, ready: bool = True) -> Json:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app, "uid": f"uid-{app}", "controller": True}
+    condition = {"type": "Ready", "status": str(ready)}
+    meta = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "labels": {"app": app}, "ownerReferences": [owner]}
+    return {"metadata": meta, "status": {"phase": "Running", "conditions": [condition]}}
+
+
+def budget(app: str, allowed: int) -> Json:
+    return {
+        "metadata": {"name": app, "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": {"app": app}}},
+        "status": {"disruptionsAllowed": allowed},
+    }
+
+
+class Toy:
+    """An Eviction API and a watch of budgets, as far as evicting asks them."""
+
+    def __init__(self, pods: list[Json], budgets: list[Json], *events: Json | Callable[[], Json]) -> None:
+        self.events: list[Json | Callable[[], Json]] = list(events)
+        self.asked: list[str] = []
+        self.refuses: set[str] = set()
+        self.goes_on = True
+        writes = [Write(verb="Evict", object=reference(one, "v1", "Pod")) for one in pods]
+        self._names = [one["metadata"]["name"] for one in pods]
+        self.evicting = Evicting(writes, range(len(writes)), pods, budgets, self._evict, self._go_on)
+
+    async def run(self) -> list[str]:
+        await self.evicting.run(self)  # type: ignore[arg-type]
+        return self.asked
+
+    async def _evict(self, index: int) -> str:
+        self.asked.append(self._names[index])
+        return "Waiting" if self._names[index] in self.refuses else "Done"
+
+    async def _go_on(self) -> bool:
+        return self.goes_on
+
+    async def watch(self, *_: object, seconds: float) -> AsyncGenerator[Json, None]:
+        for event in self.events:
+            for _ in range(50):  # what the one before has let go has gone
+                await asyncio.sleep(0)
+            found = event() if callable(event) else event
+            yield {"type": "MODIFIED", "object": found} if "type" not in found else found
+
+
+async def test_what_no_budget_covers_goes_at_once() -> None:
+    toy = Toy([pod("a-0", "a"), pod("a-1", "a"), pod("b-0", "b")], [budget("c", 0)])
+    assert sorted(await toy.run()) == ["a-0", "a-1", "b-0"]
+
+
+async def test_workloads_go_beside_each_other_and_each_in_its_order() -> None:
+    pods = [pod(f"{app}-{number}", app) for app in "ab" for number in range(3)]
+    toy = Toy(pods, [budget("a", 1), budget("b", 1)], budget("a", 1), budget("b", 1), budget("a", 1))
+    assert sorted((await toy.run())[:2]) == ["a-0", "b-0"]
+    assert [name for name in toy.asked if "a" in name] == ["a-0", "a-1", "a-2"]
+    assert [name for name in toy.asked if "b" in name] == ["b-0", "b-1"], "its budget was counted anew but once"
+
+
+async def test_a_budget_that_lets_nothing_go_is_not_asked() -> None:
+    toy = Toy([pod("a-0", "a"), pod("b-0", "b")], [budget("a", 0)])
+    assert await toy.run() == ["b-0"]
+
+
+async def test_a_budget_of_another_namespace_is_nobodys_business() -> None:
+    theirs = budget("a", 1)
+    theirs["metadata"]["namespace"] = "bank"
+    toy = Toy([pod("a-0", "a")], [budget("a", 1), theirs], theirs, theirs)
+    toy.refuses.add("a-0")
+    assert await toy.run() == ["a-0"]
+
+
+async def test_who_is_not_asked_is_told_which_budget_holds() -> None:
+    toy = Toy([pod("a-0", "a"), pod("a-1", "a"), pod("b-0", "b")], [budget("a", 1)])
+    await toy.run()
+    assert toy.evicting.held() == {1: "its disruption budget lets nothing go now: PodDisruptionBudget shop/a"}
+    h = await opened({"drain": {}})
+    for one in h.cluster.all("pods"):
+        one["metadata"]["labels"] = {"app": "a"}
+    h.cluster.add("poddisruptionbudgets", budget("a", 2))
+    await h.look()
+    assert len(left(h)) == 3, "two pods and the daemon"
+    assert [bool(write.message) for write in h.status.steps[0].writes] == [False, False, False, True, True]
+    assert "PodDisruptionBudget shop/a" in h.status.steps[0].writes[-1].message
+
+
+async def test_what_was_refused_is_asked_for_again_once_its_budget_is_counted_anew() -> None:
+    toy = Toy([pod("a-0", "a")], [budget("a", 1)])
+
+    def counted() -> Json:
+        toy.refuses.clear()
+        return budget("a", 1)
+
+    toy.refuses.add("a-0")
+    toy.events = [counted]
+    assert await toy.run() == ["a-0", "a-0"]
+
+
+async def test_one_that_is_not_ready_is_asked_for_though_nothing_is_left() -> None:
+    toy = Toy([pod("a-0", "a", ready=False)], [budget("a", 0)], budget("a", 0), budget("a", 0))
+    toy.refuses.add("a-0")
+    asked = await toy.run()
+    assert 1 < len(asked) <= 3, "once each time that the budget was counted anew"
+
+
+async def test_of_one_that_is_not_ready_nothing_is_taken_from_the_budget() -> None:
+    toy = Toy([pod("a-0", "a", ready=False), pod("a-1", "a"), pod("a-2", "a")], [budget("a", 1)])
+    assert await toy.run() == ["a-0", "a-1"]
+
+
+async def test_a_budget_that_is_deleted_holds_nothing_any_more() -> None:
+    gone = {"type": "DELETED", "object": budget("a", 0)}
+    assert await Toy([pod("a-0", "a")], [budget("a", 0)], gone).run() == ["a-0"]
+
+
+async def test_nothing_more_goes_once_something_holds() -> None:
+    pods = [pod(f"{app}-{number}", app) for app in "ab" for number in range(2)]
+    toy = Toy(pods, [budget("a", 1)], budget("a", 1))
+    toy.goes_on = False
+    assert await toy.run() == []
+
+    later = Toy([pod("a-0", "a"), pod("a-1", "a")], [budget("a", 1)])
+
+    def stops() -> Json:
+        later.goes_on = False
+        return budget("a", 1)
+
+    later.events = [stops]
+    assert await later.run() == ["a-0"]
+
+
+async def test_where_budgets_may_not_be_watched_the_next_look_goes_on() -> None:
+    toy = Toy([pod("a-0", "a"), pod("a-1", "a")], [budget("a", 1)])
+
+    async def forbidden(*_: object, seconds: float) -> AsyncGenerator[Json, None]:
+        raise Forbidden("cannot watch poddisruptionbudgets")
+        yield {}
+
+    toy.watch = forbidden  # type: ignore[method-assign]
+    assert await toy.run() == ["a-0"]
+
+
+async def test_a_look_at_a_drain_goes_on_as_soon_as_the_budget_frees() -> None:
+    h = await opened({"drain": {}}, budget=0)
+
+    def freed() -> Json:
+        h.cluster.budget = 10
+        return {"type": "MODIFIED", "object": budget("app", 1)}
+
+    h.cluster.watched["poddisruptionbudgets"] = [freed]
+    begun = h.clock.now()
+    await h.look()
+    assert left(h) == {"daemon"}
+    assert h.clock.now() == begun
+    assert {write.state for write in h.status.steps[0].writes} == {"Done"}
+
+
+async def test_a_pause_between_two_evictions_stops_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = await opened({"drain": {}})
+    evict = Actor._evict
+
+    async def paused(*args: Any, **options: Any) -> None:
+        await evict(*args, **options)
+        spec = {"reason": "we are deploying", "cluster": True}
+        h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "goldseam-system"}, "spec": spec})
+
+    monkeypatch.setattr(Actor, "_evict", paused)
+    await h.look()
+    assert len(left(h)) == 4, "three pods and the daemon"

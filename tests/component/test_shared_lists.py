@@ -1,0 +1,81 @@
+"""Long lists are shared for a moment by those who ask for them, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from goldseam.errors import Unavailable
+from goldseam.resources import NODES, PDBS, PODS
+from goldseam.services.shared import MOMENT, SharedLists
+from tests.support.harness import VirtualClock
+from tests.support.toycluster import ToyCluster
+
+
+class Counting(ToyCluster):
+    """Notes each list, and may fail."""
+
+    def __init__(self) -> None:
+        super().__init__(now=lambda: "2026-11-23T12:00:00Z")
+        self.lists: list[str] = []
+        self.fails = False
+
+    async def list(self, resource: Any, namespace: str = "", **which: Any) -> Any:
+        self.lists.append(resource.plural)
+        await asyncio.sleep(0)
+        if self.fails:
+            raise Unavailable("HTTP 503")
+        return await super().list(resource, namespace, **which)
+
+
+async def test_those_who_ask_within_a_moment_get_the_same_list() -> None:
+    cluster, clock = Counting(), VirtualClock()
+    shared = SharedLists(cluster, clock)
+    await asyncio.gather(shared.list(NODES), shared.list(NODES), shared.list(PDBS))
+    clock.advance(MOMENT)
+    await shared.list(NODES)
+    assert sorted(cluster.lists) == ["nodes", "poddisruptionbudgets"]
+    clock.advance(0.01)
+    await shared.list(NODES)
+    assert cluster.lists.count("nodes") == 2
+
+
+async def test_what_is_not_all_of_it_is_read_anew_each_time() -> None:
+    cluster = Counting()
+    shared = SharedLists(cluster, VirtualClock())
+    for _ in range(2):
+        await shared.list(PDBS, "shop")
+        await shared.list(PODS)
+        await shared.list(NODES, labels="a=b")
+    assert len(cluster.lists) == 6
+
+
+async def test_an_error_is_given_to_those_who_wait_and_not_kept() -> None:
+    cluster = Counting()
+    shared = SharedLists(cluster, VirtualClock())
+    cluster.fails = True
+    for found in await asyncio.gather(shared.list(NODES), shared.list(NODES), return_exceptions=True):
+        assert isinstance(found, Unavailable)
+    cluster.fails = False
+    assert (await shared.list(NODES)).items == ()
+
+
+async def test_whoever_gives_up_takes_it_from_nobody() -> None:
+    cluster = Counting()
+    shared = SharedLists(cluster, VirtualClock())
+    first, second = asyncio.create_task(shared.list(NODES)), asyncio.create_task(shared.list(NODES))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await second).items == ()
+    assert cluster.lists == ["nodes"]
+
+
+async def test_everything_else_is_the_clusters() -> None:
+    cluster = Counting()
+    cluster.add("nodes", {"metadata": {"name": "n"}})
+    shared: Any = SharedLists(cluster, VirtualClock())
+    assert (await shared.get(NODES, "", "n"))["metadata"]["name"] == "n"
