@@ -191,6 +191,7 @@ def test_no_budget_is_broken_no_cap_is_passed_and_every_node_comes_back(
     toy, cluster = life.toy, life.h.cluster
     assert toy.broken == []
     assert toy.cordoned <= start.at_once
+    assert toy.of_one_zone <= start.per_zone
     statuses = life.h.statuses()
     assert {status.phase for status in statuses} <= {"Resolved", "Escalated", "Abandoned"}, statuses[0].message
     assert [status.owes for status in statuses] == [0] * len(statuses)

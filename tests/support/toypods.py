@@ -6,13 +6,24 @@ Enough for a drain to be watched from the outside: who has a ready pod at any mo
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from goldseam.engine.disruption import DisruptionBudget
-from goldseam.engine.objects import RESTART, Workload, controller, cordoned_by_us, is_ready, metadata, share, value_at
+from goldseam.engine.objects import (
+    RESTART,
+    ZONE,
+    Workload,
+    controller,
+    cordoned_by_us,
+    is_ready,
+    metadata,
+    share,
+    value_at,
+)
 from goldseam.engine.placement import in_service, may_run
 from goldseam.engine.strategy import rolling, strategy
 from goldseam.errors import BudgetExhausted, NotFound, Terminal
@@ -37,6 +48,8 @@ class ToyPods:
     """Which budget was broken, and how."""
     cordoned: int = 0
     """How many nodes were cordoned by us at the same time at most."""
+    of_one_zone: int = 0
+    """The same, of one zone."""
     _made: int = 0
     _whole: set[str] = field(default_factory=set)
 
@@ -237,7 +250,12 @@ class ToyPods:
                 self._whole.add(name)
             elif name in self._whole:
                 self.broken.append(f"{name}: {healthy} of {desired} at {self.now:%H:%M:%S}")
-        self.cordoned = max(self.cordoned, len(self.ours()))
+        ours = self.ours()
+        self.cordoned = max(self.cordoned, len(ours))
+        zones = Counter(
+            metadata(n)["labels"].get(ZONE) for n in self.h.cluster.all("nodes") if metadata(n)["name"] in ours
+        )
+        self.of_one_zone = max(self.of_one_zone, *zones.values(), 0)
 
     def ours(self) -> set[str]:
         """Which nodes are cordoned by us."""
