@@ -42,6 +42,7 @@ from goldseam.services.pauses import in_force as pauses_in_force
 from goldseam.services.pauses import of_hit
 from goldseam.services.permissions import PEOPLE_POLICY
 from goldseam.services.reads import Reads
+from goldseam.services.surroundings import before_forcing
 from goldseam.services.words import about
 from goldseam.services.world import read_world, to_plan
 
@@ -118,6 +119,7 @@ class Gatherer:
             self._responses(incident, reads, opened),
             self._alert(incident, pinned),
         )
+        world = await before_forcing(world, pinned, status, now, reads)
         limits, problem = in_force(guardrails)
         reads.unknown += [problem] if problem else []
         words = about(responses, incident.uid, limits)
