@@ -325,12 +325,11 @@ class Looker:
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
-        if not await self.node_leases.taken(step, s.spec.target, s.world):
-            return UNSURE
+        waits = await self.node_leases.in_the_way(step, s.spec.target, s.world)
         turn = s.plan.turn if step.purpose == "Rung" and s.plan is not None else ALL
         body = s.plan.body if isinstance(s.plan, Proposal) else None
         s = await in_time(correlating, s)
-        results = await self.actor.perform(step, incident.title, may_go_on, turn, body)
+        results = waits or await self.actor.perform(step, incident.title, may_go_on, turn, body)
         now = self.clock.now()
         status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.write(incident, status)
