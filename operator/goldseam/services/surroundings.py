@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from goldseam.actions.drain import MOST_PODS, going
+from goldseam.actions.drain import going
 from goldseam.actions.nodes import node_ref
+from goldseam.actions.pods import MOST_PODS
 from goldseam.actions.preflight import claims, homeless, hungry, places
 from goldseam.api.incident import IncidentStatus
 from goldseam.engine.deadlines import is_to_be_forced
