@@ -223,6 +223,7 @@ class Looker:
                         situation = await self._prepared(incident, status)
                     situation = self.gatherer.beside_others(incident, situation)
                     correlating = correlated(self.cluster, situation)
+                    turn.callback(correlating.cancel)  # where nothing comes about, nobody waits for it
                     now, decision, written = await self._taken(incident, situation)
                     break
         if decision.kind not in ("act", "undo"):
