@@ -25,7 +25,8 @@ def loops(plane: Plane, namespace: str, *names: str) -> None:
     """Let these pods say that their container dies again and again, as a kubelet does."""
     waiting = {"name": "app", "ready": False, "restartCount": 7, "image": "busybox:1.37", "imageID": ""}
     waiting["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
-    for name in names:
+    for name in names:  # the annotation: else the simulated kubelet starts them anew after ten seconds
+        plane.must("annotate", "pod", name, "-n", namespace, "sim.kwok/crashloop=stays")
         conditions = pods(plane, namespace)[name]["status"]["conditions"]
         changed = [
             one | ({"status": "False"} if one["type"] in ("Ready", "ContainersReady") else {}) for one in conditions

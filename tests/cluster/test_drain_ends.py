@@ -195,6 +195,25 @@ def test_admission_refuses_a_deletion_where_the_guardrails_do_not_name_the_node(
     assert asks(**known, gracePeriodSeconds=60) == ""
 
 
+def test_where_there_are_no_guardrails_nor_their_kind_everybody_elses_deletions_go_on(
+    forcing: Plane, namespace: str, node: str
+) -> None:
+    """The API server looks for a policy's parameter before it asks whose request it is."""
+    names = [pod["metadata"]["name"] for pod in forcing.all("pods", namespace)]
+    forcing.must("delete", "guardrails", "--all")
+    forcing.must("delete", "pod", names[0], "-n", namespace)
+    kept = forcing.must("get", "crd", "guardrails.goldseam.dev", "-o", "json")
+    forcing.must("delete", "crd", "guardrails.goldseam.dev")
+    try:
+        eventually(lambda: forcing.kubectl("get", "guardrails").returncode != 0, "the kind to be gone")
+        forcing.must("delete", "pod", names[1], "-n", namespace)
+    finally:
+        body = json.loads(kept)
+        body["metadata"] = {key: body["metadata"][key] for key in ("name", "labels", "annotations")}
+        forcing.apply({key: body[key] for key in ("apiVersion", "kind", "metadata", "spec")})
+        eventually(lambda: forcing.kubectl("get", "guardrails").returncode == 0, "the kind to be back")
+
+
 def test_the_leader_hands_over_before_its_own_pod_goes(
     installed: Plane,
     namespace: str,

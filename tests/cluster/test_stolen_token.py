@@ -22,6 +22,7 @@ NOBODY = "d7c8c1c5-3a3c-4c4c-8d3e-2a4b1c0f9e11"
 """The uid of what is not there."""
 INCIDENT = "/apis/goldseam.dev/v1alpha1/namespaces/stolen/incidents"
 OWING = {"phase": "Monitoring", "epoch": 5, "owes": 1}
+NO_LOG = ("does not have a host assigned", "no preferred addresses found")  # a node without a kubelet
 JANE = ("--as", "jane", "--as-group", "system:masters")
 
 
@@ -64,7 +65,7 @@ class Thief:
 
 def judged(status: int, words: str) -> str:
     """Who refused a request."""
-    if status < 300 or "does not have a host assigned" in words:  # the log may be read, and there is none
+    if status < 300 or any(said in words for said in NO_LOG):  # the log may be read, and there is none
         return LEFT
     if policy := re.search(r"ValidatingAdmissionPolicy '([^']+)'", words):
         return policy[1]

@@ -6,6 +6,7 @@ from typing import Any
 
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.situation import Other
+from goldseam.errors import Forbidden
 from tests.component.test_node_incidents import crempol, node, pod
 from tests.support.harness import Harness, deployment
 
@@ -327,3 +328,20 @@ async def test_a_drain_that_takes_long_renews_its_lease_and_stops_where_another_
     await h.settle(60)
     assert h.status.holds[0].reason == "NodeLeaseHeld"
     assert touched(h).count("pods/shop/p2") == 0
+
+
+async def test_a_node_lease_that_may_be_read_and_not_written_is_said_and_ends_the_rung_in_time() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")), medik8s())
+    create = h.cluster.create
+
+    async def forbidden(resource: Any, *args: Any, **options: Any) -> Json:
+        if resource.plural == "leases":
+            raise Forbidden("leases is forbidden")
+        return await create(resource, *args, **options)
+
+    h.cluster.create = forbidden  # type: ignore[method-assign]
+    await h.settle(10)
+    assert "leases is forbidden" in h.status.steps[0].writes[0].message
+    await h.settle(900)
+    assert h.status.steps[0].outcome == "Failed"
+    assert touched(h) == []

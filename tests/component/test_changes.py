@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from goldseam.api.runbook import RunbookSpec
+from goldseam.errors import Conflict
 from goldseam.ports import Json
-from goldseam.services import correlating
+from goldseam.services import correlating, look
 from goldseam.services.gather import Opened, live_policy
 from tests.support.harness import START, Harness, deployment, policy
 from tests.support.objects import pod_template, revision
@@ -181,6 +182,38 @@ async def test_an_act_does_not_wait_for_long_to_learn_what_changed(monkeypatch: 
         await h.look()
     assert h.live()["spec"]["replicas"] == 8
     assert h.status.changes is None, "what is read later might be our own"
+
+
+async def test_what_was_read_too_late_is_not_told_by_a_later_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    h, _ = await just_opened({**RESTART, "timeout": "20s"}, WARY, changed=None)
+    monkeypatch.setattr(correlating, "correlated", lambda _, s: asyncio.create_task(asyncio.sleep(0, s)))
+    monkeypatch.setattr(look, "correlated", correlating.correlated)
+    await h.look()
+    monkeypatch.undo()
+    await h.settle(60, until=lambda status: status.rung == 1)
+    await h.settle(20)
+    assert len(h.status.steps) == 2, outcomes(h)
+    assert h.status.changes is None
+
+
+async def conflicting(*_: Any) -> None:
+    raise Conflict("the counter was written by somebody else")
+
+
+async def test_where_nothing_comes_about_nobody_reads_on_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    h, _ = await just_opened(SCALE)
+    begun: list[asyncio.Task[Any]] = []
+
+    def hanging(*_: Any) -> asyncio.Task[Any]:
+        begun.append(asyncio.create_task(asyncio.Event().wait()))
+        return begun[0]
+
+    monkeypatch.setattr(look, "correlated", hanging)
+    monkeypatch.setattr(h.looker.ledger, "spend", conflicting)
+    await h.look()
+    async with asyncio.timeout(5):
+        assert isinstance((await asyncio.gather(begun[0], return_exceptions=True))[0], asyncio.CancelledError)
+    assert h.live()["spec"]["replicas"] == 3
 
 
 async def test_a_target_that_was_changed_just_before_is_not_restarted_and_the_next_rung_comes() -> None:

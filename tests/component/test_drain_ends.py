@@ -72,6 +72,16 @@ async def test_the_deadline_stands_on_the_node_and_goes_with_the_cordon() -> Non
     assert (cordoned(h), marks(h)) == (False, {})
 
 
+@pytest.mark.parametrize("rung", [drain(), {"cordon": {}, "timeout": "10s"}])
+async def test_what_an_earlier_drain_had_left_on_the_node_is_not_said_of_this_one(rung: Json) -> None:
+    h = await opened(rung)
+    notes = h.live()["metadata"].setdefault("annotations", {})
+    notes.update({AT_DEADLINE: "LeaveCordoned", DEADLINE: "2026-11-01T00:00:00Z"})
+    await h.settle(5)
+    assert cordoned(h)
+    assert marks(h) == ({DEADLINE: "2026-11-23T12:00:20Z"} if "drain" in rung else {})
+
+
 async def test_a_drain_without_a_deadline_has_the_time_of_its_rung() -> None:
     h = await opened({"drain": {}, "timeout": "2m"})
     await h.settle(5)

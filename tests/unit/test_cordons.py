@@ -27,8 +27,8 @@ def uncordoning(want: str) -> Write:
 
 def test_a_cordon_says_until_when_in_utc() -> None:
     there = NOW.astimezone(timezone(timedelta(hours=2)))
-    assert marks([cordoning(node())[0]], there) == {DEADLINE: "2026-11-23T12:00:00Z"}
-    assert marks([cordoning(node())[0]], None) == {}
+    assert marks([cordoning(node())[0]], there) == {DEADLINE: "2026-11-23T12:00:00Z", AT_DEADLINE: None}
+    assert marks([cordoning(node())[0]], None) == {DEADLINE: None, AT_DEADLINE: None}, "no old one stays"
 
 
 @pytest.mark.parametrize("want", ["null", "false"])

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldseam.actions.drain import ACTION, MIRROR, MOST_PODS
+from goldseam.actions.drain import ACTION
+from goldseam.actions.nodes import MIRROR
+from goldseam.actions.pods import MOST_PODS
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Drain, Rung
 from goldseam.engine.cordons import AT_DEADLINE_FIELD

@@ -27,33 +27,31 @@ from goldseam.actions.nodes import (
     node_ref,
     others,
     patching,
+    stays,
 )
+from goldseam.actions.pods import MOST_PODS, eviction
 from goldseam.actions.preflight import has_volume, lines, stranded, title
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
 from goldseam.actions.single import MARKED, RESTARTING, Singles
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
-from goldseam.api.incident import Step, Write
+from goldseam.api.incident import Step
 from goldseam.api.ladder import Drain
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
     Json,
-    annotation,
     controller,
     cordoned_by_us,
     is_ready,
     metadata,
     must_not_be_disturbed,
-    reference,
 )
 from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.record import cut
 from goldseam.engine.replicas import is_ours, stand_ins
 
-MIRROR = "kubernetes.io/config.mirror"
 EVICTING = Right("create", "", "pods", "eviction", piece="nodes")
-MOST_PODS = 256
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
@@ -87,7 +85,7 @@ def going(world: World) -> list[Json]:
 
 
 def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain) -> Proposal:
-    evictions = tuple(Write(verb="Evict", object=reference(pod, "v1", "Pod")) for pod in leaving)
+    evictions = tuple(map(eviction, leaving))
     writes = (*marking(node, told.at_deadline), *singles.writes(token), *evictions)
     rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
     summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles)}")
@@ -119,14 +117,8 @@ def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
 
 
 def _leaves(pod: Json) -> bool:
-    """Whether the pod must go. One that is terminating goes by itself."""
-    return not metadata(pod).get("deletionTimestamp") and not stays(pod)
-
-
-def stays(pod: Json) -> bool:
-    """Whether it is left where it is: a static one, one of a DaemonSet, one that is finished, in nobody's way."""
-    finished = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return finished or annotation(pod, MIRROR) is not None or _owner_kind(pod) == "DaemonSet"
+    """Whether the pod must go. One that is finished is in nobody's way."""
+    return not stays(pod) and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def _owner_kind(pod: Json) -> str:

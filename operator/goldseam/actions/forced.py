@@ -6,12 +6,13 @@ none is torn down, so that no two pods of a StatefulSet run under one name. What
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import node_ref
+from goldseam.actions.nodes import node_ref, stays
+from goldseam.actions.preflight import title
 from goldseam.actions.replies import GONE, bounded, nothing
 from goldseam.actions.replies import pods as counted
 from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Drain
-from goldseam.engine.objects import Json, annotation, controller, metadata, reference
+from goldseam.engine.objects import Json, metadata, reference
 from goldseam.engine.proposal import Plan, Proposal, Right, World
 from goldseam.engine.record import cut
 from goldseam.engine.replicas import is_ours
@@ -19,7 +20,6 @@ from goldseam.engine.replicas import is_ours
 DELETING = Right("delete", "", "pods", piece="forced-drain")
 DELETION = "Pod deleted"
 """What it writes, as the drain declares it."""
-STATIC = "kubernetes.io/config.mirror"
 
 
 def rights(told: Drain) -> tuple[Right, ...]:
@@ -35,7 +35,7 @@ def plan(told: Drain, world: World, step: Step) -> Plan:
     left = [pod for pod in world.pods if metadata(pod).get("uid") in frozen and _may_be_deleted(pod)]
     if not left or told.at_deadline != "Force":
         return nothing(f"there is no pod on {node_ref(world.target)} to delete")
-    names = bounded([f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}" for pod in left])
+    names = bounded(list(map(title, left)))
     summary = f"delete {counted(len(left))} left on {node_ref(world.target)} at the deadline of its drain: {names}"
     writes = tuple(Write(verb="Delete", object=reference(pod, "v1", "Pod")) for pod in left)
     return Proposal(writes, cut(summary), (DELETING,))
@@ -43,5 +43,4 @@ def plan(told: Drain, world: World, step: Step) -> Plan:
 
 def _may_be_deleted(pod: Json) -> bool:
     """Never one that a drain would not have evicted, nor Goldseam's own."""
-    stays = annotation(pod, STATIC) is not None or (controller(pod) or {}).get("kind") == "DaemonSet"
-    return not (stays or is_ours(pod) or metadata(pod).get("deletionTimestamp"))
+    return not (stays(pod) or is_ours(pod))

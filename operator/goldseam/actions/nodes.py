@@ -9,11 +9,21 @@ from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef, Obligation, Write
 from goldseam.engine.cordons import AT_DEADLINE_FIELD, UNSCHEDULABLE
-from goldseam.engine.objects import Json, cordoned_by_us, is_ready, metadata, of_control_plane, reference
+from goldseam.engine.objects import (
+    Json,
+    annotation,
+    controller,
+    cordoned_by_us,
+    is_ready,
+    metadata,
+    of_control_plane,
+    reference,
+)
 from goldseam.engine.proposal import Refusal, Right, World
 
 MARKING = f"Node {UNSCHEDULABLE}"
 """What cordoning and uncordoning write, as an action declares it."""
+MIRROR = "kubernetes.io/config.mirror"
 TELLING = f"Node {AT_DEADLINE_FIELD}"
 """What a drain writes beside, so that a person sees what comes."""
 CORDONING = Right("patch", "", "nodes", piece="nodes")
@@ -44,6 +54,12 @@ def marking(node: Json, at_deadline: str) -> tuple[Write, ...]:
         return ()
     write = patch(node_ref(node), node, AT_DEADLINE_FIELD, json.dumps(at_deadline))
     return () if write.before == write.want else (write,)
+
+
+def stays(pod: Json) -> bool:
+    """Whether no drain ends it: a static pod, one of a DaemonSet, or one that is on its way out by itself."""
+    kept = annotation(pod, MIRROR) is not None or (controller(pod) or {}).get("kind") == "DaemonSet"
+    return kept or bool(metadata(pod).get("deletionTimestamp"))
 
 
 def patching(node: Json) -> Right:

@@ -53,9 +53,10 @@ class Drain(Parameters):
     ready."""
 
     def covers(self, other: Any) -> bool:
-        """Nodes of the control plane only where it takes them, too, and by force only where it does so; single
-        replicas are treated the same."""
-        forces = other.at_deadline != "Force" or self.at_deadline == "Force"
+        """Nodes of the control plane only where it takes them, too, and by force only where it does so, and no sooner;
+        single replicas are treated the same."""
+        sooner = other.deadline is not None and (self.deadline is None or other.deadline < self.deadline)
+        forces = other.at_deadline != "Force" or (self.at_deadline == "Force" and not sooner)
         alike = self.single_replicas == other.single_replicas
         return bool(forces and alike and self.control_plane >= other.control_plane)
 

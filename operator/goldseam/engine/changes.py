@@ -38,15 +38,11 @@ Difference = tuple[str, str, str]
 """What changed, from what, to what."""
 
 
-def noticed(s: Situation, now: datetime) -> IncidentStatus:
-    """The status with what changed before the alert: looked for once, before anything is tried."""
-    return s.status if s.status.steps else told(s, s.status, now)
-
-
 def told(s: Situation, status: IncidentStatus, now: datetime) -> IncidentStatus:
-    """The status with the same, from a situation in which nothing was tried yet."""
+    """The status with what changed before the alert: looked for once, and only in what was read before anything was
+    tried, for later it may be our own."""
     target, revisions = s.world.target, s.world.revisions
-    if status.changes is not None or revisions is None or target is None:
+    if s.status.steps or status.changes is not None or revisions is None or target is None:
         return status
     if metadata(target).get("uid") != s.spec.target.uid:
         return status

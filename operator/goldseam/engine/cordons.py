@@ -18,13 +18,17 @@ AT_DEADLINE_FIELD = f"metadata.annotations[{AT_DEADLINE}]"
 
 
 def marks(writes: Iterable[Write], deadline_at: datetime | None) -> dict[str, str | None]:
-    """The annotations that go with a request to a node, beside our token: with an uncordon they are taken away."""
+    """The annotations that go with a request to a node, beside our token. With an uncordon they are taken away; with a
+    cordon, too, as far as they are not set anew: those of an earlier one may have been left by whoever uncordoned."""
     writes = [write for write in writes if write.object.kind == "Node"]
     if any(write.field == UNSCHEDULABLE and not json.loads(write.want) for write in writes):
         return {DEADLINE: None, AT_DEADLINE: None}
+    old: dict[str, str | None] = {}
+    if any(write.field == UNSCHEDULABLE for write in writes):
+        old = {DEADLINE: None, AT_DEADLINE: None}
     if not writes or deadline_at is None:
-        return {}
-    return {DEADLINE: deadline_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return old
+    return old | {DEADLINE: deadline_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def left_for_good(node: Json, now: datetime) -> bool:

@@ -94,7 +94,7 @@ def _owned(s: Situation, status: IncidentStatus) -> IncidentStatus:
 
 def _observed(s: Situation, now: datetime) -> IncidentStatus:
     status = record.seen(s.status, s.reading.state, s.reading.fresh, s.reading.message, now)
-    status = changes.noticed(replace(s, status=status), now)
+    status = changes.told(replace(s, status=status), status, now)
     quiet = paused(s, now) is not None or s.silence.state == "Silenced"
     status = record.paused(status, quiet, now)
     status = _owned(s, status)

@@ -185,6 +185,8 @@ class Actor:
             await self._release(first)
         elif first.verb == "Evict":
             await self._evict(first, turn, dry_run=dry_run)
+        elif first.verb in ("Delete", "Remove") and dry_run:
+            raise ValueError("a deletion is not rehearsed")
         elif first.verb == "Delete":
             await self._delete(first)
         elif first.verb == "Make":
@@ -311,6 +313,8 @@ class Actor:
         """What the API server says to the writes as dry runs, as a sentence."""
         for indices in requests(writes):
             made = [writes[index] for index in indices]
+            if made[0].verb in ("Delete", "Remove"):  # nothing is taken away to see whether that could be done
+                continue
             try:
                 await self._change(made, "dry-run", incident, planned=planned, dry_run=True)
             except GoldseamError as error:

@@ -42,6 +42,7 @@ from goldseam.services.pauses import in_force as pauses_in_force
 from goldseam.services.pauses import of_hit
 from goldseam.services.permissions import PEOPLE_POLICY
 from goldseam.services.reads import Reads
+from goldseam.services.surroundings import before_forcing
 from goldseam.services.words import about
 from goldseam.services.world import read_world, to_plan
 
@@ -131,7 +132,7 @@ class Gatherer:
             pinned=pinned,
             reading=alert[0],
             silence=alert[1],
-            world=_told(self._dated(world, incident, limits, now), incident, status, now),
+            world=self._seen(await before_forcing(world, pinned, status, now, reads), incident, status, limits, now),
             guardrails=limits,
             ledger=self._ledger.ledger,
             others=self._others(incident),
@@ -144,15 +145,17 @@ class Gatherer:
         if any(not word.counted for word in words) or (base.rung is not None and approvals.needed(base, base.rung)):
             base = replace(base, words_protected=await self._speakers_checked(reads))
         base = replace(base, failures=await self._failures(incident, status, reads))
-        theirs = of_hit(await reads.all(PAUSES), base, now) if world.hit else {}
-        base = replace(base, pauses=pauses_in_force(pauses, base, now), pauses_of_hit=theirs)
-        base = replace(base, unknown=tuple(reads.unknown))
+        theirs = of_hit(await reads.all(PAUSES), base, now) if base.world.hit else {}
+        in_place, unknown = pauses_in_force(pauses, base, now), tuple(reads.unknown)
+        base = replace(base, pauses=in_place, pauses_of_hit=theirs, unknown=unknown)
         return replace(base, plan=_plan(base), effect=_effect(base))
 
-    def _dated(self, world: World, incident: IncidentView, limits: GuardrailsSpec, now: datetime) -> World:
-        """The world, with when it was read, and what is protected in it."""
+    def _seen(
+        self, world: World, incident: IncidentView, status: IncidentStatus, limits: GuardrailsSpec, now: datetime
+    ) -> World:
+        """The world, with when it was read, what is protected in it, and what the incident says of it."""
         protected = (*limits.protected_namespaces, self._namespace)
-        return replace(world, now=now, active_at=incident.spec.alert.active_at, protected=protected)
+        return replace(_told(world, incident, status, now), protected=protected)
 
     def beside_others(self, incident: IncidentView, s: Situation) -> Situation:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""

@@ -221,6 +221,7 @@ class Looker:
                         situation = await self._prepared(incident, status)
                     situation = self.gatherer.beside_others(incident, situation)
                     correlating = correlated(self.cluster, situation)
+                    turn.callback(correlating.cancel)  # where nothing comes about, nobody waits for it
                     now, decision, written = await self._taken(incident, situation)
                     break
         if decision.kind not in ("act", "undo"):
@@ -323,13 +324,12 @@ class Looker:
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
-        if not await self.node_leases.taken(step, s.spec.target, s.world):
-            return UNSURE
+        waits = await self.node_leases.in_the_way(step, s.spec.target, s.world)
         climbs, body = step.purpose == "Rung", s.plan.body if isinstance(s.plan, Proposal) else None
         turn = s.plan.turn if climbs and s.plan is not None else ALL
         emptying = s.world if climbs and s.spec.target.kind == "Node" else None
         s = await in_time(correlating, s)
-        results = await self.actor.perform(step, incident.title, may_go_on, turn, body, emptying)
+        results = waits or await self.actor.perform(step, incident.title, may_go_on, turn, body, emptying)
         now = self.clock.now()
         status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.write(incident, status)

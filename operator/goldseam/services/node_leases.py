@@ -12,9 +12,10 @@ from goldseam.api.incident import ObjectRef, Step, Write
 from goldseam.engine import node_lease
 from goldseam.engine.node_lease import HOLDER, LASTS, NAMESPACE, name_of
 from goldseam.engine.proposal import World
-from goldseam.errors import AlreadyExists, Conflict, GoldseamError, NotFound
+from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import Clock, Cluster, Json
 from goldseam.resources import LEASES, NAMESPACES
+from goldseam.services.act import Result
 from goldseam.services.reads import Reads
 
 TAKES = ("cordon", "drain", "reboot")
@@ -41,16 +42,18 @@ class NodeLeases:
     cluster: Cluster
     clock: Clock
 
-    async def taken(self, step: Step, node: ObjectRef, world: World) -> bool:
-        """Whether the step may begin on the node: it has no lease, or it is ours now. Not where somebody was faster."""
+    async def in_the_way(self, step: Step, node: ObjectRef, world: World) -> list[Result]:
+        """Take the lease, where there are such: nothing, once it is ours. Else why the step's next write waits: it may
+        not be written, or somebody was faster."""
         if not world.leases or step.purpose == "Undo" or step.action not in TAKES:
-            return True
+            return []
         try:
             await self._take(node)
-        except (AlreadyExists, Conflict) as error:
+        except GoldseamError as error:
             log.info("node_lease_not_taken", node=node.name, problem=str(error))
-            return False
-        return True
+            pending = (index for index, write in enumerate(step.writes) if write.state == "Pending")
+            return [Result(index, "Waiting", f"the lease of {node}: {error}") for index in list(pending)[:1]]
+        return []
 
     async def _take(self, node: ObjectRef) -> None:
         """Ours for an hour from now, or for half of one still.

@@ -1,6 +1,7 @@
 """What a drain looks at beyond its node: whose pods would go, where they could go, and which volumes bind them.
 
-Read before it begins only: once pods are gone, half a drain is worse than a whole one.
+Read before it begins only, for once pods are gone, half a drain is worse than a whole one; and whose pods they are,
+once more before what is left is deleted by force.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import asyncio
 import zlib
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
-from goldseam.actions.drain import MOST_PODS, going
+from goldseam.actions.drain import going
 from goldseam.actions.nodes import node_ref
+from goldseam.actions.pods import MOST_PODS
 from goldseam.actions.preflight import claims, homeless, hungry, places
 from goldseam.api.incident import IncidentStatus
+from goldseam.engine.deadlines import is_to_be_forced
+from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import RESTART, Json, controller, metadata
 from goldseam.engine.proposal import Hit, World
 from goldseam.resources import CLAIMS, HPAS, PODS, REPLICA_SETS, VOLUMES, WORKLOADS
@@ -45,6 +50,18 @@ def restarts(status: IncidentStatus) -> bool:
 async def with_workloads(world: World, reads: Reads) -> World:
     """The world of a node, with the workloads of the pods that would go."""
     return replace(world, hit=await _hit(going(world), reads))
+
+
+async def before_forcing(
+    world: World, pinned: PolicySpec, status: IncidentStatus, now: datetime, reads: Reads
+) -> World:
+    """The world of a node on which what is left is to be deleted, with the workloads of those pods as they are now."""
+    step = status.open_step()
+    rungs = pinned.ladder[step.rung : step.rung + 1] if step is not None and world.target is not None else []
+    if step is None or not any(is_to_be_forced(step, rung, now) for rung in rungs):
+        return world
+    hit = await _hit(going(world), reads)
+    return replace(world, hit=hit, hpas=await _autoscalers(hit, reads))
 
 
 async def with_surroundings(world: World, reads: Reads) -> World:

@@ -1,0 +1,83 @@
+"""A drain that ends by force asks everything once more: whatever was said, done or found out meanwhile counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from goldseam.api.ladder import Drain
+from tests.component.test_careful_drains import owned, prepared
+from tests.component.test_drain_ends import drain, made, opened
+from tests.component.test_node_incidents import left
+
+FORCE = drain("Force")
+
+
+async def test_a_mode_that_is_lowered_as_the_deadline_passes_deletes_nothing_not_even_to_rehearse_it() -> None:
+    h = await opened(FORCE, allowed=["*"])
+
+    async def lowered(*_: str) -> None:
+        if h.status.steps and h.clock.now() - h.status.steps[0].intent_at >= timedelta(seconds=20):
+            h.cluster.edit("clusterremediationpolicies", "", "nodes", {"spec": {"mode": "Observe"}})
+
+    h.looker.refresh = lowered
+    await h.settle(40)
+    assert made(h, "delete") == []
+    assert {"p1", "p2"} <= left(h)
+
+
+async def test_a_pause_in_a_namespace_of_the_pods_that_are_left_is_heard_at_the_deadline() -> None:
+    h = await prepared(*owned(), ladder=FORCE)
+    h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": {"allowForcedDrain": ["*"]}})
+    h.cluster.budget = 0
+    await h.settle(10)
+    h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"reason": "leave shop alone"}})
+    await h.settle(25)
+    assert made(h, "delete") == []
+    assert "nothing is deleted by force" in h.status.steps[0].message
+    assert "leave shop alone" in h.status.steps[0].message
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_on_a_node_that_a_person_uncordoned_meanwhile_nothing_is_deleted(anew: bool) -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await h.settle(10)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}})
+    if anew:
+        h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    await h.settle(25)
+    assert made(h, "delete") == []
+    assert {"p1", "p2"} <= left(h)
+
+
+async def test_a_deadline_that_passes_while_everything_is_read_forces_nothing_that_was_planned_before_it() -> None:
+    h = await opened(FORCE, allowed=["*"])
+    assess = h.looker.fleet.assess
+
+    async def late(*given: Any) -> Any:
+        steps = h.status.steps
+        passed = (h.clock.now() - steps[0].intent_at).total_seconds() if steps else 0
+        if given and given[0] is not None and 14 < passed < 20:
+            h.clock.advance(20.1 - passed)
+        return await assess(*given)
+
+    h.looker.fleet.assess = late  # type: ignore[method-assign]
+    await h.settle(30)
+    forced = [entry.message for entry in h.status.timeline if entry.kind == "Forced"]
+    assert forced, "a moment later"
+    assert all("delete" in message for message in forced)
+    assert set(made(h, "delete")) == {"pods/shop/p1", "pods/shop/p2"}
+
+
+def test_an_incident_ends_no_drain_by_force_sooner_than_its_policy_says_now() -> None:
+    def forced(**fields: Any) -> Drain:
+        return Drain.model_validate({"atDeadline": "Force", **fields})
+
+    hour = forced(deadline="1h")
+    assert hour.covers(forced(deadline="1h"))
+    assert hour.covers(forced(deadline="2h"))
+    assert not hour.covers(forced(deadline="1s"))
+    assert not forced().covers(forced(deadline="1s"))
+    assert hour.covers(Drain.model_validate({"deadline": "1s"})), "the node comes back sooner"
