@@ -84,7 +84,7 @@ def _row(piece: str) -> tuple[str, ...]:
 
 
 def _actions(piece: str, objects: list[Json]) -> list[str]:
-    found = [name for names in said(objects, "serves") for name in names.split(", ")]
+    found = [*dict.fromkeys(name for names in said(objects, "serves") for name in names.split(", "))]
     if not found:
         raise ValueError(
             f"{piece}: say in an annotation goldseam.dev/serves of its ValidatingAdmissionPolicy which actions use it"

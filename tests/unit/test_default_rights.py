@@ -75,8 +75,8 @@ BY_HAND = {"config", "resources", "rollback", "scale-to-zero", "logs", "medik8s"
 
 GUARDRAILS = {"name": "cluster", "parameterNotFoundAction": "Allow"}
 THE_REBOOT = {"name": "reboot", "namespace": "goldseam-reboot", "parameterNotFoundAction": "Deny"}
-"""What an admission policy is told by people. A parameter is looked for before it is asked whose request it is: where it
-is missing, only those of a namespace of our own may be refused."""
+"""What an admission policy is told by people. A parameter is looked for before it is asked whose request it is: where
+it is missing, only those of a namespace of our own may be refused."""
 READ = {"jobs": {("get", "", "pods/log")}}
 WHERE = {"reboot": "goldseam-reboot"}
 """The namespace in which a piece is bound, where it is not the whole cluster."""

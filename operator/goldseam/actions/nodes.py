@@ -56,10 +56,14 @@ def marking(node: Json, at_deadline: str) -> tuple[Write, ...]:
     return () if write.before == write.want else (write,)
 
 
+def belongs(pod: Json) -> bool:
+    """Whether it is the node's own: a static pod, or one of a DaemonSet."""
+    return annotation(pod, MIRROR) is not None or (controller(pod) or {}).get("kind") == "DaemonSet"
+
+
 def stays(pod: Json) -> bool:
-    """Whether no drain ends it: a static pod, one of a DaemonSet, or one that is on its way out by itself."""
-    kept = annotation(pod, MIRROR) is not None or (controller(pod) or {}).get("kind") == "DaemonSet"
-    return kept or bool(metadata(pod).get("deletionTimestamp"))
+    """Whether no drain ends it: the node's own, or one that is on its way out by itself."""
+    return belongs(pod) or bool(metadata(pod).get("deletionTimestamp"))
 
 
 def patching(node: Json) -> Right:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from goldseam.actions.drain import going, stays
+from goldseam.actions.drain import going
 from goldseam.actions.job import CREATING, switched_off
-from goldseam.actions.nodes import cordoned, endangered, node_ref
+from goldseam.actions.nodes import belongs, cordoned, endangered, node_ref
 from goldseam.actions.preflight import title as pod_title
 from goldseam.actions.replies import GONE, bounded, refusal
 from goldseam.api.base import Model
@@ -61,7 +61,7 @@ def _not_empty(node: Json, world: World) -> Refusal | None:
     if left := going(world):
         names = bounded([pod_title(pod) for pod in left])
         return refusal("NotDrained", f"pods on {ref} would go down with it: {names}; put a rung with drain before")
-    if ending := [pod for pod in world.pods if not stays(pod) and _has_time(pod, world.now)]:
+    if ending := [pod for pod in world.pods if not belongs(pod) and _has_time(pod, world.now)]:
         return Refusal(
             "PodsEnding", cut(f"pods on {ref} are ending: {bounded([pod_title(p) for p in ending])}"), waits=True
         )
