@@ -219,10 +219,10 @@ async def test_kustomize_output_is_read_from_the_pipe_with_foreign_kinds_passed_
 
 
 async def test_a_list_of_objects_as_kubectl_gives_it_is_read(goldseam: Goldseam) -> None:
-    items = [yaml.safe_load(POLICY), yaml.safe_load(POLICY.replace("restart: {}", "reboot: {}"))]
+    items = [yaml.safe_load(POLICY), yaml.safe_load(POLICY.replace("restart: {}", "rebuild: {}"))]
     ended = await goldseam("lint", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     assert ended.status == 1
-    assert "spec.ladder[0].reboot: is an unknown field" in ended.out
+    assert "spec.ladder[0].rebuild: is an unknown field" in ended.out
     assert "2 objects checked" in ended.out
 
 
