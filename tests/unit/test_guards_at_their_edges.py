@@ -147,6 +147,17 @@ def test_a_node_that_another_incident_has_decided_to_cordon_counts_as_taken(stat
     assert (budget.node_caps(s, NOW) is not None) == held
 
 
+def test_a_node_that_is_about_to_be_cordoned_is_none_that_stays_in_service() -> None:
+    free = node("worker-2")
+    _, debt = cordoning(free)
+    wide = guardrails(budgets={"nodes": {"atOnce": 9, "perZone": 9}})
+    s = replace(nodes(), others=(replace(other(), obligations=(debt,)),), guardrails=wide)
+    hold = budget.node_caps(replace(s, world=replace(s.world, nodes=(free,))), NOW)
+    assert hold is not None
+    assert hold.message == "Goldseam is about to cordon worker-2, and no other node would be left in service"
+    assert budget.node_caps(replace(s, world=replace(s.world, nodes=(free, node("worker-3")))), NOW) is None
+
+
 def test_what_takes_no_node_is_not_held_by_those_that_are_taken() -> None:
     assert budget.node_caps(replace(nodes("a"), plan=Proposal((), "uncordon", ())), NOW) is None
 

@@ -10,6 +10,7 @@ from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.objects import Json, cordoned_by_us, metadata, of_control_plane
+from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
 from goldseam.engine.turns import Waiting, zone_of
@@ -96,7 +97,16 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
         return Hold("nodes", "Wait", "NodesPerZone", _capped(ours, f"{_nodes(caps.per_zone)} per zone"))
     if of_control_plane(s.world.target) and (rivals := [node for node in begun if of_control_plane(node)]):
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
+    if begun and not _stays_in_service(s, begun):
+        message = f"Goldseam is about to cordon {_names(begun)}, and no other node would be left in service"
+        return Hold("nodes", "Wait", "NodesAtOnce", message)
     return None
+
+
+def _stays_in_service(s: Situation, begun: list[Json]) -> bool:
+    """Whether any node is left. The plan was made by a list in which those that are begun are in service still."""
+    gone = {s.spec.target.uid, *(metadata(node).get("uid") for node in begun)}
+    return any(in_service(node) and metadata(node).get("uid") not in gone for node in s.world.nodes)
 
 
 def room(s: Situation, line: Iterable[Waiting]) -> dict[str, int]:
@@ -136,5 +146,8 @@ def _nodes(count: int) -> str:
 
 
 def _capped(ours: list[Json], what: str) -> str:
-    names = ", ".join(sorted(str(metadata(n).get("name")) for n in ours)[:3])
-    return f"Guardrails allow {what}, and Goldseam has cordoned {names}"
+    return f"Guardrails allow {what}, and Goldseam has cordoned {_names(ours)}"
+
+
+def _names(nodes: list[Json]) -> str:
+    return ", ".join(sorted(str(metadata(n).get("name")) for n in nodes)[:3])

@@ -261,7 +261,8 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "NodesAtOnce",
-        "Goldseam has as many nodes cordoned as the Guardrails' `budgets.nodes.atOnce` allows.",
+        "Goldseam has as many nodes cordoned as the Guardrails' `budgets.nodes.atOnce` allows, or is about to cordon"
+        " all others that are in service.",
         "Nothing: it goes on when one of them is back. Else uncordon it, or raise the cap.",
         "nodes",
     ),
