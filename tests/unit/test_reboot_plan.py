@@ -217,8 +217,10 @@ def test_the_cron_job_that_is_shipped_is_one() -> None:
     assert keeps_the_pin(shipped) == ""
     found = replace(world(), cron_job=shipped | {"metadata": shipped["metadata"] | {"uid": "u", "generation": 1}})
     assert isinstance(plan(found), Proposal)
-    (container,) = shipped["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    spec = shipped["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["KILL"]}
+    assert spec["hostNetwork"], "a kubelet whose network plugin is not ready starts no other pods"
 
 
 def test_the_shipped_command_sends_the_signal_in_the_boot_of_its_pin_only(monkeypatch: pytest.MonkeyPatch) -> None:
