@@ -10,7 +10,7 @@ import pytest
 from goldseam.api.ladder import Drain
 from tests.component.test_careful_drains import owned, prepared
 from tests.component.test_drain_ends import drain, made, opened
-from tests.component.test_node_incidents import left
+from tests.component.test_node_incidents import left, pod
 
 FORCE = drain("Force")
 
@@ -69,6 +69,16 @@ async def test_a_deadline_that_passes_while_everything_is_read_forces_nothing_th
     assert forced, "a moment later"
     assert all("delete" in message for message in forced)
     assert set(made(h, "delete")) == {"pods/shop/p1", "pods/shop/p2"}
+
+
+async def test_an_eviction_that_a_budget_holds_still_holds_up_no_deletion() -> None:
+    h = await opened(FORCE, allowed=["*"], budget=0)
+    ours = {"app.kubernetes.io/name": "goldseam"}  # such a pod is never deleted
+    h.cluster.edit("pods", "shop", "p0", {"metadata": {"labels": ours}})
+    h.cluster.add("pods", pod("other", "n2") | {"metadata": {"name": "other", "namespace": "shop", "labels": ours}})
+    await h.settle(40)
+    assert made(h, "delete") == ["pods/shop/p1", "pods/shop/p2"]
+    assert "p0" in left(h)
 
 
 def test_an_incident_ends_no_drain_by_force_sooner_than_its_policy_says_now() -> None:

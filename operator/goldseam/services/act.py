@@ -16,6 +16,7 @@ from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
 from goldseam.engine import record
 from goldseam.engine.cordons import marks
+from goldseam.engine.deadlines import is_forced
 from goldseam.engine.jobs import job_from, named
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import INCIDENT, TOKEN, in_list, is_ready, metadata, patch_of, value_at
@@ -83,14 +84,14 @@ class Actor:
         Before each request is a safe point: `may_go_on` is asked, with the number of writes made so far. Stops at the
         first patch that is not made; evictions that a budget holds back do not stop the others. `planned`: the object
         that is made, where one is. `emptying`: of a node that is drained, all is evicted that may go within a pass, as
-        of this world on.
+        of this world on; not where what is left is deleted by force, for that waits for no eviction.
         """
         results: list[Result] = []
         for indices in requests(step.writes):
             writes = [step.writes[index] for index in indices]
             if not turn.has(writes[0], step.writes):
                 continue
-            if emptying is not None and writes[0].verb == "Evict":
+            if emptying is not None and writes[0].verb == "Evict" and not is_forced(step):
                 return await self._emptied(step, incident, may_go_on, turn, emptying, results)
             if len(results) >= min(AT_ONCE, turn.at_once or AT_ONCE) or not await may_go_on(len(results)):
                 break
