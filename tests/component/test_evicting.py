@@ -11,6 +11,7 @@ import pytest
 from goldseam.api.incident import Write
 from goldseam.engine.objects import reference
 from goldseam.errors import Forbidden
+from goldseam.services import evicting
 from goldseam.services.act import Actor
 from goldseam.services.evicting import Evicting
 from tests.component.test_node_incidents import left, opened
@@ -187,3 +188,61 @@ async def test_a_pause_between_two_evictions_stops_the_pass(monkeypatch: pytest.
     monkeypatch.setattr(Actor, "_evict", paused)
     await h.look()
     assert len(left(h)) == 4, "three pods and the daemon"
+
+
+async def test_a_pause_while_a_budget_is_waited_for_holds_the_first_eviction_too() -> None:
+    h = await opened({"drain": {}})
+    for one in h.cluster.all("pods"):
+        one["metadata"]["labels"] = {"app": "a"}
+    h.cluster.add("poddisruptionbudgets", budget("a", 0))
+    await h.look()
+    assert h.live()["spec"]["unschedulable"]
+
+    def paused() -> Json:
+        spec = {"reason": "we are deploying", "cluster": True}
+        h.cluster.add("pauses", {"metadata": {"name": "p", "namespace": "goldseam-system"}, "spec": spec})
+        return {"type": "MODIFIED", "object": budget("a", 9)}
+
+    h.cluster.watched["poddisruptionbudgets"] = [paused]
+    await h.look()
+    assert len(left(h)) == 5, "four pods and the daemon"
+
+
+async def test_changes_of_budgets_elsewhere_do_not_put_off_the_question_whether_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(evicting, "PASS", 3600.0)
+    monkeypatch.setattr(evicting, "SAFE_EACH", 0.3)
+    toy, theirs = Toy([pod("a-0", "a")], [budget("a", 0)]), budget("a", 1)
+    theirs["metadata"]["namespace"] = "bank"
+
+    async def busy(*_: object, seconds: float) -> AsyncGenerator[Json, None]:
+        toy.goes_on = False
+        while True:
+            await asyncio.sleep(0)
+            yield {"type": "MODIFIED", "object": theirs}
+
+    toy.watch = busy  # type: ignore[method-assign]
+    async with asyncio.timeout(30):
+        assert await toy.run() == []
+
+
+async def test_a_pass_is_over_in_time_though_each_eviction_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy, loop = Toy([pod("a-0", "a"), pod("a-1", "a")], []), asyncio.get_running_loop()
+    clock, evict, late = loop.time, toy._evict, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: clock() + late[0])
+
+    async def slowly(index: int) -> str:
+        late[0] += evicting.PASS
+        return await evict(index)
+
+    toy.evicting._evict = slowly
+    assert await toy.run() == ["a-0"], "everything is looked at again before the next one"
+
+
+async def test_one_that_was_not_answered_is_not_asked_for_again_at_once() -> None:
+    h = await opened({"drain": {}})
+    h.cluster.mute = {"pods/shop/p1"}
+    again = await h.look()
+    assert left(h) == {"daemon", "p1"}
+    assert again, "what was asked may be under way still, or the API server is busy"

@@ -129,7 +129,7 @@ class Actor:
             return found[index].state
 
         async def go_on() -> bool:
-            return await may_go_on(len(results) + len(found))
+            return await may_go_on(len(results) + len(found) or int(evicting.waited))
 
         pending = [i for i, write in enumerate(step.writes) if write.verb == "Evict" and write.state == "Pending"]
         ours = [index for index in pending if self._is_own(step.writes[index])]

@@ -109,15 +109,20 @@ class Evicting:
         self._stopped = False
         self._deaf = False
         """Whether nobody tells us of changes any more."""
+        self._over, self._asked = float("inf"), float("-inf")
+        """By the loop's clock: when the pass is over; when it was last asked, while nothing goes, whether to go on."""
+        self.waited = False
+        """Whether a budget was waited for: what was asked before the pass began is old by then."""
 
     async def run(self, cluster: Cluster) -> None:
         """As many as may go within a pass. Ends earlier where nothing tells us that a budget has changed."""
-        deadline = asyncio.get_running_loop().time() + PASS
+        self._over = asyncio.get_running_loop().time() + PASS
         await self._round()
         if not self._left or self._stopped:
             return
+        self.waited, self._asked = True, asyncio.get_running_loop().time()
         async with _changes(cluster) as changes:
-            while self._left and not self._stopped and await self._changed(changes, deadline):
+            while self._left and not self._stopped and await self._changed(changes):
                 await self._round()
 
     def held(self) -> dict[int, str]:
@@ -148,6 +153,8 @@ class Evicting:
             if pod is not None and not self._budgets.let_go(pod):
                 continue
             async with self._slots:
+                if asyncio.get_running_loop().time() >= self._over:  # also where the API server is slow
+                    return
                 self._stopped = self._stopped or not await self._go_on()
                 if self._stopped:
                     return
@@ -162,16 +169,18 @@ class Evicting:
         elif pod is not None:
             self._budgets.evicted(pod)
 
-    async def _changed(self, changes: asyncio.Queue[Json | None], deadline: float) -> bool:
+    async def _changed(self, changes: asyncio.Queue[Json | None]) -> bool:
         """Wait until a budget was counted anew. False: nobody tells us any more, or the pass is over."""
         now = asyncio.get_running_loop().time
-        while not self._deaf and (left := deadline - now()) > 0:
+        while not self._deaf and (left := self._over - now()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, SAFE_EACH)):
                     event = await changes.get()
                 if self._taken(event, changes):
                     return True
-                continue
+                if now() - self._asked < SAFE_EACH:  # budgets elsewhere may change all the time
+                    continue
+            self._asked = now()
             if not await self._go_on():
                 self._stopped = True
                 return False

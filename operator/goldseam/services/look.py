@@ -334,9 +334,7 @@ class Looker:
         status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.write(incident, status)
         await self.node_leases.released(step.writes[result.index] for result in results if result.state == "Done")
-        if emptying is not None and any(result.state == "Done" for result in results):
-            return timedelta(0)  # what is left may be next already
-        return _after(results, decision)
+        return _after(results, decision, emptying=emptying is not None)
 
     async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:
         """A safe point between two writes: whether anything holds meanwhile. What is not known, waits."""
@@ -388,12 +386,13 @@ def _lasts(before: IncidentStatus, decision: Decision) -> bool:
     return given_up or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
 
 
-def _after(results: list[Result], decision: Decision) -> timedelta:
-    if not results or any(result.state in ("Unsure", "Refused") for result in results):
+def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:
+    states = {result.state for result in results}
+    if emptying and "Done" in states and "Unsure" not in states:
+        return timedelta(0)  # what is left may be next already
+    if not states or states & {"Unsure", "Refused"}:
         return UNSURE  # none: this process may not write now, for it is being stopped or its lease runs out
-    if all(result.state in ("Done", "Begun") for result in results):
-        return timedelta(0)
-    return decision.look_again
+    return timedelta(0) if states <= {"Done", "Begun"} else decision.look_again
 
 
 Errors = (GoldseamError, ValidationError)
