@@ -37,14 +37,18 @@ def under_way(s: Situation, now: datetime) -> Decision | None:
     status = record.with_step(s.status, step)
     if why := next((w.message for w in step.writes if w.state == "Superseded"), ""):
         return _superseded(s, status, step, why, now)
-    cordoned = step.writes[0].verb != "Patch" or step.writes[0].state == "Done"
-    if cordoned and (why := cordon_taken(step, s.world.target)):
+    if not _to_be_cordoned(step) and (why := cordon_taken(step, s.world.target)):
         return _superseded(s, status, step, why, now)
     if any(w.state == "Refused" for w in step.writes):
         return _refused(status, step, now)
     if all(w.state == "Done" for w in step.writes):
         return _carried_out(status, step, now)
     return _go_on(s, status, step, now)
+
+
+def _to_be_cordoned(step: Step) -> bool:
+    """Whether the first write, which is that of a node, is not made yet."""
+    return any(write.verb == "Patch" and write.state != "Done" for write in step.writes[:1])
 
 
 def _carried_out(status: IncidentStatus, step: Step, now: datetime) -> Decision:
