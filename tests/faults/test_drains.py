@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from controlplane.nodes import manifest
-from tests.support.admission import SAYS, admission_webhook
+from tests.support.admission import NAME, admission_webhook
 from tests.support.objects_on_cluster import (
     budget,
     cluster_policy,
@@ -246,7 +246,7 @@ def test_a_budget_that_lets_nobody_go_until_the_deadline_is_named_and_the_node_g
     assert scene.evicted() == sorted(scene.free.values())
 
 
-def test_a_webhook_that_denies_evictions_is_quoted_and_the_node_given_back_at_the_deadline(
+def test_a_webhook_that_denies_evictions_is_named_and_the_node_given_back_at_the_deadline(
     operator: OperatorProcess, scene: Scene
 ) -> None:
     with admission_webhook(scene.plane, scene.namespace, "", "pods/eviction", "CREATE") as webhook:
@@ -255,7 +255,7 @@ def test_a_webhook_that_denies_evictions_is_quoted_and_the_node_given_back_at_th
         scene.begins(deadline="6s")
         said = scene.comes_to("Failed")
         scene.given_back()
-    assert SAYS in said
+    assert f"the admission webhook {NAME} denied it" in said
     assert webhook.asked
     scene.ends()
     assert scene.evicted() == []
