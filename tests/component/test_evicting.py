@@ -246,3 +246,23 @@ async def test_one_that_was_not_answered_is_not_asked_for_again_at_once() -> Non
     again = await h.look()
     assert left(h) == {"daemon", "p1"}
     assert again, "what was asked may be under way still, or the API server is busy"
+
+
+@pytest.mark.parametrize("theirs", [False, True], ids=["our cordon", "their cordon"])
+async def test_who_uncordons_the_node_between_two_evictions_stops_the_pass(
+    theirs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h = await opened({"drain": {}})
+    if theirs:
+        h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    evict = Actor._evict
+
+    async def uncordoned(*args: Any, **options: Any) -> None:
+        await evict(*args, **options)
+        h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+
+    monkeypatch.setattr(Actor, "_evict", uncordoned)
+    await h.settle(20)
+    assert len(left(h)) == 4, "three pods and the daemon"
+    assert (h.status.phase, h.status.steps[0].outcome) == ("Escalated", "Superseded")
+    assert "Node n1 was uncordoned while it was drained" in h.status.steps[0].message

@@ -154,6 +154,38 @@ async def test_a_node_that_a_person_uncordons_is_theirs() -> None:
     assert [o.state for o in h.status.obligations] == ["Lost"]
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["uncordoned", "cordoned anew"])
+async def test_a_node_that_a_person_takes_half_way_is_theirs_and_nothing_more_is_evicted(anew: bool) -> None:
+    """Of a cordon that is put anew the value is ours, and the last writer is not."""
+    h = await opened({"drain": {}}, budget=2)
+    await h.settle(10)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    if anew:
+        h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    h.cluster.budget = 1_000
+    await h.settle(30)
+    assert len(left(h)) == 3
+    assert (h.status.phase, h.status.steps[0].outcome) == ("Escalated", "Superseded")
+    assert [o.state for o in h.status.obligations] == ["Lost" if anew else "Paid"], "as it was before, or theirs"
+    assert bool(h.live()["spec"].get("unschedulable")) is anew
+
+
+async def test_a_node_whose_people_uncordon_it_before_the_first_eviction_is_theirs() -> None:
+    """It was their cordon: with its end the drain has no ground any more."""
+    h = Harness(crempol({"drain": {}}), node("n1", unschedulable=True), "nodes")
+    h.cluster.add("nodes", node("n2"))
+    h.cluster.add("pods", pod("p0"))
+    h.cluster.budget = 0
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    h.cluster.budget = 1_000
+    await h.settle(30)
+    assert left(h) == {"p0"}
+    assert h.status.steps[0].outcome == "Superseded"
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_drain_killed_at_any_write_evicts_each_pod_once_and_gives_the_node_back(after: bool) -> None:
     points = 0

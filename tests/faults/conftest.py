@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -27,6 +28,17 @@ COUNTED: Counter[str] = Counter()
 def counted() -> Counter[str]:
     """What is counted over all tests: points, doubles, losses, and points that were not reached."""
     return COUNTED
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints at once: a run of minutes shows where it is."""
+
+    def now(text: str) -> None:
+        with capsys.disabled():
+            print(text, flush=True)  # noqa: T201
+
+    return now
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,240 +1,37 @@
-"""Kill -9 is boring, everywhere: the operator dies at every write and at every gather of two incidents.
-
-The audit log is the judge, together with the world as it is in the end.
-"""
+"""Kill -9 is boring, everywhere: the operator dies at every write and at every gather of two incidents."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from tests.support import exporter as exporters
-from tests.support.crash_points import Point, points
-from tests.support.direct import Direct
-from tests.support.faults import When
-from tests.support.judging import Run, faults_of, unexplained
-from tests.support.mortal import Mortal
-from tests.support.objects_on_cluster import guardrails
-from tests.support.plane import OURS, Plane, eventually
-from tests.support.proxy import FaultProxy, fault_proxy
-from tests.support.tales import PATIENCE, Drain, Ladder, Stage, Tale
+from tests.support.node_tales import Drain
+from tests.support.plane import Plane
+from tests.support.tales import Ladder, Tale
+from tests.support.theatre import House, Say, Theatre, killed_anywhere, killed_while_the_world_changes, opened
 
-Say = Callable[[str], None]
-SIDES: tuple[When, ...] = ("before", "after")
-REFERENCES = 12
-"""So many fault-free runs are made at most until enough are alike: on a busy machine an answer comes a moment later,
-and one more is asked for."""
-ALIKE = 3
-"""So many must be: a run that is seldom as it was has points that others never come to."""
-TRIES = 12
-ONLY = {text.strip() for text in os.environ.get("ONLY", "").split(",") if text.strip()}
-"""To look at some points again, or at one change: `ONLY="PATCH nodes 1, PATCH deployments 1"`."""
-UNREACHED = "the point was never reached"
-"""The run had fewer points than the one that it is compared with: nothing is lost by that, and nothing was shown."""
-AHEAD = ThreadPoolExecutor(1)
-REFERENCE: dict[str, Run] = {}
-ROTATION: tuple[When, ...] = ("before", "before", "before", "before", "after", "after", "after", "after")
-CHANGES = ("alert resolved", "policy paused", "a person reverts", "object replaced")
 TALES = pytest.mark.parametrize("tale", [Ladder, Drain], ids=["ladder", "drain"])
-NUMBERS = itertools.count(1)
 
 pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
-def direct(installed: Plane) -> Direct:
-    return Direct(installed.kubeconfig)
-
-
-@pytest.fixture(scope="module")
-def stage(installed: Plane, direct: Direct) -> Iterator[Stage]:
-    """One source, one rule for each alert, and limits that let a hundred incidents an hour act."""
-    many = [{"count": 1000, "per": "1h"}]
-    source = {"url": installed.prometheus, "interval": "1s"}
-    kind = {"apiVersion": "goldseam.dev/v1alpha1", "kind": "AlertSource"}
-    installed.apply(
-        guardrails(budgets={"cluster": many, "namespace": many}),
-        kind | {"metadata": {"name": "default"}, "spec": source},
-    )
-    rules = [
-        {"alert": alert, "expr": f'trouble{{about="{alert}"}} > 0', "labels": {"severity": "critical"}}
-        for alert in (Ladder.alert, Drain.alert)
-    ]
-    installed.rules("matrix", rules)
-    with exporters.exporter(installed) as exporting:
-        yield Stage(installed, direct, exporting)
-    installed.rules("matrix", [])
-    for kinds in OURS:
-        installed.must("delete", kinds, "--all", "-A", "--wait=true", "--ignore-not-found")
-
-
-@pytest.fixture(scope="module")
-def proxy(installed: Plane) -> Iterator[FaultProxy]:
-    with fault_proxy(installed) as between:
-        yield between
-
-
-@pytest.fixture(scope="module")
-def mortal(stage: Stage, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mortal]:
-    one = Mortal(stage.plane, stage.direct, proxy, tmp_path_factory.mktemp("mortal"))
-    yield one
-    one.ends()
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Prints at once: a run of minutes shows where it is."""
-
-    def now(text: str) -> None:
-        with capsys.disabled():
-            print(text, flush=True)  # noqa: T201
-
-    return now
-
-
-class Theatre:
-    """Plays one tale again and again, each time with other accidents."""
-
-    def __init__(self, kind: type[Tale], stage: Stage, proxy: FaultProxy, mortal: Mortal, say: Say) -> None:
-        self._kind, self._stage, self._proxy, self._mortal, self.say = kind, stage, proxy, mortal, say
-        self._next: Future[Tale] | None = None
-
-    def reference(self) -> Run:
-        """The first fault-free run that had the same points and the same end as enough of those before it."""
-        if self._kind.name not in REFERENCE:
-            REFERENCE[self._kind.name] = self._alike()
-        return REFERENCE[self._kind.name]
-
-    def _alike(self) -> Run:
-        runs: list[Run] = []
-        for _ in range(REFERENCES):
-            run = self._play(None, "before", "")
-            assert not run.problems, run.problems
-            alike = [one for one in runs if set(run.points) == set(one.points) and run.state == one.state]
-            if len(alike) + 1 >= ALIKE:
-                self.say(f"\n{self._kind.name}: {len(run.points)} points, {dict(run.counted)}, {run.state}")
-                return run
-            runs.append(run)
-        raise AssertionError(f"no {ALIKE} of {REFERENCES} fault-free runs were alike")
-
-    def killed_at(self, point: Point, when: When, change: str = "") -> Run:
-        """A run in which the operator dies there; tried again when it never came to it."""
-        for _ in range(TRIES):
-            begun = time.monotonic()
-            run = self._play(point, when, change)
-            if run.met:
-                self.say(f"  {time.monotonic() - begun:4.1f} s  {when:6} {point}{', ' if change else ''}{change}")
-                return run
-        return replace(run, problems=[*run.problems, UNREACHED])
-
-    def _prepared(self) -> Tale:
-        """The next run's objects are made while this one runs, where that disturbs nothing."""
-
-        def prepare() -> Tale:
-            tale = self._kind(self._stage, next(NUMBERS))
-            tale.prepare()
-            return tale
-
-        tale = self._next.result() if self._next else prepare()
-        self._next = AHEAD.submit(prepare) if self._kind.apart else None
-        return tale
-
-    def _play(self, point: Point | None, when: When, change: str) -> Run:
-        tale = self._prepared()
-        begin, problems = len(self._proxy.requests), []
-        meanwhile = tale.changes()[change] if change else lambda: None
-        strike = self._mortal.dies_at(point, when, meanwhile) if point else None
-        tale.begin()
-        state: dict[str, Any] | None = None
-        try:
-            ready = tale.stand if change else tale.healed
-            eventually(ready, f"{tale.namespace} to be healed (log: {self._mortal.log})", PATIENCE)
-            tale.relent()
-            state = eventually(
-                lambda: tale.over() and told(tale.state()),
-                f"{tale.namespace} to be over (log: {self._mortal.log})",
-                PATIENCE,
-            )
-        except AssertionError as error:
-            problems.append(str(error))
-        met = strike is None or strike.done.is_set()
-        problems += self._mortal.troubles() + tale.owed()
-        run = Run(points(self._proxy.requests[begin:]), tale.effects(), state or tale.state(), problems, met)
-        self._proxy.strike = None
-        try:
-            tale.leave()
-        except AssertionError as error:
-            run.problems.append(str(error))
-        return run
-
-
-def told(state: dict[str, Any]) -> dict[str, Any] | None:
-    """The end of a run, once each incident says how it ended: for a target that is new one may be opened at the last
-    moment, before it is seen that the trouble is over."""
-    return state if all(incident["phase"] for incident in state["incidents"]) else None
-
-
-def reported(say: Say, counted: Counter[str], where: str, doubles: list[str], losses: list[str]) -> list[str]:
-    """Count what was wrong, and say it at once."""
-    counted["doubles"] += len(doubles)
-    counted["losses"] += len(losses) - losses.count(UNREACHED)
-    counted["unreached"] += losses.count(UNREACHED)
-    wrong = [f"DOUBLE {where}: {text}" for text in doubles]
-    wrong += [f"{'NOT SHOWN' if text == UNREACHED else 'LOSS'} {where}: {text}" for text in losses]
-    for text in wrong:
-        say(f"    {text}")
-    return wrong
-
-
-def accidents(points: list[Point]) -> Iterator[tuple[Point, When]]:
-    """Every write before and after; every read once, for nobody but the dead can tell whether it was answered."""
-    turns = itertools.cycle(SIDES)
-    for point in points:
-        if not ONLY or str(point) in ONLY:
-            yield from [(point, next(turns))] if point.reading else [(point, side) for side in SIDES]
+def house(installed: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with opened(installed, tmp_path_factory.mktemp("mortal"), Ladder, Drain) as one:
+        yield one
 
 
 @TALES
 def test_killed_anywhere_it_does_nothing_twice_pays_what_it_owes_and_ends_the_same(
-    tale: type[Tale], stage: Stage, proxy: FaultProxy, mortal: Mortal, say: Say, counted: Counter[str]
+    tale: type[Tale], house: House, say: Say, counted: Counter[str]
 ) -> None:
-    theatre = Theatre(tale, stage, proxy, mortal, say)
-    reference = theatre.reference()
-    assert not reference.doubles
-    counted["points"] += len(reference.points)
-    wrong: list[str] = []
-    for point, when in accidents(reference.points):
-        run = theatre.killed_at(point, when)
-        wrong += reported(say, counted, f"killed {when} {point}", *faults_of(run, reference))
-    say(f"{tale.name}: {len(reference.points)} points, writes before and after: {len(wrong)} doubles and losses")
-    assert not wrong
+    assert not killed_anywhere(Theatre(tale, house, say), counted)
 
 
 @TALES
 def test_killed_while_the_world_changes_it_does_nothing_twice_and_pays_or_explains(
-    tale: type[Tale], stage: Stage, proxy: FaultProxy, mortal: Mortal, say: Say, counted: Counter[str]
+    tale: type[Tale], house: House, say: Say, counted: Counter[str]
 ) -> None:
-    theatre = Theatre(tale, stage, proxy, mortal, say)
-    reference = theatre.reference()
-    opened = reference.points.index(Point("POST incidents", 1))
-    wrong: list[str] = []
-    rotation = zip(reference.points, itertools.cycle(ROTATION), itertools.cycle(CHANGES), strict=False)
-    for point, when, change in rotation:
-        if ONLY and not ONLY & {str(point), change}:
-            continue
-        if change == "alert resolved" and reference.points.index(point) <= opened:
-            change = "policy paused"  # without an incident nothing would ever come of it
-        run = theatre.killed_at(point, when, change)
-        wrong += reported(
-            say, counted, f"killed {when} {point}, {change}", run.doubles, run.problems + unexplained(run)
-        )
-    say(f"{tale.name}: {len(reference.points)} points with a change each: {len(wrong)} doubles and losses")
-    assert not wrong
+    assert not killed_while_the_world_changes(Theatre(tale, house, say), counted)

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-UNCOUNTED = re.compile(r"/(leases|events|subjectaccessreviews|tokenreviews|selfsubjectaccessreviews)(/|$|\?)")
-"""Writes that change nothing that is promised."""
+UNCOUNTED = re.compile(
+    r"(?<!/medik8s-leases)/(leases|events|subjectaccessreviews|tokenreviews|selfsubjectaccessreviews)(/|$|\?)"
+)
+"""Writes that change nothing that is promised; but the lease of a node is a lock for others."""
 
 When = Literal["before", "after", "held"]
 """`before`: the request never leaves. `after`: the server has answered, and nobody hears it. `held`: it leaves late."""
@@ -23,7 +25,7 @@ class Seen:
     """One request that came by."""
 
     number: int
-    """Its place among the writes, from 1; 0 for reads, watches, Leases, Events and reviews."""
+    """Its place among the writes, from 1; 0 for reads, watches, Leases but those of nodes, Events and reviews."""
     method: str
     path: str
     body: Any

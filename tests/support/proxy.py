@@ -1,6 +1,7 @@
 """The fault proxy between the operator and the API server: it numbers requests, and strikes at the chosen ones.
 
-Writes are POST, PUT, PATCH and DELETE, but for Leases, Events and reviews: those change nothing that is promised.
+Writes are POST, PUT, PATCH and DELETE, but for Leases (those of nodes count), Events and reviews: those change nothing
+that is promised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two incidents from beginning to end, each short: what happens, what heals it, how it must have ended."""
+"""Incidents from beginning to end, each short: what happens, what heals it, how it must have ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.direct import Direct
 from tests.support.exporter import Exporter
-from tests.support.objects_on_cluster import cluster_policy, deployment, pause, policy
+from tests.support.objects_on_cluster import deployment, pause, policy
 from tests.support.operator_process import NAMESPACE
 from tests.support.plane import Plane, eventually
 
@@ -50,6 +50,8 @@ class Tale:
     name = ""
     apart = True
     """Whether two runs share nothing, so that one can be prepared while another is played."""
+    turns: tuple[str, ...] = ("alert resolved", "policy paused", "a person reverts", "object replaced")
+    """The changes that the world goes through while the operator is down, one after the other."""
 
     def __init__(self, stage: Stage, number: int) -> None:
         self.stage, self.direct, self.number = stage, stage.direct, number
@@ -112,7 +114,7 @@ class Tale:
         self.stage.exporter.set(0, about=self.alert, **self.labels)
 
     def changes(self) -> dict[str, Callable[[], None]]:
-        """How the world can change while the operator is down."""
+        """How the world can change while the operator is down, by the names in `turns`."""
         return {
             "alert resolved": self.relent,
             "policy paused": self.pause,
@@ -126,7 +128,7 @@ class Tale:
         found = [incident.get("status", {}) for incident in about]
         waits = [hold["reason"] for status in found for hold in status.get("holds", []) if hold.get("lookAgainAt")]
         over = any(status.get("phase") in ENDED for status in found)
-        return self.healed() or over or any(reason in ("Paused", "Cooldown") for reason in waits)
+        return self.healed() or over or any(reason in ("Paused", "Cooldown", "NodeLeaseHeld") for reason in waits)
 
     def over(self) -> bool:
         """Whether every incident is closed for good."""
@@ -147,16 +149,17 @@ class Tale:
                     yield entry
 
 
-def _what(entry: Json) -> str:
+def what(entry: Json) -> str:
+    """A write without names, as `patch deployments/scale`."""
     ref = entry["objectRef"]
     return f"{entry['verb']} {ref['resource']}{'/' + ref['subresource'] if ref.get('subresource') else ''}"
 
 
-def _opened(entry: Json) -> Effect | None:
+def opened(entry: Json) -> Effect | None:
     """One incident for each object: its uid stands for it."""
     if entry["verb"] != "create" or entry["objectRef"]["resource"] != "incidents":
         return None
-    return Effect(_what(entry), "", entry["requestObject"]["spec"]["target"]["uid"])
+    return Effect(what(entry), "", entry["requestObject"]["spec"]["target"]["uid"])
 
 
 def _outcomes(incident: Json) -> list[str]:
@@ -220,8 +223,8 @@ class Ladder(Tale):
         if ref.get("namespace") != self.namespace:
             return None
         if ref.get("apiGroup") == "apps":
-            return Effect(_what(entry), str(sent["spec"].get("replicas", "the template")), sent["metadata"]["uid"])
-        return _opened(entry)
+            return Effect(what(entry), str(sent["spec"].get("replicas", "the template")), sent["metadata"]["uid"])
+        return opened(entry)
 
     def state(self) -> Json:
         """The Deployment, its rollouts, and the story of the incident."""
@@ -269,122 +272,3 @@ class Ladder(Tale):
             self.direct.gone(f"{OURS}/namespaces/{self.namespace}/{kind}")
         eventually(lambda: not self.incidents() or self.over(), f"the incidents of {self.namespace} to be closed", 60)
         self.direct.gone(self._path)
-
-
-class Drain(Tale):
-    """A node is drained under a disruption budget, and comes back when the alert is gone."""
-
-    name, alert, apart = "drain", "MatrixNodeTrouble", False
-    pods = 3
-
-    def __init__(self, stage: Stage, number: int) -> None:
-        super().__init__(stage, number)
-        self.node = f"node-{number % 4}"
-        self.policy = f"drain-{number}"
-        self.labels = {"node": self.node}
-        self._theirs = False
-        """Whether a person has cordoned the node, so that it is theirs to uncordon."""
-
-    @property
-    def _path(self) -> str:
-        return f"/api/v1/nodes/{self.node}"
-
-    def prepare(self) -> None:
-        """All pods on the one node, two of three may be away at once."""
-        direct, ns = self.direct, self.namespace
-        direct.must("POST", "/api/v1/namespaces", {"metadata": {"name": ns}})
-        others = [f"/api/v1/nodes/node-{n}" for n in range(4) if f"node-{n}" != self.node]
-        for path in others:
-            direct.must("PATCH", path, {"spec": {"unschedulable": True}})
-        budget = {
-            "metadata": {"name": "api"},
-            "spec": {"maxUnavailable": 2, "selector": {"matchLabels": {"app": "api"}}},
-        }
-        direct.must("POST", f"/apis/policy/v1/namespaces/{ns}/poddisruptionbudgets", budget)
-        direct.must("POST", f"/apis/apps/v1/namespaces/{ns}/deployments", deployment(ns, "api", self.pods))
-        eventually(lambda: self._budget() == 2, "the budget to allow two disruptions")
-        for path in others:
-            direct.must("PATCH", path, {"spec": {"unschedulable": None}})
-        self.fire()
-
-    def _budget(self) -> int:
-        found = self.direct.get(f"/apis/policy/v1/namespaces/{self.namespace}/poddisruptionbudgets/api")
-        return int(found.get("status", {}).get("disruptionsAllowed", 0))
-
-    def begin(self) -> None:
-        """One rung, about this node only: the alert of the run before may be shown a moment longer."""
-        alert = {"name": self.alert, "matchers": [f'node="{self.node}"']}
-        body = cluster_policy(self.policy, {"drain": {}, "timeout": "30s"} | SETTLE, alert=alert, **QUICK)
-        self.direct.must("POST", f"{OURS}/clusterremediationpolicies", body)
-
-    def _on_the_node(self) -> list[Json]:
-        pods = self.direct.items(f"/api/v1/namespaces/{self.namespace}/pods")
-        return [pod for pod in pods if pod["spec"].get("nodeName") == self.node]
-
-    def healed(self) -> bool:
-        """Every pod is elsewhere."""
-        return not self._on_the_node()
-
-    def incidents(self) -> list[Json]:
-        """Those of its policy."""
-        found = self.direct.items(f"{OURS}/namespaces/{NAMESPACE}/incidents")
-        return [incident for incident in found if incident["spec"]["policyRef"]["name"] == self.policy]
-
-    def effects(self) -> list[Effect]:
-        """Writes to the node, evictions, and the incidents that were opened about the node."""
-        return [effect for entry in self.writes() if (effect := self._effect(entry))]
-
-    def _effect(self, entry: Json) -> Effect | None:
-        ref, sent = entry["objectRef"], entry.get("requestObject") or {}
-        if ref["resource"] == "nodes" and ref["name"] == self.node:
-            return Effect(_what(entry), str(sent["spec"]["unschedulable"]), sent["metadata"]["uid"])
-        if ref.get("subresource") == "eviction" and ref["namespace"] == self.namespace:
-            return Effect(_what(entry), "", sent["deleteOptions"]["preconditions"]["uid"])
-        opened = _opened(entry)
-        return opened if opened and sent["spec"]["policyRef"]["name"] == self.policy else None
-
-    def state(self) -> Json:
-        """The node, where the pods are, and the story of the incident."""
-        return {
-            "cordoned": bool(self.direct.get(self._path)["spec"].get("unschedulable")),
-            "pods left": len(self._on_the_node()),
-            "incidents": [told(incident) for incident in self.incidents()],
-        }
-
-    def owed(self) -> list[str]:
-        """A cordon of ours."""
-        node = self.direct.get(self._path)
-        cordoned = [e for e in self.effects() if e.what == "patch nodes" and e.value == "True"]
-        mine = any(effect.uid == node["metadata"]["uid"] for effect in cordoned)
-        left = bool(node["spec"].get("unschedulable")) and mine and not self._theirs
-        return ["the node is still cordoned"] if left else []
-
-    def pause(self) -> None:
-        """For this cluster policy."""
-        body = pause(NAMESPACE, policy=self.policy)
-        self.direct.must("POST", f"{OURS}/namespaces/{NAMESPACE}/pauses", body)
-
-    def revert(self) -> None:
-        """A person uncordons it; or cordons it, where nobody has."""
-        cordoned = self.direct.get(self._path)["spec"].get("unschedulable")
-        self._theirs = not cordoned
-        self.direct.must("PATCH", self._path, {"spec": {"unschedulable": None if cordoned else True}})
-
-    def replace(self) -> None:
-        """The machine joins again as a new one."""
-        node = self.direct.must("GET", self._path)
-        self.direct.gone(self._path)
-        eventually(lambda: not self.direct.get(self._path), "the node to be gone")
-        meta = {"name": self.node, "labels": node["metadata"]["labels"]}
-        status = {key: node["status"][key] for key in ("capacity", "allocatable", "nodeInfo", "addresses")}
-        body = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": status}
-        self.target = self.direct.must("POST", "/api/v1/nodes", body)["metadata"]["uid"]
-
-    def leave(self) -> None:
-        """The policy ends its incidents; the node is free again."""
-        self.relent()
-        self.direct.gone(f"{OURS}/namespaces/{NAMESPACE}/pauses")
-        self.direct.gone(f"{OURS}/clusterremediationpolicies/{self.policy}")
-        eventually(lambda: not self.incidents() or self.over(), f"the incidents of {self.policy} to be closed", 60)
-        self.direct.must("PATCH", self._path, {"spec": {"unschedulable": None}})
-        self.direct.gone(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/api")

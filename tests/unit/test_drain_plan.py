@@ -368,6 +368,8 @@ def test_a_pod_that_is_still_there_is_named_with_what_holds_it() -> None:
     assert observed(pod("api-2")) == Effect(False, "1 of 2 pods are still on Node worker-1: shop/api-2")
     held = observed(pod("api-2"), message="held by PodDisruptionBudget api")
     assert held.message.endswith("shop/api-2 (held by PodDisruptionBudget api)")
+    long = f"POST /api/v1/namespaces/shop/pods/{'a' * 60}/eviction: Forbidden: admission webhook: closed on Sundays"
+    assert observed(pod("api-2"), message=long).message.endswith(f"shop/api-2 ({long})"), "with its last word"
 
 
 def test_another_pod_of_the_same_name_is_another_pod() -> None:

@@ -35,7 +35,7 @@ from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pod
 from goldseam.actions.single import MARKED, RESTARTING, Singles
 from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
-from goldseam.api.incident import Step
+from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Drain
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
@@ -199,8 +199,14 @@ def observe(step: Step, world: World) -> Effect:
     where = node_ref(world.target)
     if not left:
         return effect(True, f"what was evicted is gone from {where} ({pods(len(evictions))})")
-    names = bounded([f"{w.object.namespace}/{w.object.name}{f' ({w.message})' if w.message else ''}" for w in left])
-    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
+    names = bounded([f"{write.object.namespace}/{write.object.name}" for write in left])
+    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}")
+
+
+def _held_by(left: list[Write]) -> str:
+    """What holds them, in the words of two at most: whole, for at its end stands who."""
+    said = list(dict.fromkeys(write.message for write in left if write.message))
+    return f" ({'; '.join(cut(one, 240) for one in said[:2])})" if said else ""
 
 
 def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:

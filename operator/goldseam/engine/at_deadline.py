@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
 from goldseam.engine import answers, record
-from goldseam.engine.cordons import UNSCHEDULABLE
 from goldseam.engine.deadlines import is_forced, is_over, is_to_be_forced
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
 from goldseam.engine.lineage import judged
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import Json, cordoned_by_us, metadata
+from goldseam.engine.objects import Json, metadata
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.taken_back import cordon_taken
 from goldseam.engine.verify import tried_in_vain
 
 ITS_GRACE = timedelta(seconds=30)
@@ -79,8 +79,8 @@ def _why_not(s: Situation, step: Step, now: datetime) -> str:
     """Why what is left is not deleted; empty where it is. All or nothing: half a drain helps nobody."""
     if holds := holding(BEFORE_FORCING, s, now):
         return holds[0].message
-    if not _still_cordoned(s, step):
-        return f"somebody else has uncordoned {s.spec.target}, or cordoned it anew"
+    if taken := cordon_taken(step, s.world.target):
+        return taken
     safe = [*s.guardrails.protected_namespaces, s.operator_namespace]
     kept = [f"{ref.namespace}/{ref.name}" for ref in _left(s, step) if protected(ref.namespace, safe)]
     if kept:
@@ -88,13 +88,6 @@ def _why_not(s: Situation, step: Step, now: datetime) -> str:
     if not isinstance(s.plan, Proposal):
         return "every pod that is left is on its way out already, and a second deletion would not hasten it"
     return ""
-
-
-def _still_cordoned(s: Situation, step: Step) -> bool:
-    """Whether the node is out of service as the drain had it: what a person does to it meanwhile is their word."""
-    node = s.world.target or {}
-    ours = any(write.verb == "Patch" and write.field == UNSCHEDULABLE for write in step.writes)
-    return cordoned_by_us(node) if ours else bool((node.get("spec") or {}).get("unschedulable"))
 
 
 def _left(s: Situation, step: Step) -> list[ObjectRef]:

@@ -1,5 +1,8 @@
-"""A rung that prepares the next one (`goOn: WhenDone`): once it is done, the ladder goes on without waiting for it to
-help. A drain cures no node; but without it none is rebooted."""
+"""Whether a step, or its ladder, goes on.
+
+A rung that prepares the next one (`goOn: WhenDone`): once it is done, the ladder goes on without waiting for it to
+help. A drain cures no node; but without it none is rebooted.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,15 @@ from datetime import datetime
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung
 from goldseam.engine import answers, record
+from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
 from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.taken_back import cordon_taken
+
+
+def still_free(s: Situation, step: Step, now: datetime) -> bool:
+    """At a safe point between two writes of a step: whether nothing holds, and nobody has taken the node."""
+    guards = BEFORE_UNDOING if step.purpose == "Undo" else BETWEEN_WRITES
+    return not (cordon_taken(step, s.world.target) or holding(guards, s, now))
 
 
 def went_on(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision | None:

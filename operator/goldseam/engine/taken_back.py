@@ -1,10 +1,11 @@
-"""Whether somebody has taken back what was done."""
+"""Whether somebody has taken back what was done, or is being done."""
 
 from __future__ import annotations
 
 from goldseam.api.incident import ObjectRef, Step
-from goldseam.engine.lineage import last_of_each, live, reverted_by
-from goldseam.engine.objects import RESTART, value_at
+from goldseam.engine.cordons import UNSCHEDULABLE
+from goldseam.engine.lineage import last_of_each, last_writer, live, reverted_by
+from goldseam.engine.objects import RESTART, Json, cordoned_by_us, reference, value_at
 from goldseam.engine.proposal import World
 from goldseam.engine.revisions import rolled_since
 
@@ -21,3 +22,17 @@ def reverted(step: Step, target: ObjectRef, world: World) -> str:
         if obj is not None and (who := rolled_since(obj, write)):
             return f"RevertedBy={who}: {write.object} has another template than the one that Goldseam brought back"
     return ""
+
+
+def cordon_taken(step: Step, node: Json | None) -> str:
+    """Who has uncordoned the node of a drain whose first write is made, or cordoned it anew; empty where nobody has.
+    What a person does to it meanwhile is their word, and nothing more is evicted."""
+    if node is None or step.purpose != "Rung" or step.action != "drain":
+        return ""
+    cordoned = bool((node.get("spec") or {}).get("unschedulable"))
+    ours = any(write.verb == "Patch" and write.field == UNSCHEDULABLE for write in step.writes)
+    if cordoned_by_us(node) if ours else cordoned:
+        return ""
+    who = last_writer(node, UNSCHEDULABLE) or "somebody"
+    done = "uncordoned and cordoned anew" if cordoned else "uncordoned"
+    return f"RevertedBy={who}: {reference(node, 'v1', 'Node')} was {done} while it was drained"

@@ -18,7 +18,7 @@ from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import spared, was_evicted, was_spared, without_the_rest
 from goldseam.engine.proposal import Effect
 from goldseam.engine.situation import Decision, Situation, timeout
-from goldseam.engine.taken_back import reverted
+from goldseam.engine.taken_back import cordon_taken, reverted
 
 TOLD = 3
 """Things that a step still waited for when its time was over, of which people are told in words."""
@@ -35,13 +35,20 @@ def under_way(s: Situation, now: datetime) -> Decision | None:
     step = judged_writes(step, s.world)
     step = spared(step, s.plan) if step.purpose == "Rung" else step
     status = record.with_step(s.status, step)
-    if any(w.state == "Superseded" for w in step.writes):
-        return _superseded(s, status, step, now)
+    if why := next((w.message for w in step.writes if w.state == "Superseded"), ""):
+        return _superseded(s, status, step, why, now)
+    if not _to_be_cordoned(step) and (why := cordon_taken(step, s.world.target)):
+        return _superseded(s, status, step, why, now)
     if any(w.state == "Refused" for w in step.writes):
         return _refused(status, step, now)
     if all(w.state == "Done" for w in step.writes):
         return _carried_out(status, step, now)
     return _go_on(s, status, step, now)
+
+
+def _to_be_cordoned(step: Step) -> bool:
+    """Whether the first write, which is that of a node, is not made yet."""
+    return any(write.verb == "Patch" and write.state != "Done" for write in step.writes[:1])
 
 
 def _carried_out(status: IncidentStatus, step: Step, now: datetime) -> Decision:
@@ -55,8 +62,7 @@ def _carried_out(status: IncidentStatus, step: Step, now: datetime) -> Decision:
     return answers.answer("wait", "Acted", status, answers.SOON)
 
 
-def _superseded(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
-    why = next(w.message for w in step.writes if w.state == "Superseded")
+def _superseded(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
     status = record.ended(status, step, "Superseded", why, now)
     if step.purpose == "Undo":
         status = obligations.lost(status, step, why)

@@ -30,6 +30,7 @@ from goldseam.resources import (
     GUARDRAILS,
     INCIDENTS,
     NAMESPACES,
+    NODES,
     OURS,
     PAUSES,
     RESPONSES,
@@ -219,10 +220,15 @@ class Gatherer:
         return policy
 
     async def at_safe_point(self, incident: IncidentView, s: Situation, now: datetime) -> Situation:
-        """The situation with what may have changed between two writes: the Pauses and the other incidents."""
+        """The situation with what may have changed between two writes: the Pauses, the other incidents, and a node."""
         assert incident.status is not None
-        reads = Reads(self._cluster)
-        pauses = await self._pauses(s.spec.target.namespace, reads)
+        reads, target = Reads(self._cluster), s.spec.target
+        pausing = self._pauses(target.namespace, reads)
+        if target.kind == "Node":
+            pauses, node = await asyncio.gather(pausing, reads.one(NODES, "", target.name))
+            s = replace(s, world=replace(s.world, target=node))
+        else:
+            pauses = await pausing
         s = replace(s, status=incident.status, others=self._others(incident))
         return replace(s, pauses=pauses_in_force(pauses, s, now), unknown=tuple(reads.unknown))
 

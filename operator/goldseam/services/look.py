@@ -15,7 +15,7 @@ from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine.changes import told
 from goldseam.engine.decide import decide
-from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, holding
+from goldseam.engine.going_on import still_free
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
@@ -339,8 +339,7 @@ class Looker:
     async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:
         """A safe point between two writes: whether anything holds meanwhile. What is not known, waits."""
         now = self.clock.now()
-        s = await self.gatherer.at_safe_point(incident, s, now)
-        return not holding(BEFORE_UNDOING if step.purpose == "Undo" else BETWEEN_WRITES, s, now)
+        return still_free(await self.gatherer.at_safe_point(incident, s, now), step, now)
 
     async def _finish(self, incident: IncidentView, s: Situation, decision: Decision, now: datetime) -> timedelta:
         if decision.status != s.status:
