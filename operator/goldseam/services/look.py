@@ -320,7 +320,7 @@ class Looker:
         step = next(step for step in incident.status.steps if step.id == decision.step)
 
         async def may_go_on(made: int) -> bool:
-            return not self.stopping() and (made == 0 or await self._still_free(incident, s, step))
+            return (made == 0 or await self._still_free(incident, s, step)) and not self.stopping()
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
