@@ -39,7 +39,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
     def now(text: str) -> None:
         with capsys.disabled():
-            print(text, flush=True, file=sys.stderr if "PYTEST_XDIST_WORKER" in os.environ else None)  # noqa: T201
+            print(text, flush=True, file=sys.stderr if "PYTEST_XDIST_WORKER" in os.environ else None)
 
     return now
 
