@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -36,9 +39,22 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
     def now(text: str) -> None:
         with capsys.disabled():
-            print(text, flush=True)  # noqa: T201
+            print(text, flush=True, file=sys.stderr if "PYTEST_XDIST_WORKER" in os.environ else None)
 
     return now
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several workers (pytest-xdist) hands over what it has counted."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["counted"] = dict(COUNTED)
+        COUNTED.clear()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker has counted; nothing of one that was lost."""
+    COUNTED.update(getattr(node, "workeroutput", {}).get("counted", {}))
 
 
 @pytest.hookimpl(trylast=True)
