@@ -1,5 +1,8 @@
-"""A rung that prepares the next one (`goOn: WhenDone`): once it is done, the ladder goes on without waiting for it to
-help. A drain cures no node; but without it none is rebooted."""
+"""How it goes on when a rung has helped, or is done.
+
+One that prepares the next one (`goOn: WhenDone`) is not waited for to help: a drain cures no node; but without it none
+is rebooted.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,19 @@ from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung
 from goldseam.engine import answers, record
 from goldseam.engine.situation import Decision, Situation
+
+
+def helped(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision:
+    """Nothing is missing any more."""
+    after = step.aftermath
+    complete = after.message if after is not None and after.until is not None else "the rollout is complete"
+    well = ["the alert is Cleared", *([complete] if rung.verify.rollout else [])]
+    message = ", ".join([*well, *(answer.message for answer in s.answers)])
+    status = record.ended(status, step, "Passed", message, now)
+    kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
+    status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
+    status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
+    return answers.answer("wait", "Passed", status, answers.SOON)
 
 
 def went_on(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision | None:
