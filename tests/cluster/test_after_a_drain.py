@@ -16,7 +16,7 @@ from tests.support.plane import Plane, eventually
 
 Json = dict[str, Any]
 Trouble = Callable[..., None]
-NODE = "node-1"
+NODE = "node-0"
 
 
 def volume(namespace: str, pod: str) -> Json:
@@ -56,7 +56,7 @@ def database(namespace: str) -> Json:
 @pytest.fixture
 def attached(installed: Plane, namespace: str) -> Iterator[None]:
     """The database on one node, its volumes attached there."""
-    others = [f"node-{number}" for number in range(2, 5)]
+    others = [f"node-{number}" for number in range(1, 4)]
     installed.must("cordon", *others)
     pods = ("db-0", "db-1")
     try:
