@@ -132,13 +132,18 @@ async def test_at_its_deadline_an_empty_node_is_not_given_back_for_what_is_not_r
     assert (h.status.steps[0].outcome, cordoned(h)) == (None, True)
 
 
-async def test_a_workload_that_is_deleted_meanwhile_is_waited_for_by_nobody() -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_workload_that_is_deleted_meanwhile_or_replaced_is_waited_for_by_nobody(replaced: bool) -> None:
     h, toy = prepared()
     toy.deploy("web", ["n1", "n2"])
     toy.sick = {"web"}
     await begun(h, toy)
     await h.settle(60)
-    h.cluster.remove("deployments", "shop", "web")
+    assert h.status.steps[0].outcome is None
+    if replaced:
+        h.cluster.objects["deployments", "shop", "web"]["metadata"]["uid"] = "another"
+    else:
+        h.cluster.remove("deployments", "shop", "web")
     await until(h, "WentOn", 60)
 
 

@@ -375,8 +375,7 @@ def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: dat
 def tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:
     """The step has failed: what half of it made us owe falls due, and the next attempt or rung comes after that."""
     status = record.ended(status, step, "Failed", why + waiting(step), now)
-    ongoing = s.effect is not None and not s.effect.done and not s.effect.waits_for
-    incomplete = step.phase == "Intended" or ongoing
+    incomplete = step.phase == "Intended" or (s.effect is not None and not s.effect.done)
     if incomplete and step.action in ("cordon", "drain"):
         status = obligations.due_now(status, step, now)
     status = obligations.voided(status, step, "the write was never made") if step.phase == "Intended" else status
