@@ -49,6 +49,8 @@ class App:
     budget: Json = field(hash=False)
     strategy: Json = field(hash=False)
     sick: bool
+    claims: bool = False
+    """Whether each pod has a volume of its own, for one node at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Start:
     per_zone: int
     evict: bool
     start: float
+    detach: float = 4.0
 
 
 @st.composite
@@ -75,6 +78,7 @@ def starts(draw: st.DrawFn) -> Start:
         budget=st.sampled_from(BUDGETS),
         strategy=st.sampled_from(STRATEGIES),
         sick=st.integers(0, 9).map(lambda n: n == 0),
+        claims=st.integers(0, 2).map(lambda n: n == 0),
     )
     return Start(
         zones=tuple(draw(st.lists(st.sampled_from("ab"), min_size=count, max_size=count))),
@@ -84,6 +88,7 @@ def starts(draw: st.DrawFn) -> Start:
         per_zone=draw(st.integers(1, 2)),
         evict=draw(st.integers(0, 3)) == 0,
         start=draw(st.sampled_from([0.0, 3.0, 20.0])),
+        detach=draw(st.sampled_from([0.0, 4.0, 15.0, 1000.0])),
     )
 
 
@@ -101,13 +106,15 @@ class Life:
             self.h.cluster.add("nodes", made)
         caps = {"budgets": {"nodes": {"atOnce": start.at_once, "perZone": start.per_zone}}}
         self.h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": caps})
-        self.toy = ToyPods(self.h, start=start.start)
+        self.toy = ToyPods(self.h, start=start.start, detach=start.detach)
         for number, app in enumerate(start.apps):
             self.deploy(f"app{number}", app)
         self.toy.work()
 
     def deploy(self, name: str, app: App) -> None:
         field_ = "strategy" if app.kind == "Deployment" else "updateStrategy"
+        if app.claims:
+            self.toy.with_claims.add(name)
         strategy = {field_: app.strategy} if app.strategy and app.kind == "Deployment" else {}
         self.toy.deploy(name, [f"n{number}" for number in app.nodes], app.kind, progressDeadlineSeconds=30, **strategy)
         if app.budget:
@@ -142,7 +149,8 @@ class Life:
                 status = {"conditions": [{"type": "Ready", "status": "False" if "un" in event else "True"}]}
                 cluster.objects["nodes", "", name]["status"] = status
             case "unreadable" | "readable":
-                cluster.unreadable = {"poddisruptionbudgets", "replicasets"} if "un" in event else set()
+                closed = {"poddisruptionbudgets", "replicasets", "volumeattachments"}
+                cluster.unreadable = closed if "un" in event else set()
         await self.live(seconds)
 
     async def live(self, seconds: float) -> None:
@@ -190,6 +198,7 @@ def test_no_budget_is_broken_no_cap_is_passed_and_every_node_comes_back(
     life = asyncio.run(lived(start, events))
     toy, cluster = life.toy, life.h.cluster
     assert toy.broken == []
+    assert toy.at_once == [], "of a workload with volumes one pod goes after the other"
     assert toy.cordoned <= start.at_once
     assert toy.of_one_zone <= start.per_zone
     statuses = life.h.statuses()

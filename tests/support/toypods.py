@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from goldseam.engine.detaching import PATIENCE
 from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.objects import (
     RESTART,
@@ -50,6 +51,14 @@ class ToyPods:
     """How many nodes were cordoned by us at the same time at most."""
     of_one_zone: int = 0
     """The same, of one zone."""
+    detach: float = 4.0
+    """Seconds until the volume of a pod that is gone is detached from its node."""
+    with_claims: set[str] = field(default_factory=set)
+    """The workloads of which each pod has a volume of its own, for one node at a time."""
+    at_once: list[str] = field(default_factory=list)
+    """Which pod was evicted while a volume of its workload was still to be detached from the node."""
+    _loose: dict[str, datetime] = field(default_factory=dict)
+    """Since when no pod on its node uses an attached volume, by the VolumeAttachment's name."""
     _made: int = 0
     _whole: set[str] = field(default_factory=set)
 
@@ -116,16 +125,63 @@ class ToyPods:
             "labels": {"app": workload["metadata"]["name"]},
             "ownerReferences": [self._owner(workload) | {"controller": True}],
         }
-        spec = workload["spec"]["template"]["spec"] | ({"nodeName": node} if node else {})
+        spec = workload["spec"]["template"]["spec"] | ({"nodeName": node} if node else {}) | self._claim(meta)
         status = {"phase": "Running" if node else "Pending", "conditions": _ready(ready)}
         self.h.cluster.add(
             "pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": status}
         )
 
+    def _claim(self, pod: Json) -> Json:
+        """The volumes of a new pod, with what they stand for."""
+        app, name = pod["labels"]["app"], f"data-{pod['name']}"
+        if app not in self.with_claims:
+            return {}
+        claim = {"metadata": {"name": name, "namespace": "shop"}, "spec": {"volumeName": name}}
+        volume = {"metadata": {"name": name, "labels": {"app": app}}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+        self.h.cluster.add("persistentvolumeclaims", claim)
+        self.h.cluster.add("persistentvolumes", volume)
+        return {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]}
+
+    def _attach(self) -> None:
+        """As the attach-detach controller: a volume is attached where a pod uses it, and detached a while after."""
+        used = {
+            f"data-{pod['metadata']['name']}": pod["spec"]["nodeName"]
+            for pod in self.pods()
+            if pod["spec"].get("volumes") and pod["spec"].get("nodeName")
+        }
+        objects = self.h.cluster.objects
+        for volume, node in used.items():
+            name = f"{volume}-on-{node}"
+            if ("volumeattachments", "", name) not in objects:
+                labels = objects["persistentvolumes", "", volume]["metadata"]["labels"]
+                spec = {"nodeName": node, "source": {"persistentVolumeName": volume}}
+                self.h.cluster.add("volumeattachments", {"metadata": {"name": name, "labels": labels}, "spec": spec})
+        for name in [one["metadata"]["name"] for one in self.h.cluster.all("volumeattachments")]:
+            volume, _, node = name.rpartition("-on-")
+            if used.get(volume) == node:
+                continue
+            if self.now - self._loose.setdefault(name, self.now) >= timedelta(seconds=self.detach):
+                self.h.cluster.remove("volumeattachments", "", name)
+
+    def attached(self, pod: Json) -> list[str]:
+        """The volumes of the pod's workload that are attached to its node and that no pod uses there, for not too
+        long."""
+        app, node = (metadata(pod).get("labels") or {}).get("app", ""), pod["spec"].get("nodeName")
+        here = {pod["metadata"]["name"] for pod in self.pods(app) if pod["spec"].get("nodeName") == node}
+        return [
+            spec["source"]["persistentVolumeName"]
+            for one in self.h.cluster.all("volumeattachments")
+            if one["metadata"]["labels"]["app"] == app
+            and (spec := one["spec"])["nodeName"] == node
+            and spec["source"]["persistentVolumeName"].removeprefix("data-") not in here
+            and self.now - self._loose.get(one["metadata"]["name"], self.now) < PATIENCE
+        ]
+
     def work(self) -> None:
         """One round of every controller."""
         for pod in self.pods():
             self._run(pod)
+        self._attach()
         for workload in list(self._workloads()):
             self._reconcile(workload)
             self._tell(workload)
@@ -228,6 +284,7 @@ class ToyPods:
             return
 
         def take() -> Json:
+            self.at_once += [f"{name} beside {volume}" for volume in self.attached(pod)]
             for pdb in asked if is_ready(pod) else ():
                 pdb["status"]["disruptionsAllowed"] -= 1
             self._end(pod)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from goldseam.api.drained import Aftermath, PodVolumes
 from goldseam.api.findings import Change, Evidence
 from goldseam.api.incident import (
     AlertRecord,
@@ -130,6 +131,20 @@ def test_the_labels_of_an_alert_are_bounded_and_its_name_is_kept() -> None:
     assert size(spec({f"a{n}": "\x01" * 1_024 for n in range(60)}).alert.labels) <= 17 * 1024, "as it is written"
     assert labels["alertname"] == "Trouble"
     assert labels["namespace"] == "shop"
+
+
+def test_what_a_drain_waits_for_beyond_its_pods_is_given_up_before_a_pod_is_forgotten() -> None:
+    volumes = PodVolumes(names=[LONG] * 64, workload="u" * 36, gone_at=NOW)
+    under_way = step(1, "Intended", 256)
+    writes = [write.model_copy(update={"volumes": volumes}) for write in under_way.writes]
+    waits = {"writes": writes, "aftermath": Aftermath(workloads=[REF] * 256)}
+    about = spec({})
+    status = fitted(about, IncidentStatus(steps=[under_way.model_copy(update=waits)]))
+    assert size({"spec": about.dump(), "status": status.dump()}) <= LARGEST - METADATA
+    assert [write.object for write in status.steps[0].writes] == [REF] * 256
+    few = {"writes": writes[:3], "aftermath": waits["aftermath"]}
+    status = fitted(about, IncidentStatus(steps=[under_way.model_copy(update=few)]))
+    assert [write.volumes for write in status.steps[0].writes] == [volumes] * 3
 
 
 def test_of_what_jobs_have_said_the_last_stays_longest() -> None:

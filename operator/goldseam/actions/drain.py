@@ -15,7 +15,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from goldseam.actions import forced, single
+from goldseam.actions import forced, in_turn, single
+from goldseam.actions.aftermath import awaited, course
 from goldseam.actions.nodes import (
     CORDONING,
     MARKING,
@@ -61,8 +62,10 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     if world.target is None:
         return GONE
     singles = single.found(world, token, evict=parameters.single_replicas == "Evict")
+    planned = _planned(world.target, world, singles, token, parameters)
+    writes = world.evictions or (planned.writes if isinstance(planned, Proposal) else ())
     turn = single.turn(singles, world, token)
-    return replace(_planned(world.target, world, singles, token, parameters), turn=turn)
+    return replace(planned, turn=in_turn.one_at_a_time(turn, going(world), writes, world))
 
 
 def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain) -> Plan:
@@ -75,8 +78,11 @@ def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
         return refused
-    preflight = (*lines(leaving, evicted, world), *(cut(line) for line in singles.lines()))
-    return replace(_proposed(node, leaving, singles, token, told), preflight=preflight)
+    found = _proposed(node, leaving, singles, token, told)
+    writes = in_turn.with_volumes(found.writes, leaving, world)
+    beside = (*in_turn.lines(leaving, writes, world), *singles.lines())
+    preflight = (*lines(leaving, evicted, world), *map(cut, beside))
+    return replace(found, writes=writes, preflight=preflight, aftermath=awaited(writes, world))
 
 
 def going(world: World) -> list[Json]:
@@ -190,7 +196,8 @@ def _nowhere(world: World) -> Refusal | None:
 
 
 def observe(step: Step, world: World) -> Effect:
-    """Done when every pod that was to go is gone from the node; a pod of the same name elsewhere is another pod."""
+    """Done when every pod that was to go is gone from the node, and what follows from that is there; a pod of the same
+    name elsewhere is another pod."""
     evictions = [write for write in step.writes if write.verb in ("Evict", "Delete")]
     if world.target is None:
         return effect(True, "the node is gone")
@@ -198,7 +205,7 @@ def observe(step: Step, world: World) -> Effect:
     left = [write for write in evictions if write.object.uid in here]
     where = node_ref(world.target)
     if not left:
-        return effect(True, f"what was evicted is gone from {where} ({pods(len(evictions))})")
+        return course(step, world, f"what was evicted is gone from {where} ({pods(len(evictions))})")
     names = bounded([f"{write.object.namespace}/{write.object.name}" for write in left])
     return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}")
 

@@ -37,7 +37,9 @@ def plan(told: Drain, world: World, step: Step) -> Plan:
         return nothing(f"there is no pod on {node_ref(world.target)} to delete")
     names = bounded(list(map(title, left)))
     summary = f"delete {counted(len(left))} left on {node_ref(world.target)} at the deadline of its drain: {names}"
-    writes = tuple(Write(verb="Delete", object=reference(pod, "v1", "Pod")) for pod in left)
+    volumes = {write.object.uid: write.volumes for write in step.writes}
+    doomed = [reference(pod, "v1", "Pod") for pod in left]
+    writes = tuple(Write(verb="Delete", object=ref, volumes=volumes.get(ref.uid)) for ref in doomed)
     return Proposal(writes, cut(summary), (DELETING,))
 
 

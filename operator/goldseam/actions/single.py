@@ -23,6 +23,7 @@ from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.matching import protected
 from goldseam.engine.objects import RESTART, Json, Workload, is_ready, metadata, reference, value_at
 from goldseam.engine.owners import controller_owner
+from goldseam.engine.placement import one_node_only
 from goldseam.engine.proposal import Hit, Refusal, Right, Turn, World
 from goldseam.engine.strategy import strategy, taken_at_once
 
@@ -187,8 +188,7 @@ def _exclusive(pod: Json, world: World) -> str:
     """The volume of the pod that no pod on another node can use beside it; ReadWriteOnce is by node, not by pod."""
     for claim in claims(pod):
         volume = world.volumes.get(claim) or {}
-        modes = (volume.get("spec") or {}).get("accessModes") or ()
-        if modes and not set(modes) & {"ReadWriteMany", "ReadOnlyMany"}:
+        if one_node_only(volume):
             return str(metadata(volume).get("name"))
     return ""
 

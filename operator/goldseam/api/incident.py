@@ -8,16 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from goldseam.api.base import Duration, Mode, Record, Rule, Text, Time, Uid
+from goldseam.api.drained import Aftermath, PodVolumes
 from goldseam.api.findings import Change, Evidence
 from goldseam.api.outcomes import ObligationKind, Outcome, StepPhase, VerdictState
 from goldseam.api.pins import NodePin
+from goldseam.api.pins import ObjectRef as ObjectRef
 
 ShortText = Annotated[str, Field(max_length=253)]
 Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Resolved", "Escalated", "Abandoned"]
 ENDED = ("Resolved", "Abandoned")
 """The phases in which nothing more is tried; what is owed may still have to be paid."""
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
-Preflight = Annotated[list[Text] | None, Field(max_length=16)]
+Preflight = Annotated[list[Text] | None, Field(max_length=18)]
 """A plan in sentences."""
 Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
@@ -39,24 +41,6 @@ class PolicyRef(Record):
     """The policy's uid."""
     generation: Int64 = 0
     """The policy's generation when the incident was opened."""
-
-
-class ObjectRef(Record):
-    """One object of the cluster, pinned by its uid."""
-
-    api_version: ShortText
-    """The object's apiVersion."""
-    kind: Annotated[str, Field(max_length=63)]
-    """The object's kind."""
-    namespace: Annotated[str, Field(max_length=63)] = ""
-    """The object's namespace; empty for cluster-scoped kinds."""
-    name: ShortText
-    """The object's name."""
-    uid: Uid
-    """The object's uid: another object of the same name is another object."""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
 class AlertRecord(Record):
@@ -130,6 +114,8 @@ class Write(Record):
     """For a rollback: the template that replaces the object's together with the field, which marks it."""
     node: NodePin | None = None
     """For a reboot: the node on which the Job runs, and of which boot."""
+    volumes: PodVolumes | None = None
+    """For the end of a pod by a drain: its volumes that were attached to the node."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
     """`Pending`: not known to have taken effect. `Done`. `Superseded`: somebody else moved the field or replaced the
     object, and it was left alone. `Refused`: the API server refused it."""
@@ -164,6 +150,8 @@ class Step(Record):
     """When its outcome was known."""
     preflight: Preflight = None
     """What was known of its course before anything was done: of a drain, which pods go, and how."""
+    aftermath: Aftermath | None = None
+    """Of a drain: what is waited for once its pods are gone."""
     writes: Annotated[list[Write], Field(max_length=512)] = []
     """The writes, in order."""
     outcome: Outcome | None = None

@@ -28,7 +28,9 @@ AFTER_GRACE = timedelta(seconds=30)
 def passed(s: Situation, now: datetime) -> Decision | None:
     """The deadline has passed, and pods are left. What is not begun has not failed, and what is not read is unknown."""
     step = s.status.open_step()
-    if step is None or not is_over(step, now) or s.unknown or s.status.handed_over or s.effect is None or s.effect.done:
+    if step is None or not is_over(step, now) or s.unknown or s.status.handed_over or s.effect is None:
+        return None
+    if s.effect.done or s.effect.waits_for:  # no pod is left
         return None
     drain = s.pinned.ladder[step.rung].drain
     step = judged(step, s.world) if step.phase == "Intended" else step

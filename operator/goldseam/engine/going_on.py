@@ -1,7 +1,7 @@
-"""Whether a step, or its ladder, goes on.
+"""Whether a step, or its ladder, goes on, and how when a rung has helped, or is done.
 
-A rung that prepares the next one (`goOn: WhenDone`): once it is done, the ladder goes on without waiting for it to
-help. A drain cures no node; but without it none is rebooted.
+One that prepares the next one (`goOn: WhenDone`) is not waited for to help: a drain cures no node; but without it none
+is rebooted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,19 @@ def still_free(s: Situation, step: Step, now: datetime) -> bool:
     """At a safe point between two writes of a step: whether nothing holds, and nobody has taken the node."""
     guards = BEFORE_UNDOING if step.purpose == "Undo" else BETWEEN_WRITES
     return not (cordon_taken(step, s.world.target) or holding(guards, s, now))
+
+
+def helped(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision:
+    """Nothing is missing any more."""
+    after = step.aftermath
+    complete = after.message if after is not None and after.until is not None else "the rollout is complete"
+    well = ["the alert is Cleared", *([complete] if rung.verify.rollout else [])]
+    message = ", ".join([*well, *(answer.message for answer in s.answers)])
+    status = record.ended(status, step, "Passed", message, now)
+    kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
+    status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
+    status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
+    return answers.answer("wait", "Passed", status, answers.SOON)
 
 
 def went_on(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision | None:

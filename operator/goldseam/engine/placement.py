@@ -41,6 +41,12 @@ def may_run(pod: Json, node: Json, volumes: Iterable[Json] = ()) -> bool:
     return tolerated and selected and _meets_any(affinity, node) and all(reaches(one, node) for one in volumes)
 
 
+def one_node_only(volume: Json) -> bool:
+    """Whether the PersistentVolume can be used on one node at a time; ReadWriteOnce is by node, not by pod."""
+    modes = (volume.get("spec") or {}).get("accessModes") or ()
+    return bool(modes) and not set(modes) & {"ReadWriteMany", "ReadOnlyMany"}
+
+
 def reaches(volume: Json, node: Json) -> bool:
     """Whether the PersistentVolume can be used on the node."""
     return _meets_any(((volume.get("spec") or {}).get("nodeAffinity") or {}).get("required"), node)

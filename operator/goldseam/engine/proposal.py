@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from goldseam.api.base import Model
+from goldseam.api.drained import Aftermath
 from goldseam.api.incident import Obligation, Step, Write
 
 Json = Mapping[str, Any]
@@ -24,6 +25,7 @@ Part = Literal[
     "git",
     "jobs",
     "lease",
+    "attachments",
 ]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -93,6 +95,13 @@ class World:
     """The patterns of the namespaces of which no workload is a target."""
     volumes: Mapping[str, Json] = field(default_factory=dict)
     """For a drain: the PersistentVolumes of the node's pods, by namespace and name of the claim: `shop/data-db-0`."""
+    attached: frozenset[str] | None = None
+    """For a drain: the PersistentVolumes that a VolumeAttachment attaches to the node. None: nobody asked, or nobody
+    may know (`closed`)."""
+    evictions: tuple[Write, ...] = ()
+    """For a drain that was begun: what the open step writes to pods with volumes."""
+    recovering: tuple[Json, ...] | None = None
+    """For a drain whose pods are gone: the workloads that had them, as they are now. None: nobody asked."""
     log: str = ""
     """The end of the log of the Job that the open step has started, once that has ended; or why it was not read."""
     touched: Mapping[str, Json | None] = field(default_factory=dict)
@@ -192,6 +201,8 @@ class Proposal:
     """What is known of the course before anything is done, in sentences: it stands on the incident first."""
     asks_about: tuple[str, ...] = ()
     """What a person says yes to, beside the values: where that changes, the question is another one."""
+    aftermath: Aftermath | None = None
+    """What is waited for once it is done."""
     body: Mapping[str, Any] | None = None
     """The object that is made, where one is: the write stands for it by a digest."""
 
@@ -257,6 +268,9 @@ class Effect:
     """Whether it will hardly do so by itself: said before anything else that is waited for."""
     asked_for: bool = False
     """Whether the rung itself asks for what is missing: it is waited for where `verify.rollout` is false, too."""
+    waits_for: str = ""
+    """Where all is done that was to be done: what follows from it, and is not there yet. It is waited for, for a while,
+    and the step does not fail for it."""
 
 
 @dataclass(frozen=True)

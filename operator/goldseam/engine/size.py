@@ -133,6 +133,16 @@ def _without_history(status: IncidentStatus) -> IncidentStatus:
     return record.changed(status, timeline=entries, approvals=status.approvals[-KEPT_QUESTIONS:])
 
 
+def _without_aftermath(status: IncidentStatus) -> IncidentStatus:
+    """What a drain waits for beyond its pods: with names as long as this, for these only."""
+
+    def bare(step: Step) -> Step:
+        writes = [w.model_copy(update={"volumes": None}) for w in step.writes]
+        return step.model_copy(update={"writes": writes, "aftermath": None})
+
+    return _with_steps(status, bare)
+
+
 def _brief(text: str) -> str:
     return record.cut(text, 64)
 
@@ -155,5 +165,6 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_words_on_debts,
     _without_history,
     _without_plans,
+    _without_aftermath,
     lambda status: status,
 )

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
 from goldseam.api.outcomes import Outcome
-from goldseam.engine import answers, deadlines, escalation, obligations, record
+from goldseam.engine import aftermath, answers, deadlines, detaching, escalation, obligations, record
 from goldseam.engine.derived import is_derived
-from goldseam.engine.going_on import went_on
+from goldseam.engine.going_on import helped, went_on
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
 from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
@@ -32,7 +32,7 @@ def under_way(s: Situation, now: datetime) -> Decision | None:
         return None
     if s.unknown:
         return answers.held(s, s.status, holding((unread,), s, now), now)
-    step = judged_writes(step, s.world)
+    step = detaching.seen(judged_writes(step, s.world), s.world)
     step = spared(step, s.plan) if step.purpose == "Rung" else step
     status = record.with_step(s.status, step)
     if why := next((w.message for w in step.writes if w.state == "Superseded"), ""):
@@ -255,24 +255,25 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     if s.effect is not None and s.effect.course in ("Runs", "Failed", "Vanished"):
         return _at_work(s, step, s.effect, now)
     step = _with_queries(s, _ran(s, step, now), now)
+    ends = _ends(s, step, rung, now)
+    s, step = aftermath.seen(s, step, ends, now)
     status = record.with_step(s.status, step)
     missing = _missing(s, step, rung, now)
     if not missing:
-        well = ["the alert is Cleared", *(["the rollout is complete"] if rung.verify.rollout else [])]
-        message = ", ".join([*well, *(answer.message for answer in s.answers)])
-        status = record.ended(status, step, "Passed", message, now)
-        kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
-        status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
-        status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
-        return answers.answer("wait", "Passed", status, answers.SOON)
+        return helped(s, status, step, rung, now)
     if _evaluated_since(s, step, rung) and (decision := went_on(s, status, step, rung, now)):
         return decision
-    ends = _began(s, step, now) + timeout(s, rung)
-    left = (max(ends, step.deadline_at) if step.deadline_at is not None else ends) - now
-    if left > timedelta(0):
-        status = record.say(status, f"{rung.title} was done; waiting for: {missing[0]}")
-        return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
+    if ends > now:
+        waits = aftermath.said(s, rung) or f"{rung.title} was done; waiting for: {missing[0]}"
+        status = record.say(status, waits)
+        return answers.answer("wait", "Verifying", status, min(ends - now, answers.SHORTLY))
     return _timed_out(s, status, step, missing, now)
+
+
+def _ends(s: Situation, step: Step, rung: Rung, now: datetime) -> datetime:
+    """When the rung's time is over."""
+    ends = _began(s, step, now) + timeout(s, rung)
+    return ends if step.deadline_at is None else max(ends, step.deadline_at)
 
 
 def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decision:

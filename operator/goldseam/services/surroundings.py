@@ -23,6 +23,7 @@ from goldseam.engine.objects import RESTART, Json, controller, metadata
 from goldseam.engine.proposal import Hit, World
 from goldseam.resources import CLAIMS, HPAS, PODS, REPLICA_SETS, VOLUMES, WORKLOADS
 from goldseam.services.reads import Reads
+from goldseam.services.volumes import with_attached
 
 FIRST_ASKED = 4
 """Nodes whose pods are read at first; if these have no room, twice as many more, and so on."""
@@ -32,7 +33,8 @@ MOST_ASKED = 60
 
 Owner = tuple[str, str, str, str]
 """Kind, namespace, name and uid."""
-_READ = {**WORKLOADS, "ReplicaSet": REPLICA_SETS}
+READ = {**WORKLOADS, "ReplicaSet": REPLICA_SETS}
+"""The kinds of controllers whose pods are replaced."""
 
 
 def begun(status: IncidentStatus) -> bool:
@@ -73,6 +75,7 @@ async def with_surroundings(world: World, reads: Reads) -> World:
     volumes, hit = await asyncio.gather(_volumes(leaving, reads), _hit(leaving, reads))
     hpas = await _autoscalers(hit, reads)
     world = replace(world, volumes=volumes, hit=hit, hpas=hpas)
+    world = await with_attached(world, reads) if volumes else world
     return replace(world, room=await _room(leaving, world, reads)) if hungry(leaving) else world
 
 
@@ -96,18 +99,18 @@ def _owner(obj: Json, namespace: str) -> Owner | None:
     """The controller, where it is of a kind whose pods are replaced."""
     ref = controller(obj) or {}
     kind, group = str(ref.get("kind")), str(ref.get("apiVersion")).partition("/")[0]
-    known = _READ.get(kind)
+    known = READ.get(kind)
     return (kind, namespace, str(ref["name"]), str(ref["uid"])) if known and known.group == group else None
 
 
 async def _top(owner: Owner, reads: Reads) -> Json | None:
     kind, namespace, name, uid = owner
-    found = await reads.one(_READ[kind], namespace, name)
+    found = await reads.one(READ[kind], namespace, name)
     if found is None or metadata(found).get("uid") != uid:
         return None
     above = _owner(found, namespace)
     top = await _top(above, reads) if above else None
-    return top or {"apiVersion": _READ[kind].api_version, "kind": kind, **found}
+    return top or {"apiVersion": READ[kind].api_version, "kind": kind, **found}
 
 
 async def _autoscalers(hit: Iterable[Hit], reads: Reads) -> tuple[Json, ...]:

@@ -38,6 +38,7 @@ from goldseam.resources import (
     WRITABLE,
     custom,
 )
+from goldseam.services.aftermath import with_aftermath
 from goldseam.services.evidence import last_words
 from goldseam.services.node_leases import TAKES, with_lease
 from goldseam.services.reads import Reads
@@ -77,6 +78,8 @@ async def read_world(
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
         world = await _around(world, status, reads, to_act=to_act)
+    if ref.kind == "Node":
+        world = await with_aftermath(world, status, reads)
     if rung is not None and rung.action in TAKES and to_act:
         world = await with_lease(world, ref.name, reads)
     return replace(world, log=await last_words(status, world, reads))
