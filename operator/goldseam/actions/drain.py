@@ -48,6 +48,7 @@ from goldseam.engine.objects import (
 )
 from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
+from goldseam.engine.reboots import is_silent
 from goldseam.engine.record import cut
 from goldseam.engine.replicas import is_ours, stand_ins
 
@@ -200,7 +201,11 @@ def observe(step: Step, world: World) -> Effect:
     if not left:
         return effect(True, f"what was evicted is gone from {where} ({pods(len(evictions))})")
     names = bounded([f"{w.object.namespace}/{w.object.name}{f' ({w.message})' if w.message else ''}" for w in left])
-    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}")
+    silent = f"; {SILENT}" if is_silent(world.target) else ""
+    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{silent}")
+
+
+SILENT = "its kubelet reports nothing, so pods that were evicted do not end there (see action outOfService)"
 
 
 def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:

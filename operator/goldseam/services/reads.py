@@ -60,6 +60,7 @@ class Reads:
             return ()
         except GoldseamError as error:
             self.unknown.append(f"{resource.plural} ({error})")
+            self.closed |= isinstance(error, Forbidden)
             return ()
 
     async def log(self, namespace: str, pod: str, container: str, lines: int) -> tuple[str, str]:
