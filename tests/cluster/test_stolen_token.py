@@ -15,7 +15,7 @@ import pytest
 
 from tests.stolen.attempts import ALL, COLUMNS, LEFT, RBAC, SCHEMA, Attempt, attempts, pieces_of, world
 from tests.stolen.pieces import KUSTOMIZE, PIECES, by_hand, files
-from tests.support.direct import APPLY, Direct
+from tests.support.direct import APPLY, JSON, Direct
 from tests.support.plane import Plane, eventually
 
 NOBODY = "d7c8c1c5-3a3c-4c4c-8d3e-2a4b1c0f9e11"
@@ -44,7 +44,7 @@ class Thief:
         """Who refuses it, or `left`; and the words of the API server."""
         body = json.dumps(attempt.sent).replace("${uid}", self._uids.get(attempt.place, ""))
         body = json.loads(body.replace("${cronjob}", self.reboots))
-        headers = {"Content-Type": APPLY} if attempt.apply else {}
+        headers = {"Content-Type": APPLY} if attempt.apply else {"Content-Type": JSON} if attempt.operations else {}
         if attempt.verb == "impersonate":
             namespace, name = attempt.place
             headers["Impersonate-User"] = f"system:serviceaccount:{namespace}:{name}" if namespace else name

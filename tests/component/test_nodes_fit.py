@@ -65,6 +65,11 @@ async def test_a_policy_for_nodes_says_on_how_many_it_may_act() -> None:
         ({"w1": A, "w2": B}, {"name": "w1"}, FORCE, "ForceForbidden",
          "rung 1: atDeadline is Force, and allowForcedDrain of the Guardrails does not name w1 (1 of 1 nodes"),
         ({"w1": A, "w2": B}, {}, FORCE, "ForceForbidden", "does not name w1, w2 (2 of 2 nodes"),
+        ({"w1": A, "w2": B}, {"name": "w2"}, {"outOfService": {}}, "OutOfServiceForbidden",
+         "rung 1: allowOutOfService of the Guardrails does not name w2 (1 of 1 nodes that it may act on): there the"
+         " rung is passed over"),
+        ({"m1": MASTER, "w1": A}, {"name": "m1"}, {"outOfService": {}}, "ControlPlaneNode",
+         "write `controlPlane: true`"),
     ],
 )  # fmt: skip
 async def test_what_would_be_refused_is_said_before_any_incident(

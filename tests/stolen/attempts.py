@@ -21,6 +21,7 @@ RBAC, SCHEMA, LEFT = "RBAC", "schema", "left"
 ALL = "overlays/all"
 TOGETHER = (
     "jobs+reboot",
+    "nodes+out-of-service",
     "resources+restart",
     "resources+rollback",
     "restart+rollback",
@@ -70,12 +71,16 @@ class Attempt:
     apply: bool = False
     """Create by a server-side apply."""
     body: Json = field(default_factory=dict)
+    operations: list[Json] = field(default_factory=list)
+    """What is sent instead of a merge patch: a JSON patch (RFC 6902)."""
     reboots: bool = False
     """Whether the body is laid over the Job of a reboot as Goldseam makes it; `${cronjob}` is its CronJob's uid."""
 
     @property
-    def sent(self) -> Json:
+    def sent(self) -> Json | list[Json]:
         """The whole body."""
+        if self.operations:
+            return self.operations
         return merged(reboot_of(self.place[0]), self.body) if self.reboots else self.body
 
     @cached_property

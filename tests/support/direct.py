@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+JSON = "application/json-patch+json"
 RETRIES = 10
 """As often kubectl asks again, a second later each time."""
 
@@ -42,7 +43,7 @@ class Direct:
         self._open = threading.local()
 
     def ask(
-        self, method: str, path: str, body: Json | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: Json | list[Json] | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Json]:
         """Status and answer; a text that is no JSON as its `message`."""
         kind = MERGE if method == "PATCH" else "application/json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from goldseam.engine.objects import as_managed, steps_of
@@ -89,9 +90,11 @@ def node(
     cordoned: str = "",
     labels: Json | None = None,
     boot: str = "",
+    since: str = "",
+    taints: Sequence[Json] = (),
 ) -> Json:
-    """A node; `ready` is None where its kubelet is silent; `cordoned` is the field manager who did it, and `goldseam`
-    leaves its mark; `boot` is its bootID."""
+    """A node; `ready` is None where its kubelet is silent, and `since` says since when; `cordoned` is the field manager
+    who did it, and `goldseam` leaves its mark; `boot` is its bootID."""
     meta: Json = {"name": name, "uid": f"uid-{name}", "resourceVersion": "300", "labels": labels or {}}
     if cordoned:
         meta |= {"managedFields": [manages(cordoned, "spec.unschedulable")]}
@@ -100,12 +103,25 @@ def node(
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": meta,
-        "spec": {"unschedulable": True} if cordoned else {},
+        "spec": ({"unschedulable": True} if cordoned else {}) | ({"taints": list(taints)} if taints else {}),
         "status": {
-            "conditions": [{"type": "Ready", "status": "Unknown" if ready is None else str(ready)}],
+            "conditions": [
+                {"type": "Ready", "status": "Unknown" if ready is None else str(ready)}
+                | ({"lastTransitionTime": since} if since else {})
+            ],
             **({"nodeInfo": {"bootID": boot}} if boot else {}),
         },
     }
+
+
+def heartbeats(mine: str, others: str = "", name: str = "worker-1") -> tuple[Json, ...]:
+    """The Leases of a node and of another one, with when each was renewed; none where nothing is said."""
+    times = {name: mine, "worker-9": others}
+    return tuple(
+        {"metadata": {"namespace": "kube-node-lease", "name": node}, "spec": {"renewTime": at}}
+        for node, at in times.items()
+        if at
+    )
 
 
 def reboot_cron_job(**spec: Any) -> Json:

@@ -56,6 +56,7 @@ ADDED = {
     "jobs": {("create", "batch", "jobs"), ("patch", "batch", "jobs")},
     "nodes": {("patch", "", "nodes"), ("create", "", "pods/eviction")},
     "forced-drain": {("delete", "", "pods")},
+    "out-of-service": {("out-of-service", "", "nodes")},
     "reboot": {(verb, "batch", "jobs") for verb in ("create", "patch", "reboot")},
     "config": {("patch", "", "configmaps")},
     "logs": set(),
@@ -77,12 +78,15 @@ GUARDRAILS = {"name": "cluster", "parameterNotFoundAction": "Allow"}
 THE_REBOOT = {"name": "reboot", "namespace": "goldseam-reboot", "parameterNotFoundAction": "Deny"}
 """What an admission policy is told by people. A parameter is looked for before it is asked whose request it is: where
 it is missing, only those of a namespace of our own may be refused."""
-READ = {"jobs": {("get", "", "pods/log")}}
+READ = {
+    "jobs": {("get", "", "pods/log", (), "")},
+    "out-of-service": {(verb, "coordination.k8s.io", "leases", (), "kube-node-lease") for verb in ("get", "list")},
+}
 WHERE = {"reboot": "goldseam-reboot"}
 """The namespace in which a piece is bound, where it is not the whole cluster."""
-UNTIED = ("jobs", "forced-drain", "reboot")
+UNTIED = ("jobs", "forced-drain", "out-of-service", "reboot")
 """What no admission policy can tie, or what asks no budget, is installed only by those who ask for it."""
-FOR_CLUSTER_POLICIES = ("nodes", "jobs", "forced-drain", "reboot")
+FOR_CLUSTER_POLICIES = ("nodes", "jobs", "forced-drain", "out-of-service", "reboot")
 """Nodes are no business of a namespace; a RemediationPolicy that runs Jobs names an account with rights of its own."""
 
 
@@ -162,7 +166,7 @@ def test_a_piece_that_is_bound_by_hand_is_bound_to_nobody(piece: str) -> None:
 def test_a_piece_grants_exactly_its_writes_to_the_operator_and_to_policies(piece: str) -> None:
     objects = of_piece(piece)
     everywhere = {(*right, (), WHERE.get(piece, "")) for right in ADDED[piece]}
-    assert granted(objects, OPERATOR) == everywhere | {(*right, (), "") for right in READ.get(piece, ())}
+    assert granted(objects, OPERATOR) == everywhere | READ.get(piece, set())
     assert granted(objects, CLUSTER_POLICIES) == everywhere
     assert granted(objects, POLICIES) == (set() if piece in FOR_CLUSTER_POLICIES else everywhere)
 
@@ -181,6 +185,13 @@ def test_the_right_to_scale_to_zero_is_asked_for_where_scaling_is_tied(piece: st
     assert judged <= ADDED["scale-to-zero"]
 
 
+def test_the_right_to_take_a_node_out_of_service_is_asked_for_where_nodes_are_tied() -> None:
+    kind, name = "ValidatingAdmissionPolicy", "goldseam-nodes"
+    (policy,) = (o["spec"] for o in of_piece("nodes") if (o["kind"], o["metadata"]["name"]) == (kind, name))
+    asks = {v["name"]: v["expression"] for v in policy["variables"]}
+    assert asks["mayTaint"] == "authorizer.requestResource.check('out-of-service').allowed()"
+
+
 @pytest.mark.parametrize("piece", sorted({*PIECES} - {"scale-to-zero"}))
 def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: str) -> None:
     objects = of_piece(piece)
@@ -196,7 +207,7 @@ def test_a_piece_ties_the_operators_hands_for_every_right_that_it_grants(piece: 
         assert policy["failurePolicy"] == ("Ignore" if of_people else "Fail")
     of_ours = [p for name, p in policies.items() if "paramKind" not in p or name == "goldseam-reboot"]
     rules = [rule for policy in of_ours for rule in policy["matchConstraints"]["resourceRules"]]
-    updates = dict.fromkeys(("patch", "resize", "rollback", "reboot"), "UPDATE")
+    updates = dict.fromkeys(("patch", "resize", "rollback", "reboot", "out-of-service"), "UPDATE")
     operation = {**updates, "create": "CREATE", "delete": "DELETE"}
     judged = {
         (op, group, resource)

@@ -243,6 +243,9 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("forcing", of_nodes({"drain": {"atDeadline": "Force"}}), "Refuse", "permission/ForceForbidden",
      "the Guardrails do not allow a drain of Node n to end by force: write another `atDeadline`, or name the node in"
      " their `allowForcedDrain`"),
+    ("switched_off", of_nodes({"outOfService": {}}), "Refuse", "permission/OutOfServiceForbidden",
+     "the Guardrails do not allow Node n to be taken out of service as one whose machine is off: name it in their"
+     " `allowOutOfService`"),
     ("narrowed", cluster_policy(), "Refuse", "policy/NamespaceNotSelected",
      "namespace shop is not one that namespaceSelector selects (any more)"),
     ("narrowed", situation(policy=live(spec=spec(ladder=[{"scale": {"replicas": 5}}]))), "Refuse",

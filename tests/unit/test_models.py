@@ -160,6 +160,7 @@ def test_a_rung_knows_its_action(action: str) -> None:
         "template": {"resource": "remediations", "object": MADE, "keep": False},
         "cordon": {"controlPlane": False},
         "reboot": {"controlPlane": False},
+        "outOfService": {"when": "ShutDown", "unreachableFor": "10m", "controlPlane": False},
         "drain": {"deadline": "5m", "atDeadline": "Uncordon", "controlPlane": False, "singleReplicas": "Evict"},
     }.get(action, {})
     rung = Rung.model_validate({action: parameters})

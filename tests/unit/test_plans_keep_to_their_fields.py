@@ -21,6 +21,7 @@ from goldseam.api.ladder import (
     DeletePods,
     Drain,
     Job,
+    OutOfService,
     PatchConfig,
     Reboot,
     Resources,
@@ -33,10 +34,12 @@ from goldseam.api.scaling import Scale
 from goldseam.api.templates import Template
 from goldseam.engine.lineage import waits_for
 from goldseam.engine.objects import TOKEN, patch_of
+from goldseam.engine.out_of_service import KEY, SHUT_DOWN
 from goldseam.engine.proposal import Hit, NothingToDo, Plan, Proposal, Refusal, World, place, written
 from goldseam.engine.revisions import replaced
 from tests.support.objects import (
     config_map,
+    heartbeats,
     hpa,
     kept,
     manages,
@@ -100,6 +103,11 @@ PARAMETERS: dict[str, st.SearchStrategy[Parameters]] = {
         st.sampled_from(["Restart", "Restart", "Evict"]),
     ),
     "reboot": st.builds(lambda control_plane: Reboot(control_plane=control_plane), st.booleans()),
+    "outOfService": st.builds(
+        lambda when, control_plane: OutOfService(when=when, control_plane=control_plane),
+        st.sampled_from(["ShutDown", "Unreachable"]),
+        st.booleans(),
+    ),
     "uncordon": st.just(Uncordon()),
     "template": st.builds(
         lambda text, keep: Template.model_validate(
@@ -185,6 +193,8 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
             ready=draw(st.sampled_from([True, False, None])),
             cordoned=draw(st.sampled_from(["", "goldseam", "kubectl-cordon"])),
             boot=draw(st.sampled_from(["", "boot-1"])),
+            since=draw(st.sampled_from(["", "2026-11-23T11:40:00Z", "2026-11-23T11:59:00Z"])),
+            taints=draw(st.sampled_from([(), ({"key": SHUT_DOWN},), ({"key": "a"}, {"key": KEY, "value": "theirs"})])),
         )
         others = [node(f"worker-{n}", ready=draw(st.booleans())) for n in range(2, draw(st.integers(2, 4)))]
         hit = draw(st.none() | hits([pod["metadata"]["uid"] for pod in found]))
@@ -194,6 +204,7 @@ def worlds(draw: st.DrawFn, kind: str) -> World:
             nodes=(target, *others),
             hit=hit,
             cron_job=draw(st.none() | st.just(reboot_cron_job())),
+            heartbeats=draw(st.just(()) | st.just(heartbeats("2026-11-23T11:40:00Z", "2026-11-23T11:59:50Z"))),
             now=NOW,
             values=VALUES,
         )

@@ -85,7 +85,7 @@ def test_a_problem_names_the_field_and_says_what_to_write(changes: dict[str, Any
 def test_a_broken_rule_names_its_field() -> None:
     assert said("RemediationPolicy", policy(ladder=[{"escalate": {}}, {"drain": {}}])) == [
         "spec.ladder: escalate hands the incident to people, so it can only be the last rung",
-        "spec.ladder: cordon, drain, reboot and uncordon act on nodes: write a ClusterRemediationPolicy",
+        "spec.ladder: cordon, drain, outOfService, reboot and uncordon act on nodes: write a ClusterRemediationPolicy",
     ]
 
 

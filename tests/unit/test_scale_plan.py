@@ -266,6 +266,7 @@ def test_the_registry_knows_every_action_by_its_name() -> None:
             "job",
             "cordon",
             "drain",
+            "outOfService",
             "reboot",
             "uncordon",
             "template",

@@ -49,6 +49,7 @@ from goldseam.engine.objects import (
 )
 from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
+from goldseam.engine.reboots import is_silent
 from goldseam.engine.record import cut
 from goldseam.engine.replicas import is_ours, stand_ins
 
@@ -207,13 +208,17 @@ def observe(step: Step, world: World) -> Effect:
     if not left:
         return course(step, world, f"what was evicted is gone from {where} ({pods(len(evictions))})")
     names = bounded([f"{write.object.namespace}/{write.object.name}" for write in left])
-    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}")
+    silent = f"; {SILENT}" if is_silent(world.target) else ""
+    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}{silent}")
 
 
 def _held_by(left: list[Write]) -> str:
     """What holds them, in the words of two at most: whole, for at its end stands who."""
     said = list(dict.fromkeys(write.message for write in left if write.message))
     return f" ({'; '.join(cut(one, 240) for one in said[:2])})" if said else ""
+
+
+SILENT = "its kubelet reports nothing, so pods that were evicted do not end there (see action outOfService)"
 
 
 def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:

@@ -129,6 +129,9 @@ class GuardrailsSpec(Model):
     allow_forced_drain: Annotated[list[NodePattern], Field(max_length=64)] = []
     """Nodes on which a drain may delete the pods that are left at its deadline, past their PodDisruptionBudgets
     (`atDeadline: Force`); `*` stands for any characters, so `["*"]` is every node. Default: none."""
+    allow_out_of_service: Annotated[list[NodePattern], Field(max_length=64)] = []
+    """Nodes of which `outOfService` may say that their machine is off, so that their pods are deleted by force and
+    their volumes detached; `*` stands for any characters, so `["*"]` is every node. Default: none."""
     retention: Retention = Retention()
     """How long Incidents are kept."""
     protected_namespaces: Annotated[list[NamespacePattern], Field(max_length=64)] = PROTECTED_BY_DEFAULT

@@ -116,6 +116,9 @@ class Write(Record):
     """For a reboot: the node on which the Job runs, and of which boot."""
     volumes: PodVolumes | None = None
     """For the end of a pod by a drain: its volumes that were attached to the node."""
+    renewed: Annotated[str | None, Field(max_length=64)] = None
+    """For the taint out-of-service: when the node's kubelet had last renewed its Lease. It is set only while that is
+    so."""
     state: Literal["Pending", "Done", "Superseded", "Refused"] = "Pending"
     """`Pending`: not known to have taken effect. `Done`. `Superseded`: somebody else moved the field or replaced the
     object, and it was left alone. `Refused`: the API server refused it."""
@@ -377,5 +380,6 @@ class IncidentStatus(Record):
         return [o for o in self.obligations if o.state == "Open"]
 
     def open_step(self) -> Step | None:
-        """The step that has not ended."""
-        return next((step for step in self.steps if step.phase != "Done"), None)
+        """The step that has not ended; an undo before what is being watched meanwhile."""
+        steps = [step for step in self.steps if step.phase != "Done"]
+        return next((step for step in steps if step.purpose == "Undo"), steps[0] if steps else None)

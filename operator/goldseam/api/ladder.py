@@ -14,6 +14,7 @@ from goldseam.api.constraints import Between, Pattern
 from goldseam.api.expressions import Expression
 from goldseam.api.node_actions import Cordon as Cordon
 from goldseam.api.node_actions import Drain as Drain
+from goldseam.api.node_actions import OutOfService as OutOfService
 from goldseam.api.node_actions import Reboot as Reboot
 from goldseam.api.node_actions import Uncordon as Uncordon
 from goldseam.api.parameters import Parameters as Parameters
@@ -209,6 +210,7 @@ ActionName = Literal[
     "job",
     "cordon",
     "drain",
+    "outOfService",
     "reboot",
     "uncordon",
     "template",
@@ -229,7 +231,7 @@ def _one_action(rung: Any) -> bool:
 
 
 _UNSKIPPED = ("collect", "wait", "notify", "escalate")
-NODE_ACTIONS = ("cordon", "drain", "reboot", "uncordon")
+NODE_ACTIONS = ("cordon", "drain", "outOfService", "reboot", "uncordon")
 ACCOUNT_ACTIONS = ("patchConfig", "resources", "rollback")
 """What needs a ServiceAccount of its own: admission cannot tie it down far enough to allow it to every policy."""
 WORKLOAD_ACTIONS = ("scale", "restart", "deletePods", *ACCOUNT_ACTIONS, "job")
@@ -303,6 +305,7 @@ class Rung(Model):
     job: Job | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
+    out_of_service: OutOfService | None = None
     reboot: Reboot | None = None
     uncordon: Uncordon | None = None
     template: Template | None = None

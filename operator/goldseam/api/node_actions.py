@@ -1,7 +1,8 @@
-"""What is done to nodes: `cordon`, `drain`, `reboot`, `uncordon`. Only in a ClusterRemediationPolicy."""
+"""What is done to nodes: cordon, drain, outOfService, reboot, uncordon. Only in a ClusterRemediationPolicy."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from goldseam.api.base import AnyDuration
@@ -59,6 +60,34 @@ class Drain(Parameters):
         forces = other.at_deadline != "Force" or (self.at_deadline == "Force" and not sooner)
         alike = self.single_replicas == other.single_replicas
         return bool(forces and alike and self.control_plane >= other.control_plane)
+
+
+class OutOfService(Parameters):
+    """Say of a node whose machine is off that it is out of service: cordon it, and set the taint
+    `node.kubernetes.io/out-of-service=nodeshutdown:NoExecute` (KEP-2268). Kubernetes then deletes its pods by force,
+    and detaches their volumes at once. Only in a ClusterRemediationPolicy, and only on nodes that the Guardrails name
+    in `allowOutOfService`.
+
+    On a machine that runs still this loses data: a pod would write to a volume that another one writes to. The taint is
+    taken away as soon as the kubelet reports again, and at the latest when the incident ends.
+    """
+
+    when: Literal["ShutDown", "Unreachable"] = "ShutDown"
+    """By what it is known that the machine is off, beside its kubelet's silence. `ShutDown` (default): the cloud
+    provider says so, by the taint `node.cloudprovider.kubernetes.io/shutdown`. `Unreachable`: nothing more is asked;
+    only for machines that are surely off when they are silent for so long, as where a watchdog turns off or resets one
+    that has lost the cluster."""
+    unreachable_for: Annotated[AnyDuration, Between("5m", "168h")] = timedelta(minutes=10)
+    """For how long its kubelet must be silent: its Lease in `kube-node-lease` not renewed, and Ready Unknown, while
+    other nodes renew theirs. From 5m to 168h. Default: 10m."""
+    control_plane: bool = False
+    """Whether a node of the control plane may be taken, too: never while a second one is out of service. Default:
+    false, and the rung is passed over for such a node."""
+
+    def covers(self, other: Any) -> bool:
+        """As sure, after as long a silence, or longer; nodes of the control plane only where it takes them, too."""
+        sure = self.when in ("Unreachable", other.when) and self.unreachable_for <= other.unreachable_for
+        return bool(sure and self.control_plane >= other.control_plane)
 
 
 class Reboot(Parameters):

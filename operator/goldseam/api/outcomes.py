@@ -21,5 +21,7 @@ Outcome = Literal[
     "Denied",
     "Unanswered",
 ]
-ObligationKind = Literal["ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon", "Remove"]
+ObligationKind = Literal[
+    "ScaleBack", "FloorBack", "CeilingBack", "ConfigBack", "ResourcesBack", "Uncordon", "Untaint", "Remove"
+]
 VerdictState = Literal["Firing", "Pending", "Cleared", "Unknown"]

@@ -264,7 +264,7 @@ class RemediationPolicySpec(_PolicySpec):
         _APPROVED_RUNGS,
         Rule(
             f"!{_NODE_RUNGS}",
-            "ladder: cordon, drain, reboot and uncordon act on nodes: write a ClusterRemediationPolicy",
+            "ladder: cordon, drain, outOfService, reboot and uncordon act on nodes: write a ClusterRemediationPolicy",
             _workload_ladder,
         ),
         Rule(
@@ -317,8 +317,8 @@ class ClusterRemediationPolicySpec(_PolicySpec):
         _APPROVED_RUNGS,
         Rule(
             f"self.target.kind == 'Node' ? !{_WORKLOAD_RUNGS} : !{_NODE_RUNGS}",
-            "ladder: cordon, drain, reboot and uncordon are for kind Node; scale, restart, deletePods and job for"
-            " workloads",
+            "ladder: cordon, drain, outOfService, reboot and uncordon are for kind Node; scale, restart, deletePods and"
+            " job for workloads",
             lambda s: all(
                 r.action not in (WORKLOAD_ACTIONS if s.target.kind == "Node" else NODE_ACTIONS) for r in s.ladder
             ),

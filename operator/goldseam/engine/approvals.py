@@ -9,7 +9,7 @@ from typing import Literal
 from goldseam.api.incident import ApprovalRecord, IncidentStatus, ResponseRecord, Write
 from goldseam.api.ladder import Rung
 from goldseam.api.policy import Approval
-from goldseam.engine import naming, record
+from goldseam.engine import naming, out_of_service, record
 from goldseam.engine.objects import RESTART_AT
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Situation, Word
@@ -45,8 +45,9 @@ def _hash(s: Situation, action: str, told: Iterable[Write], beside: Iterable[str
 
 
 def _want(write: Write) -> str:
-    """As of when a Rollout is restarted follows its newest pod: a new pod makes no other question."""
-    return "" if write.field == RESTART_AT else write.want
+    """As of when a Rollout is restarted follows its newest pod, and a taint has the time when it is set: a moment later
+    it is no other question."""
+    return "" if write.field in (RESTART_AT, out_of_service.FIELD) else write.want
 
 
 def _version(write: Write) -> str:

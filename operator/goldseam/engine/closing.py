@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from goldseam.api.durations import parse_duration
-from goldseam.api.incident import ENDED, IncidentStatus, Step
+from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step
 from goldseam.engine import answers, obligations, record
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged
@@ -52,9 +53,21 @@ def _dropped(s: Situation, status: IncidentStatus, step: Step, why: str, now: da
     return obligations.voided(status, step, why) if step.purpose == "Rung" else status
 
 
+def returned(s: Situation, now: datetime) -> Decision | None:
+    """A node that was taken out of service reports again: its taint goes at once, whatever is being watched."""
+    step = s.status.open_step()
+    if step is not None and step.phase != "Acted":
+        return None
+    return _undone(s, now, [o for o in s.status.open_obligations() if o.kind == "Untaint"])
+
+
 def undone(s: Situation, now: datetime) -> Decision | None:
     """Something is owed and due: undo it, or say why not yet."""
-    due = [(o, at) for o in s.status.open_obligations() if (at := obligations.due_at(o, s)) is not None and at <= now]
+    return _undone(s, now, s.status.open_obligations())
+
+
+def _undone(s: Situation, now: datetime, owed: Iterable[Obligation]) -> Decision | None:
+    due = [(o, at) for o in owed if (at := obligations.due_at(o, s)) is not None and at <= now]
     if not due:
         return None
     obligation = min(due, key=lambda pair: obligations.in_turn(*pair))[0]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from goldseam.api.incident import Write
+from goldseam.engine import out_of_service
 from goldseam.engine.objects import Json, annotation, cordoned_by_us
 
 UNSCHEDULABLE = "spec.unschedulable"
@@ -21,6 +22,10 @@ def marks(writes: Iterable[Write], deadline_at: datetime | None) -> dict[str, st
     """The annotations that go with a request to a node, beside our token. With an uncordon they are taken away; with a
     cordon, too, as far as they are not set anew: those of an earlier one may have been left by whoever uncordoned."""
     writes = [write for write in writes if write.object.kind == "Node"]
+    return _of_the_cordon(writes, deadline_at) | out_of_service.marks(writes)
+
+
+def _of_the_cordon(writes: Sequence[Write], deadline_at: datetime | None) -> dict[str, str | None]:
     if any(write.field == UNSCHEDULABLE and not json.loads(write.want) for write in writes):
         return {DEADLINE: None, AT_DEADLINE: None}
     old: dict[str, str | None] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from goldseam.api.incident import Step, Write
-from goldseam.engine import naming, obligations
+from goldseam.engine import naming, obligations, out_of_service
 from goldseam.engine.guards.forcing import forbids
 from goldseam.engine.objects import RESTART_AT
 from goldseam.engine.proposal import Proposal
@@ -30,7 +30,7 @@ def is_derived(s: Situation, step: Step) -> bool:
         return False
     planned = s.plan.writes if isinstance(s.plan, Proposal) else ()
     latest = max((w.want for w in planned if w.field == RESTART_AT), default="")
-    wanted = [_as_of(w, latest) for w in pending]
+    wanted = [out_of_service.alike(_as_of(w, latest), planned) for w in pending]
     return {_does(w) for w in wanted} <= {_does(w) for w in (*planned, *obligations.still_to_read(s, step))}
 
 
@@ -45,7 +45,7 @@ def _does(w: Write) -> tuple[object, ...]:
     source = w.template and (w.template.object.uid, w.template.digest)
     generation = (w.generation, w.node) if w.verb == "Create" else None
     made = (str(w.object), w.object.api_version, w.resource) if w.verb == "Make" else ()
-    return w.verb, w.object.uid, w.subresource, w.field, w.want, source, generation, *made
+    return w.verb, w.object.uid, w.subresource, w.field, w.want, w.renewed, source, generation, *made
 
 
 def _may_force(s: Situation) -> bool:

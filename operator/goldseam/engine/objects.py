@@ -20,7 +20,8 @@ RESTART = f"spec.template.metadata.annotations[{TOKEN}]"
 """The field whose change begins a rolling restart: no clocks are compared, and a repeated one begins no second."""
 RESTART_AT = "spec.restartAt"
 """The time as of which the controller of an Argo Rollout restarts its pods."""
-_ENTRY = "name="
+_ENTRIES = ("name=", "key=")
+"""By what an entry of a list is told: containers by their name, taints by their key."""
 IGNORE = "goldseam.dev/ignore"
 ZONE = "topology.kubernetes.io/zone"
 REVISION = "controller-revision-hash"
@@ -65,7 +66,7 @@ def steps_of(path: str) -> list[str]:
     """The keys of a field path: dots separate, brackets hold keys that have dots themselves.
 
     `spec.template.metadata.annotations[goldseam.dev/token]` has five. `containers[name=app]` is the entry of a list
-    that has this name.
+    that has this name, `taints[key=a]` the one that has this key.
     """
     return [bracketed or plain for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", path)]
 
@@ -80,7 +81,7 @@ def value_at(obj: Json | None, path: str) -> str:
 
 def in_list(path: str) -> bool:
     """Whether the field is one of an entry of a list."""
-    return any(key.startswith(_ENTRY) for key in steps_of(path))
+    return any(key.startswith(_ENTRIES) for key in steps_of(path))
 
 
 def pointer_of(obj: Json, path: str) -> str:
@@ -95,9 +96,9 @@ def pointer_of(obj: Json, path: str) -> str:
 
 
 def _below(current: Any, key: str) -> Any:
-    if isinstance(current, list) and key.startswith(_ENTRY):
-        name = key.removeprefix(_ENTRY)
-        return next((one for one in current if isinstance(one, Mapping) and one.get("name") == name), None)
+    if isinstance(current, list) and key.startswith(_ENTRIES):
+        by, _, name = key.partition("=")
+        return next((one for one in current if isinstance(one, Mapping) and one.get(by) == name), None)
     return current.get(key) if isinstance(current, Mapping) else None
 
 
@@ -116,8 +117,26 @@ def patch_of(fields: Mapping[str, object], obj: Json | None = None) -> dict[str,
             live = _below(live, key)
             whole = copy.deepcopy(live) if isinstance(live, list) else {}
             inner = _below(inner, key) if isinstance(inner, list) else inner.setdefault(key, whole)
-        inner[last] = value
+        if last.startswith(_ENTRIES):
+            _replace(patch, parents, _with_entry(inner, last, value))
+        else:
+            inner[last] = value
     return patch
+
+
+def _with_entry(entries: Any, key: str, value: object) -> list[Any]:
+    """The list with another entry of this name or key, or without it; a new one comes last."""
+    known = list(entries) if isinstance(entries, list) else []
+    old = _below(known, key)
+    if old is None:
+        return [*known, value] if value is not None else known
+    return [value if one is old else one for one in known if one is not old or value is not None]
+
+
+def _replace(patch: dict[str, Any], path: list[str], value: object) -> None:
+    for key in path[:-1]:
+        patch = patch[key]
+    patch[path[-1]] = value
 
 
 def managers_of(obj: Json, path: str) -> Iterator[tuple[str, str, str]]:
@@ -132,7 +151,8 @@ def managers_of(obj: Json, path: str) -> Iterator[tuple[str, str, str]]:
 
 def as_managed(key: str) -> str:
     """A key of a field path as managedFields have it: `f:spec`, `k:{"name":"app"}`."""
-    return f'k:{{"name":"{key.removeprefix(_ENTRY)}"}}' if key.startswith(_ENTRY) else f"f:{key}"
+    by, _, name = key.partition("=")
+    return f'k:{{"{by}":"{name}"}}' if key.startswith(_ENTRIES) else f"f:{key}"
 
 
 def condition_of(obj: Json, kind: str) -> Json:

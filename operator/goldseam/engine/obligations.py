@@ -9,7 +9,7 @@ from datetime import datetime
 
 from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step, Write
 from goldseam.api.outcomes import ObligationKind
-from goldseam.engine import naming, record, removals, resizing
+from goldseam.engine import naming, out_of_service, record, removals, resizing
 from goldseam.engine.config import reads, value_of
 from goldseam.engine.guards.busy import rolling_out
 from goldseam.engine.guards.harm import disrupted
@@ -22,6 +22,7 @@ from goldseam.engine.objects import RESTART, Workload, metadata, reference, valu
 from goldseam.engine.proposal import World, place
 from goldseam.engine.situation import Other, Situation
 from goldseam.engine.strategy import taken_at_once
+from goldseam.engine.undoing import in_words
 
 
 def examined(s: Situation, now: datetime) -> IncidentStatus:
@@ -38,7 +39,7 @@ def examined(s: Situation, now: datetime) -> IncidentStatus:
 def _examine(o: Obligation, s: Situation) -> Obligation:
     if o.kind == "Remove":
         return removals.examined(o, s)
-    if s.status.phase in ENDED and o.kind != "Uncordon" and not s.pinned.resolve.revert:
+    if s.status.phase in ENDED and o.kind not in AT_ONCE and not s.pinned.resolve.revert:
         return record.settled(o, "Void", f"{o.object} keeps {o.field}={o.want}: resolve.revert is false")
     if heir := _heir(o, s):
         return record.settled(o, "Void", f"Incident {heir.name} has taken it over")
@@ -47,7 +48,8 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
     obj = live(s.world, o)
     if obj is None:
         return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
-    if value_at(obj, o.field) == o.original and (_undone_by_us(o, s) or not _active(s) or o.due_at is not None):
+    back = _undone_by_us(o, s) or not _active(s) or o.due_at is not None or out_of_service.is_due(o, obj)
+    if value_at(obj, o.field) == o.original and back:
         return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
     if not still_ours(o, s.world) or _needed_by_somebody(o, s):
         return record.settled(o, "Lost", _lost(o, s.world))
@@ -59,7 +61,7 @@ _LONGEST = 512
 WORKED_ON = ("Investigating", "AwaitingApproval", "Fixing", "Monitoring")
 """Phases in which a value that somebody else has changed means that people take over."""
 
-AT_ONCE = ("Uncordon", "Remove")
+AT_ONCE = ("Uncordon", "Untaint", "Remove")
 """What comes back as soon as the incident is over: it takes no capacity away."""
 FLOOR, CEILING = "spec.minReplicas", "spec.maxReplicas"
 FIELDS: Mapping[ObligationKind, frozenset[tuple[str, str, str]]] = {
@@ -71,6 +73,7 @@ FIELDS: Mapping[ObligationKind, frozenset[tuple[str, str, str]]] = {
     "ConfigBack": frozenset(),
     "ResourcesBack": frozenset(),
     "Uncordon": frozenset({("Node", "", "spec.unschedulable")}),
+    "Untaint": frozenset({("Node", "", out_of_service.FIELD)}),
     "Remove": frozenset(),
 }
 """What an obligation of each kind may touch: kind, subresource, field. The policy says which key of a ConfigMap, and
@@ -83,6 +86,8 @@ def _not_ours_to_owe(o: Obligation, s: Situation) -> str:
         return f"{o.kind} does not touch {o.field} of a {o.object.kind}"
     if (o.object.namespace or s.operator_namespace) != s.namespace:
         return f"{o.object} is not in the Incident's namespace"
+    if o.kind == "Untaint":
+        return "" if o.original == "null" and out_of_service.added(o.want) else "that is no taint of Goldseam's"
     if o.kind == "Uncordon":
         return "" if (o.original, o.want) in (("null", "true"), ("false", "true")) else "that is no cordon"
     if o.kind == "ResourcesBack":
@@ -182,7 +187,7 @@ def due_at(o: Obligation, s: Situation) -> datetime | None:
         return None
     if o.due_at is not None:
         return o.due_at
-    if s.status.phase == "Abandoned":
+    if s.status.phase == "Abandoned" or out_of_service.is_due(o, live(s.world, o)):
         return s.status.kpis.detected_at
     resolved = s.status.kpis.resolved_at
     if s.status.phase != "Resolved" or resolved is None:
@@ -225,7 +230,7 @@ def undo(o: Obligation, s: Situation, now: datetime) -> Step:
     name = record.next_step(s.status, "undo")
     token = naming.token(s.uid, name)
     again = _restart(o, s, token)
-    message = " and ".join(_undoing(one, next_value(one)) for one in together)
+    message = " and ".join(in_words(one, next_value(one)) for one in together)
     message += f", and restart {s.spec.target}" if again else ""
     return Step(
         id=name,
@@ -302,24 +307,6 @@ def may_undo(write: Write, s: Situation, step: Step) -> bool:
     restarts = [w for o in owed for w in _restart(o, s, naming.token(s.uid, step.id))]
     allowed = values | {(w.object.uid, w.subresource, w.field, w.want) for w in restarts}
     return write.template is None and (write.object.uid, write.subresource, write.field, write.want) in allowed
-
-
-def _undoing(o: Obligation, want: str) -> str:
-    if o.kind in AT_ONCE:
-        return f"{'uncordon' if o.kind == 'Uncordon' else 'delete'} {o.object}"
-    if o.kind == "ConfigBack":
-        key, object_ = o.field.removeprefix("data[").removesuffix("]"), o.object
-        if want == "null":
-            return f"take {key} out of {object_} again"
-        return f"put {key} of {object_} back to {record.cut(want, 100)}"
-    if o.kind == "ResourcesBack":
-        return f"lower {resizing.title(o.field)} from {json.loads(o.want)} to {json.loads(want)}"
-    return f"{_UNDOING[o.kind]} {o.object} back from {o.want} to {want}" + (
-        "" if want == o.original else f", on the way to {o.original}"
-    )
-
-
-_UNDOING = {"ScaleBack": "scale", "FloorBack": "lower the floor of", "CeilingBack": "lower the maximum of"}
 
 
 def next_value(o: Obligation) -> str:

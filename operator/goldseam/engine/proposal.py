@@ -26,6 +26,7 @@ Part = Literal[
     "jobs",
     "lease",
     "attachments",
+    "heartbeats",
 ]
 """A part of the world that is read only for the actions that look at it."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -91,6 +92,8 @@ class World:
     """For a cordon, a drain or a reboot: whether there is a namespace of Medik8s leases."""
     node_lease: Json | None = None
     """There, the node's Lease."""
+    heartbeats: tuple[Json, ...] = ()
+    """For a node whose kubelet is silent, where an action looks at them: the Leases that all kubelets renew."""
     protected: tuple[str, ...] = ()
     """The patterns of the namespaces of which no workload is a target."""
     volumes: Mapping[str, Json] = field(default_factory=dict)
@@ -235,6 +238,8 @@ class Refusal:
     guard: str = "owner"
     waits: bool = False
     """Whether that will pass by itself: then it is waited for, and the next rung is not tried."""
+    until: datetime | None = None
+    """When it does, where that is known."""
     evictable: frozenset[str] | None = None
     """As in a Proposal."""
     turn: Turn = ALL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goldseam.api.incident import ObjectRef, Step
+from goldseam.engine import out_of_service
 from goldseam.engine.cordons import UNSCHEDULABLE
 from goldseam.engine.lineage import last_of_each, last_writer, live, reverted_by
 from goldseam.engine.objects import RESTART, Json, cordoned_by_us, reference, value_at
@@ -14,6 +15,8 @@ def reverted(step: Step, target: ObjectRef, world: World) -> str:
     """What somebody has taken back of what the step wrote, and who; empty where all of it stands."""
     for write in last_of_each(step.writes):
         if write.field == RESTART and write.object != target:  # of a drain: that its pods moved was all
+            continue
+        if write.field == out_of_service.FIELD:  # the obligation tells whether it went too early
             continue
         obj = live(world, write) if write.verb == "Patch" and write.state == "Done" else None
         if obj is not None and value_at(obj, write.field) != write.want:

@@ -14,7 +14,7 @@ import structlog
 
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
-from goldseam.engine import record
+from goldseam.engine import out_of_service, record
 from goldseam.engine.cordons import marks
 from goldseam.engine.deadlines import is_forced
 from goldseam.engine.jobs import job_from, named
@@ -26,7 +26,7 @@ from goldseam.engine.revisions import replaced
 from goldseam.engine.templates import digest
 from goldseam.errors import AlreadyExists, BudgetExhausted, Conflict, GoldseamError, NotFound, NotItsTurn, Terminal
 from goldseam.ports import Cluster, Json
-from goldseam.resources import PODS, REVISIONS, WRITABLE, custom
+from goldseam.resources import LEASES, PODS, REVISIONS, WRITABLE, custom
 from goldseam.services.evicting import Evicting
 
 log = structlog.get_logger("goldseam.act")
@@ -239,6 +239,7 @@ class Actor:
         self, writes: Sequence[Write], token: str, incident: str, until: datetime | None, *, dry_run: bool = False
     ) -> None:
         first, live = writes[0], await self._seen(writes)
+        await self._still_silent(writes)
         ref, patch = first.object, body(writes, token, incident, live, until)
         if first.template is not None:
             patch |= await self._former(first, first.template)
@@ -260,6 +261,19 @@ class Actor:
         if unlike or metadata(obj).get("resourceVersion") != first.resource_version:
             raise Conflict(f"{first.object} is not what was seen")
         return obj
+
+    async def _still_silent(self, writes: Sequence[Write]) -> None:
+        """Whether the kubelet of a node that is to be taken out of service has not spoken since.
+
+        Raises:
+            Conflict: it has.
+        """
+        for write in writes:
+            if write.renewed is None:
+                continue
+            lease = await self._cluster.get(LEASES, out_of_service.NAMESPACE, write.object.name)
+            if out_of_service.renewed(lease) != write.renewed:
+                raise Conflict(f"the kubelet of {write.object} has renewed its Lease since")
 
     async def _former(self, write: Write, pin: TemplateSource) -> Json:
         """The whole template from where it is kept: an Incident has room for its pin only.

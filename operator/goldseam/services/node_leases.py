@@ -10,6 +10,7 @@ import structlog
 from goldseam.api.base import format_time
 from goldseam.api.incident import ObjectRef, Step, Write
 from goldseam.engine import node_lease
+from goldseam.engine.cordons import UNSCHEDULABLE
 from goldseam.engine.node_lease import HOLDER, LASTS, NAMESPACE, name_of
 from goldseam.engine.proposal import World
 from goldseam.errors import Conflict, GoldseamError, NotFound
@@ -18,8 +19,10 @@ from goldseam.resources import LEASES, NAMESPACES
 from goldseam.services.act import Result
 from goldseam.services.reads import Reads
 
-TAKES = ("cordon", "drain", "reboot")
+TAKES = ("cordon", "drain", "outOfService", "reboot")
 """The actions that take it."""
+UNCORDONED = (UNSCHEDULABLE, "null")
+"""What lets new pods onto a node again: the field and its value."""
 log = structlog.get_logger("goldseam.node_leases")
 
 
@@ -84,7 +87,7 @@ class NodeLeases:
 
     async def released(self, writes: Iterable[Write]) -> None:
         """Give it back, where one of these writes, which were made, has let new pods onto the node."""
-        nodes = {w.object.name for w in writes if w.object.kind == "Node" and w.want == "null"}
+        nodes = {w.object.name for w in writes if w.object.kind == "Node" and (w.field, w.want) == UNCORDONED}
         for node in nodes:
             try:
                 await self._release(node)

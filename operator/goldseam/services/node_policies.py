@@ -26,7 +26,7 @@ Finding = tuple[str, str]
 
 def may_not_fit(spec: PolicySpec) -> bool:
     """Whether it can be told of a policy: it takes nodes out of service, or selects them."""
-    takes = any(rung.cordon or rung.drain or rung.reboot for rung in spec.ladder)
+    takes = any(rung.cordon or rung.drain or rung.out_of_service or rung.reboot for rung in spec.ladder)
     return spec.target.kind == "Node" and (takes or selector_of_nodes(spec) is not None)
 
 
@@ -75,7 +75,8 @@ def _findings(
     if selector is not None and (why := selects_too_much(selector, nodes)):
         yield c.NOT_SELECTIVE, why
         return
-    takes = [(number, rung.cordon or rung.drain or rung.reboot) for number, rung in enumerate(spec.ladder, 1)]
+    rungs = list(enumerate(spec.ladder, 1))
+    takes = [(number, rung.cordon or rung.drain or rung.out_of_service or rung.reboot) for number, rung in rungs]
     if len(nodes) == 1 and any(rung.cordon or rung.drain for rung in spec.ladder):
         yield c.LAST_NODE, "there is one node only, and the last one in service is neither cordoned nor drained"
     closed = [number for number, told in takes if told is not None and not told.control_plane]
@@ -86,15 +87,20 @@ def _findings(
 
 
 def _forced(spec: ClusterRemediationPolicySpec, meant: list[Json], limits: GuardrailsSpec) -> Iterator[Finding]:
-    forcing = [n for n, rung in enumerate(spec.ladder, 1) if rung.drain and rung.drain.at_deadline == "Force"]
+    rungs = list(enumerate(spec.ladder, 1))
+    forcing = [number for number, rung in rungs if rung.drain and rung.drain.at_deadline == "Force"]
+    if forcing and (refused := _not_named(meant, limits.allow_forced_drain)):
+        said = f"rung {forcing[0]}: atDeadline is Force, and allowForcedDrain of the Guardrails does not name {refused}"
+        yield c.FORCE_FORBIDDEN, f"{said}: there the drain is not begun"
+    taking = [number for number, rung in rungs if rung.out_of_service]
+    if taking and (refused := _not_named(meant, limits.allow_out_of_service)):
+        said = f"rung {taking[0]}: allowOutOfService of the Guardrails does not name {refused}"
+        yield c.OUT_OF_SERVICE_FORBIDDEN, f"{said}: there the rung is passed over"
+
+
+def _not_named(meant: list[Json], patterns: list[str]) -> str:
+    """Which of the nodes no pattern names, for people; empty where there is none such."""
     names = sorted(str(metadata(node).get("name")) for node in meant)
-    refused = [name for name in names if not protected(name, limits.allow_forced_drain)]
-    if forcing and refused:
-        shown = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
-        yield (
-            c.FORCE_FORBIDDEN,
-            (
-                f"rung {forcing[0]}: atDeadline is Force, and allowForcedDrain of the Guardrails does not name {shown}"
-                f" ({len(refused)} of {len(names)} nodes that it may act on): there the drain is not begun"
-            ),
-        )
+    refused = [name for name in names if not protected(name, patterns)]
+    shown = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
+    return f"{shown} ({len(refused)} of {len(names)} nodes that it may act on)" if refused else ""

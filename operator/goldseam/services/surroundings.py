@@ -49,9 +49,9 @@ def restarts(status: IncidentStatus) -> bool:
     return step is not None and step.phase == "Intended" and any(write.field == RESTART for write in step.writes)
 
 
-async def with_workloads(world: World, reads: Reads) -> World:
-    """The world of a node, with the workloads of the pods that would go."""
-    return replace(world, hit=await _hit(going(world), reads))
+async def with_workloads(world: World, reads: Reads, pods: Iterable[Json] | None = None) -> World:
+    """The world of a node, with the workloads of the pods that would go: those that a drain evicts, or these."""
+    return replace(world, hit=await _hit(going(world) if pods is None else pods, reads))
 
 
 async def before_forcing(

@@ -1,12 +1,12 @@
 """At start: traces of our work that no Incident tells of, as after a restored backup.
 
-Cordons are adopted, and undone. A floor or a number of replicas does not say what it was before: that is reported, from
-the ledger, and left as it is.
+Cordons are adopted, and undone, and so are taints that say that a machine is off. A floor or a number of replicas does
+not say what it was before: that is reported, from the ledger, and left as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import structlog
@@ -21,10 +21,11 @@ from goldseam.api.incident import (
     PolicyRef,
     PolicySnapshot,
 )
+from goldseam.api.outcomes import ObligationKind
 from goldseam.api.policy import ClusterRemediationPolicySpec
-from goldseam.engine import record
-from goldseam.engine.cordons import left_for_good
-from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference
+from goldseam.engine import out_of_service, record
+from goldseam.engine.cordons import UNSCHEDULABLE, left_for_good
+from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference, value_at
 from goldseam.engine.opening import manifest
 from goldseam.engine.situation import Ledger
 from goldseam.engine.views import IncidentView, view
@@ -35,18 +36,36 @@ from goldseam.services.book import IncidentBook, target_key
 
 log = structlog.get_logger("goldseam.sweep")
 
-FIELD = "spec.unschedulable"
+_ADOPTED = (
+    ("Uncordon", "cordoned", "it is uncordoned"),
+    ("Untaint", "taken out of service", "the taint is taken away"),
+)
+"""By what is owed: what was done, and what undoes it."""
 
 
 async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: str) -> list[IncidentView]:
-    """Open an Incident in phase Abandoned for each cordon that nobody owes: paying it is then the usual work."""
+    """Open an Incident in phase Abandoned for each node with a cordon or a taint of ours that nobody owes: paying it is
+    then the usual work."""
     ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
-    owed = {o.object.uid for status in ours for o in status.open_obligations() if o.kind == "Uncordon"}
+    owed = {o.key for status in ours for o in status.open_obligations() if o.object.kind == "Node"}
     nodes = (await cluster.list(NODES)).items
-    orphans = [node for node in nodes if cordoned_by_us(node) and metadata(node)["uid"] not in owed]
-    orphans = [node for node in orphans if not left_for_good(node, now)]
-    adopted = [await _adopt(cluster, node, now, namespace) for node in orphans]
+    found = [(node, [o for o in _debts(node, now) if o.key not in owed]) for node in nodes]
+    adopted = [await _adopt(cluster, node, debts, now, namespace) for node, debts in found if debts]
     return [incident for incident in adopted if incident is not None]
+
+
+def _debts(node: Json, now: datetime) -> Iterator[Obligation]:
+    """What the node itself says that we owe."""
+    ref = reference(node, "v1", "Node")
+    if cordoned_by_us(node) and not left_for_good(node, now):
+        yield _debt("Uncordon", ref, UNSCHEDULABLE, "true", now)
+    if out_of_service.is_ours(node):
+        yield _debt("Untaint", ref, out_of_service.FIELD, value_at(node, out_of_service.FIELD), now)
+
+
+def _debt(kind: ObligationKind, ref: ObjectRef, field: str, want: str, now: datetime) -> Obligation:
+    key = f"{ref.uid}:{field}"
+    return Obligation(key=key, kind=kind, object=ref, field=field, original="null", want=want, due_at=now)
 
 
 async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[IncidentView]) -> list[str]:
@@ -75,10 +94,12 @@ async def _exists(cluster: Cluster, target: str) -> bool:
     return True
 
 
-async def _adopt(cluster: Cluster, node: Json, now: datetime, namespace: str) -> IncidentView | None:
+async def _adopt(
+    cluster: Cluster, node: Json, debts: list[Obligation], now: datetime, namespace: str
+) -> IncidentView | None:
     ref = reference(node, "v1", "Node")
     was = annotation(node, INCIDENT) or "an Incident that is not known"
-    log.warning("cordon_adopted", node=ref.name, incident=was)
+    log.warning("node_adopted", node=ref.name, incident=was, owes=[o.kind for o in debts])
     spec = IncidentSpec(
         policy_ref=PolicyRef(kind="ClusterRemediationPolicy", name="adopted", uid=""),
         target=ref,
@@ -92,18 +113,18 @@ async def _adopt(cluster: Cluster, node: Json, now: datetime, namespace: str) ->
         created = view(await cluster.get(INCIDENTS, namespace, body["metadata"]["name"]))
     if created is None or created.status is not None:
         return None
-    body = {"metadata": {"resourceVersion": created.resource_version}, "status": _status(ref, was, now).dump()}
+    body = {"metadata": {"resourceVersion": created.resource_version}, "status": _status(debts, was, now).dump()}
     return view(await cluster.patch(INCIDENTS, namespace, created.name, body, "status"))
 
 
-def _status(ref: ObjectRef, was: str, now: datetime) -> IncidentStatus:
+def _status(debts: list[Obligation], was: str, now: datetime) -> IncidentStatus:
     snapshot = ClusterRemediationPolicySpec.model_validate({"alert": {"name": "unknown"}, "ladder": [{"uncordon": {}}]})
-    owed = Obligation(
-        key=f"{ref.uid}:{FIELD}", kind="Uncordon", object=ref, field=FIELD, original="null", want="true", due_at=now
-    )
     status = IncidentStatus(
         phase="Abandoned", mode="Act", policy_snapshot=PolicySnapshot(spec=snapshot.dump()), kpis=Kpis(detected_at=now)
     )
-    status = record.with_obligations(status, [owed])
-    text = f"{ref} was cordoned by Goldseam for {was}, which is gone: it is uncordoned"
+    status = record.with_obligations(status, debts)
+    kinds = [o.kind for o in debts]
+    done = " and ".join(what for kind, what, _ in _ADOPTED if kind in kinds)
+    undone = " and ".join(back for kind, _, back in _ADOPTED if kind in kinds)
+    text = f"{debts[0].object} was {done} by Goldseam for {was}, which is gone: {undone}"
     return record.note(record.say(status, text), now, "Adopted", text)

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from goldseam.actions.out_of_service import leaving
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.incident import ENDED, IncidentStatus, ObjectRef, Obligation, Write
 from goldseam.api.ladder import Rung
-from goldseam.engine import reboots
+from goldseam.engine import out_of_service, reboots
 from goldseam.engine.delivery import delivers
 from goldseam.engine.jobs import is_of, named
 from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata, selector_of
 from goldseam.engine.proposal import Part, World, place
+from goldseam.engine.reboots import is_silent
 from goldseam.engine.replicas import SELECTOR, is_ours
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
@@ -27,6 +29,7 @@ from goldseam.resources import (
     GITOPS,
     HPAS,
     JOBS,
+    LEASES,
     NODES,
     PDBS,
     PODS,
@@ -80,6 +83,8 @@ async def read_world(
         world = await _around(world, status, reads, to_act=to_act)
     if ref.kind == "Node":
         world = await with_aftermath(world, status, reads)
+    if rung is not None and rung.out_of_service is not None and to_act and not begun(status):
+        world = await with_workloads(world, reads, leaving(world))
     if rung is not None and rung.action in TAKES and to_act:
         world = await with_lease(world, ref.name, reads)
     return replace(world, log=await last_words(status, world, reads))
@@ -210,6 +215,20 @@ async def _jobs(asked: Asked) -> Fields:
     return {"cron_job": cron_job, "jobs": tuple(job for job in jobs if is_of(job, uid))}
 
 
+async def _heartbeats(asked: Asked) -> Fields:
+    """The Leases of all kubelets, where that of the node is silent: they are compared. The right to read them comes
+    with a piece of its own, and may be missing."""
+    target = await asked.target
+    if target is None or not is_silent(target):
+        return {}
+    reads = asked.reads.aside()
+    found = await reads.all(LEASES, out_of_service.NAMESPACE)
+    if reads.closed:
+        return {"closed": frozenset({"heartbeats"})}
+    asked.reads.unknown += reads.unknown
+    return {"heartbeats": found}
+
+
 PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "scale": _scale,
     "autoscalers": _autoscalers,
@@ -221,6 +240,7 @@ PARTS: Mapping[Part, Callable[[Asked], Awaitable[Fields]]] = {
     "jobs": _jobs,
     "pending": _pending,
     "git": _git,
+    "heartbeats": _heartbeats,
 }
 """How each part is read; all that are looked at are read side by side."""
 

@@ -134,7 +134,7 @@ def _begun(s: Situation) -> list[Json]:
     if s.status.open_step() is not None:
         return []
     debts = [(other, o) for other in s.others for o in other.obligations if o.state == "Open"]
-    owed = {o.object.uid for _, o in debts if o.kind == "Uncordon"}
+    owed = {o.object.uid for _, o in debts if o.kind in ("Uncordon", "Untaint")}
     owed |= {other.target_uid for other, o in debts if o.kind == "Remove"}  # who mends it takes it out of service
     owed |= {other.target_uid for other in s.others if other.runs}  # and so does who reboots it
     nodes = ((metadata(node).get("uid"), node) for node in s.world.nodes)

@@ -18,11 +18,13 @@ from goldseam.engine.situation import Situation
 def collateral(s: Situation, now: datetime) -> Hold | None:
     """Somebody is at work on a workload with pods on the node, was so just before, or wants it left alone.
 
-    Its autoscaler, or an incident of its own; it was acted on less than `limits.cooldown` ago; or it is paused.
+    Its autoscaler, or an incident of its own; it was acted on less than `limits.cooldown` ago; or it is paused. Where
+    its pods are on a machine that is off, only the last is asked: what else is under way waits for these pods.
     """
+    switched_off = s.rung is not None and s.rung.out_of_service is not None
     for hit in s.world.hit or ():
         ref = reference(hit.workload)
-        for question in _QUESTIONS:
+        for question in _QUESTIONS[:1] if switched_off else _QUESTIONS:
             if hold := question(s, hit.workload, ref, now):
                 return hold
     return None

@@ -1,4 +1,4 @@
-"""Guard: deletions at the deadline of a drain, where the Guardrails do not allow them."""
+"""Guards: pods that end by force, where the Guardrails do not allow that on their node."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ def forbidden(node: str) -> str:
         f"the Guardrails do not allow a drain of Node {node} to end by force: write another `atDeadline`, or name the"
         " node in their `allowForcedDrain`"
     )
+
+
+def switched_off(s: Situation, now: datetime) -> Hold | None:
+    """The node would be taken for one whose machine is off, and the Guardrails do not allow that of it."""
+    name = s.spec.target.name
+    if s.rung is None or s.rung.out_of_service is None or protected(name, s.guardrails.allow_out_of_service):
+        return None
+    message = (
+        f"the Guardrails do not allow Node {name} to be taken out of service as one whose machine is off: name it in"
+        " their `allowOutOfService`"
+    )
+    return Hold("permission", "Refuse", "OutOfServiceForbidden", message)

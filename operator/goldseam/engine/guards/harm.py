@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.guards.hold import Hold
@@ -67,7 +68,8 @@ def _disrupted(budget: DisruptionBudget, takes: int) -> Hold | None:
 def owner(s: Situation, now: datetime) -> Hold | None:
     """Something else owns the knob and would undo it, or the action does not fit the target."""
     if isinstance(s.plan, Refusal):
-        return Hold(s.plan.guard, "Wait" if s.plan.waits else "Refuse", s.plan.reason, s.plan.message)
+        kind: Literal["Wait", "Refuse"] = "Wait" if s.plan.waits else "Refuse"
+        return Hold(s.plan.guard, kind, s.plan.reason, s.plan.message, s.plan.until)
     if isinstance(s.plan, Proposal) and any(w.subresource == "scale" for w in s.plan.writes) and _in_git(s):
         message = (
             f"{s.status.git_owner} held spec.replicas of {s.spec.target} in Git, before somebody else scaled it: it"

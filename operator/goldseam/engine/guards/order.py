@@ -11,7 +11,7 @@ from goldseam.engine.guards.budget import budget, concurrent, cooldown, node_cap
 from goldseam.engine.guards.busy import busy
 from goldseam.engine.guards.collateral import collateral
 from goldseam.engine.guards.destructive import destructive
-from goldseam.engine.guards.forcing import forcing
+from goldseam.engine.guards.forcing import forcing, switched_off
 from goldseam.engine.guards.harm import disruption, headroom, owner, permission, protection
 from goldseam.engine.guards.history import changed, failed
 from goldseam.engine.guards.hold import Guard, Hold
@@ -40,6 +40,7 @@ BEFORE_ACTING: Sequence[Guard] = (
     ceiling,  # the namespace does not allow the action
     templates,  # the kind to be made is not one that the admin allows
     forcing,  # the node is not one on which a drain may end by force
+    switched_off,  # the node is not one that may be taken for switched off
     changed,  # the target was changed just before: it would be of no use
     failed,  # the same did not help a short while ago
     busy,  # somebody else is at work on the target

@@ -259,6 +259,13 @@ CONDITIONS: tuple[Entry, ...] = (
         "Select nodes that it names, write another `atDeadline`, or let an admin name them there.",
         c.NODES_FIT,
     ),
+    Entry(
+        c.OUT_OF_SERVICE_FORBIDDEN,
+        "A rung says `outOfService`, and the Guardrails' `allowOutOfService` does not name all nodes that the policy"
+        " may act on.",
+        "Name them there, or select others; on those that it names the rung is tried.",
+        c.NODES_FIT,
+    ),
     Entry(c.NO_TARGET, "The node that the policy names does not exist.", "Correct `spec.target.name`.", c.NODES_FIT),
     Entry(
         c.UNREACHABLE,

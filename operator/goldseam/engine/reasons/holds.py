@@ -162,6 +162,13 @@ HOLDS: tuple[Entry, ...] = (
         refuses=True,
     ),
     Entry(
+        "OutOfServiceForbidden",
+        "The rung says `outOfService`, and the Guardrails' `allowOutOfService` does not name the node.",
+        "Name the node there, if a silent machine is surely off; else take the rung out.",
+        "permission",
+        refuses=True,
+    ),
+    Entry(
         "ChangesUnknown",
         "The rung has `skipIfChangedWithin`, and no revision of the target tells yet when its template was changed.",
         "Look whether its ReplicaSets or ControllerRevisions were deleted, or belong to nobody; a rollout makes one.",

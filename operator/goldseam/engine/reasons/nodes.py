@@ -40,6 +40,48 @@ OF_NODES: tuple[Entry, ...] = (
     ),
 )
 
+OF_OUT_OF_SERVICE: tuple[Entry, ...] = (
+    Entry(
+        "KubeletReports",
+        "The node's kubelet reports, be it that the node is not Ready: its machine is on.",
+        "Put a rung with `drain` before or after it: there pods can be evicted.",
+        "outOfService",
+    ),
+    Entry(
+        "SilenceUnknown",
+        "The kubelet is silent, and the node's Lease in `kube-node-lease`, or its condition Ready, does not say since"
+        " when.",
+        "Look whether kubelets renew Leases in this cluster.",
+        "outOfService",
+    ),
+    Entry(
+        "NotSilentForLong",
+        "The kubelet is silent for less than the rung's `unreachableFor`. This one waits.",
+        NOTHING,
+        "outOfService",
+    ),
+    Entry(
+        "NobodyIsHeard",
+        "The kubelet is silent, and so is every other one: the control plane may be cut off from the nodes. This one"
+        " waits.",
+        "Look why no kubelet renews its Lease. Where there is one node only, this never ends.",
+        "outOfService",
+    ),
+    Entry(
+        "PerhapsOn",
+        "The kubelet is silent, and the cloud provider does not say that the machine is shut down.",
+        "Switch the machine off, and set the taint by hand. Write `when: Unreachable` only where a silent machine is"
+        " surely off.",
+        "outOfService",
+    ),
+    Entry(
+        "HeartbeatsClosed",
+        "Goldseam has no right to read the Leases in `kube-node-lease`.",
+        "Install `components/out-of-service`.",
+        "outOfService",
+    ),
+)
+
 OF_REBOOTS: tuple[Entry, ...] = (
     Entry(
         "NotCordoned",

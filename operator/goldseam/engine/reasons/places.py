@@ -25,6 +25,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "ceiling": ("permission/ActionForbidden",),
     "templates": ("permission/TemplateForbidden",),
     "forcing": ("permission/ForceForbidden",),
+    "switched_off": ("permission/OutOfServiceForbidden",),
     "changed": ("history/ChangedLately", "history/ChangesUnknown"),
     "failed": ("history/FailedLately",),
     "busy": (

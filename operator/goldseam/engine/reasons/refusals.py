@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goldseam.engine.reasons.entry import Entry
-from goldseam.engine.reasons.nodes import OF_REBOOTS
+from goldseam.engine.reasons.nodes import OF_OUT_OF_SERVICE, OF_REBOOTS
 
 REFUSALS: tuple[Entry, ...] = (
     Entry("TargetGone", "The object was deleted while it was planned for.", "Nothing.", "every action"),
@@ -230,13 +230,13 @@ REFUSALS: tuple[Entry, ...] = (
         "ControlPlaneAtRisk",
         "The node is of the control plane, and another such node is out of service: etcd could lose its majority.",
         "Bring the other one back first.",
-        "cordon, drain, reboot",
+        "cordon, drain, outOfService, reboot",
     ),
     Entry(
         "ControlPlaneNode",
         "The node is of the control plane, and the policy has not opted in.",
         "Write `controlPlane: true` in the rung if such nodes may go, too.",
-        "cordon, drain, reboot",
+        "cordon, drain, outOfService, reboot",
     ),
     Entry(
         "LastNode",
@@ -299,5 +299,6 @@ REFUSALS: tuple[Entry, ...] = (
         "Move the data, or give it up by hand, first.",
         "drain",
     ),
+    *OF_OUT_OF_SERVICE,
     *OF_REBOOTS,
 )

@@ -121,7 +121,8 @@ def reasons() -> str:
     )
     lines += _section(
         "Refusals of actions",
-        "By guard `owner`: the action does not fit the target. Only `JobRunning` and `PodsEnding` are waited for.",
+        "By guard `owner`: the action does not fit the target. Only `JobRunning`, `PodsEnding`, `NotSilentForLong` and"
+        " `NobodyIsHeard` are waited for.",
         REFUSALS,
         "action",
     )
