@@ -157,7 +157,7 @@ def test_a_part_of_what_would_be_done_now_is_gone_on_with() -> None:
 
 
 def evicting(action: str = "drain", rung: str = "drain", **fields: Any) -> Situation:
-    """A step that evicts a pod that is there; the ladder, of a node, has one rung."""
+    """A step that evicts a pod that is there, from a node that others cordoned; the ladder has one rung."""
     pod = TARGET.model_copy(update={"kind": "Pod", "name": "api-1", "uid": "uid-api-1"})
     live = {"metadata": {"namespace": "shop", "name": "api-1", "uid": "uid-api-1"}}
     s = open_step(writes=(Write(verb="Evict", object=pod),), **fields)
@@ -170,7 +170,7 @@ def evicting(action: str = "drain", rung: str = "drain", **fields: Any) -> Situa
         s,
         namespace=s.operator_namespace,
         spec=s.spec.model_copy(update={"target": NODE}),
-        world=replace(s.world, target=node(), touched=touched),
+        world=replace(s.world, target=node(cordoned="kubectl-cordon"), touched=touched),
         pinned=pinned,
         policy=replace(s.policy, spec=pinned),
         status=s.status.model_copy(update={"steps": steps}),
