@@ -197,3 +197,9 @@ def test_the_largest_come_first() -> None:
     small, wide = asking("small", containers=[needs("1", "1")]), asking("wide", containers=[needs("2", "1")])
     large = asking("large", containers=[needs("1", "9")])
     assert [one["metadata"]["name"] for one in in_order([small, wide, large])] == ["large", "wide", "small"]
+
+
+def test_a_pod_that_asks_for_no_cpu_comes_after_one_that_asks_for_little() -> None:
+    alike = {"memory": "1Gi"}
+    none, little = asking("none", containers=[needs(**alike)]), asking("little", containers=[needs("100m", **alike)])
+    assert in_order([none, little]) == [little, none]
