@@ -255,6 +255,13 @@ async def test_a_lease_that_another_holds_is_waited_for_in_words_and_nothing_is_
     assert h.cluster.objects[LEASE]["spec"]["leaseTransitions"] == 3
 
 
+async def test_where_there_is_no_medik8s_no_lease_is_written() -> None:
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1")))
+    await h.settle(20)
+    assert touched(h)[:1] == ["nodes//n1"]
+    assert LEASE not in h.cluster.objects
+
+
 async def test_a_cordon_waits_for_the_lease_too() -> None:
     h = await prepared(medik8s(), lease("node-healthcheck", 40), ladder={"cordon": {}})
     await h.settle(20)
