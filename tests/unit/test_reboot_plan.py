@@ -96,6 +96,7 @@ CONTROL_PLANE = {"node-role.kubernetes.io/control-plane": ""}
         (world(empty(cordoned="")), "NotCordoned", "put a rung with drain before"),
         (world(pods=(pod("api-1"),)), "NotDrained", "shop/api-1"),
         (world(empty(boot="")), "BootIdUnknown", "status.nodeInfo.bootID"),
+        (world(empty(boot="b" * 129)), "BootIdUnknown", "status.nodeInfo.bootID"),
         (world(empty(ready=None)), "KubeletSilent", "Ready is Unknown"),
         (world({**empty(), "status": {"nodeInfo": {"bootID": "b"}}}), "KubeletSilent", "reports nothing"),
         (world(empty(labels=CONTROL_PLANE)), "ControlPlaneNode", "`controlPlane: true`"),
@@ -154,6 +155,12 @@ def test_another_reboot_of_the_node_that_is_at_work_is_waited_for(beside: Json, 
     found = plan(world(jobs=(beside,)))
     assert (isinstance(found, Refusal) and found.reason == "JobRunning" and found.waits) is waits
     assert isinstance(found, Proposal) is not waits
+
+
+def test_the_pod_of_such_a_reboot_is_none_that_was_left_by_the_drain() -> None:
+    found = plan(world(jobs=(job(token="f" * 16),), pods=(pod("reboot-1"),)))
+    assert isinstance(found, Refusal)
+    assert found.reason == "JobRunning"
 
 
 def test_the_job_is_what_the_cron_job_says_on_this_node_for_this_boot() -> None:

@@ -38,7 +38,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     if refused := endangered(world, opted_in=parameters.control_plane) or unfit(world.cron_job):
         return refused
     assert world.cron_job is not None
-    return _not_empty(world.target, world) or _not_now(world.target, world, token) or _proposed(world, token)
+    return _not_now(world.target, world, token) or _not_empty(world.target, world) or _proposed(world, token)
 
 
 def unfit(cron_job: Json | None) -> Refusal | None:

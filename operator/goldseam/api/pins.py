@@ -9,12 +9,16 @@ from pydantic import Field
 from goldseam.api.base import Record, Uid
 
 
+LONGEST_BOOT_ID = 128
+"""Characters of a bootID; Linux has 36."""
+
+
 class NodePin(Record):
     """One boot of one node: after the next boot the write is of no effect."""
 
     name: Annotated[str, Field(max_length=253)]
     """The node's name."""
-    boot_id: Annotated[str, Field(max_length=128)]
+    boot_id: Annotated[str, Field(max_length=LONGEST_BOOT_ID)]
     """The node's `status.nodeInfo.bootID` when it was planned."""
 
 

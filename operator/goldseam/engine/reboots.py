@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from goldseam.api.incident import Write
-from goldseam.api.pins import NodePin
+from goldseam.api.pins import LONGEST_BOOT_ID, NodePin
 from goldseam.engine.objects import Json, annotation, condition_of, metadata
 
 NAMESPACE = "goldseam-reboot"
@@ -21,8 +21,9 @@ BOOT_ID = "goldseam.dev/boot-id"
 
 
 def boot_id(node: Json) -> str:
-    """Under which bootID the node says that it runs; empty where it does not say so."""
-    return str(((node.get("status") or {}).get("nodeInfo") or {}).get("bootID") or "")
+    """Under which bootID the node says that it runs; empty where it does not say so, or says what is none."""
+    said = str(((node.get("status") or {}).get("nodeInfo") or {}).get("bootID") or "")
+    return said if len(said) <= LONGEST_BOOT_ID else ""
 
 
 def is_silent(node: Json) -> bool:
