@@ -192,6 +192,7 @@ def test_a_drain_stops_between_two_evictions_and_goes_on_afterwards(
     assert evictions() == before
     installed.must("delete", "pause", "pause", "-n", NAMESPACE)
     eventually(lambda: evictions() > before, "the drain to go on", 60)
+    installed.must("annotate", "pod", elsewhere, "-n", worker, "sim.kwok/unready-")  # a drain waits for its workloads
     trouble(0, alert="NodeTrouble", node=node)
     eventually(lambda: not installed.get("node", node)["spec"].get("unschedulable"), "the node to be back", 60)
     forgotten(installed)
