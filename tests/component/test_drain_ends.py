@@ -152,6 +152,14 @@ async def test_a_node_that_was_left_cordoned_is_not_taken_for_a_forgotten_one() 
     assert [incident.spec.target.name for incident in adopted] == ["n1"], "before its deadline it was not left"
 
 
+async def test_a_later_drain_does_not_say_of_a_node_that_was_left_cordoned_that_it_comes_back() -> None:
+    h = await opened(drain("LeaveCordoned"), drain("Uncordon"), {"wait": {"duration": "10m"}})
+    await h.settle(60)
+    assert [(step.action, step.outcome) for step in h.status.steps[:2]] == [("drain", "Failed"), ("drain", "Failed")]
+    assert marks(h)[AT_DEADLINE] == "LeaveCordoned"
+    assert (await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE), cordoned(h)) == ([], True)
+
+
 @pytest.mark.parametrize("allowed", [["n1"], ["n*"], ["*"]])
 async def test_what_is_left_is_deleted_where_policy_and_guardrails_say_so(allowed: list[str]) -> None:
     h = await opened(drain("Force"), allowed=allowed)

@@ -91,3 +91,25 @@ def test_an_incident_ends_no_drain_by_force_sooner_than_its_policy_says_now() ->
     assert not hour.covers(forced(deadline="1s"))
     assert not forced().covers(forced(deadline="1s"))
     assert hour.covers(Drain.model_validate({"deadline": "1s"})), "the node comes back sooner"
+
+
+@pytest.mark.parametrize("at_deadline", ["Uncordon", "LeaveCordoned", "Force"])
+@pytest.mark.parametrize("acted", [False, True], ids=["evicting", "ending"])
+@pytest.mark.parametrize("theirs", [False, True], ids=["our cordon", "their cordon"])
+async def test_who_uncordons_the_node_just_before_the_deadline_has_it_and_it_is_not_cordoned_again(
+    at_deadline: str, acted: bool, theirs: bool
+) -> None:
+    h = await opened({**drain(at_deadline), "attempts": 2}, allowed=["*"])
+    if theirs:
+        h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    await h.settle(5)
+    for name in ("p1", "p2") if acted else ():  # they are evicted, and do not end
+        h.cluster.edit("pods", "shop", name, {"metadata": {"deletionTimestamp": "2026-11-23T12:10:00Z"}})
+    await h.settle(5)
+    assert h.status.steps[0].phase == ("Acted" if acted else "Intended")
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    h.clock.advance(15)
+    await h.settle(60)
+    assert (h.status.phase, [(s.action, s.outcome) for s in h.status.steps]) == ("Escalated", [("drain", "Superseded")])
+    assert "stays cordoned" not in str(h.status.timeline)
+    assert (h.status.owes, made(h, "delete"), h.live()["spec"].get("unschedulable")) == (0, [], None)

@@ -41,7 +41,7 @@ def test_no_other_object_is_marked() -> None:
 
 
 def test_one_request_carries_cordon_token_and_both_marks() -> None:
-    writes = [cordoning(node())[0], *marking(node(), "LeaveCordoned")]
+    writes = [cordoning(node())[0], *marking(node(), "LeaveCordoned", NOW)]
     found = body(writes, "the-token", "goldseam-system/i", None, NOW)
     assert found["spec"] == {"unschedulable": True}
     assert found["metadata"]["annotations"] == {

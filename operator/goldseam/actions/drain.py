@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from goldseam.actions import forced, in_turn, single
 from goldseam.actions.aftermath import awaited, course
@@ -79,7 +80,7 @@ def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
         return refused
-    found = _proposed(node, leaving, singles, token, told)
+    found = _proposed(node, leaving, singles, token, told, world.now)
     writes = in_turn.with_volumes(found.writes, leaving, world)
     beside = (*in_turn.lines(leaving, writes, world), *singles.lines())
     preflight = (*lines(leaving, evicted, world), *map(cut, beside))
@@ -91,16 +92,17 @@ def going(world: World) -> list[Json]:
     return sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
 
 
-def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain) -> Proposal:
+def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain, now: datetime) -> Proposal:
+    told_there = marking(node, told.at_deadline, now)
     evictions = tuple(map(eviction, leaving))
-    writes = (*marking(node, told.at_deadline), *singles.writes(token), *evictions)
+    writes = (*told_there, *singles.writes(token), *evictions)
     rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
     summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles)}")
     summary = cut(summary + (FORCES if told.at_deadline == "Force" else ""))
     takes = 0 if cordoned_by_us(node) else 1
     asks = ("Force",) if told.at_deadline == "Force" else ()
     if cordoned(node):
-        rights = (patching(node), *rights) if marking(node, told.at_deadline) else rights
+        rights = (patching(node), *rights) if told_there else rights
         return Proposal(writes, summary, rights, takes_nodes=takes, asks_about=asks)
     write, obligation = cordoning(node)
     rights, writes = (patching(node), *rights), (write, *writes)

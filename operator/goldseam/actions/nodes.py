@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 
 from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef, Obligation, Write
-from goldseam.engine.cordons import AT_DEADLINE_FIELD, UNSCHEDULABLE
+from goldseam.engine.cordons import AT_DEADLINE_FIELD, UNSCHEDULABLE, left_for_good
 from goldseam.engine.objects import (
     Json,
     annotation,
@@ -46,10 +47,11 @@ def cordoning(node: Json) -> tuple[Write, Obligation]:
     return write, owed("Uncordon", write, "null")
 
 
-def marking(node: Json, at_deadline: str) -> tuple[Write, ...]:
+def marking(node: Json, at_deadline: str, now: datetime) -> tuple[Write, ...]:
     """The write that says on a node of ours what becomes of it at the deadline of the drain, where it must be said:
-    cordoning says by itself until when, and that it is uncordoned then."""
-    ours = cordoned_by_us(node)
+    cordoning says by itself until when, and that it is uncordoned then. Not where an earlier drain has left it cordoned
+    for people: nobody owes that any more, and what says so would be lost."""
+    ours = cordoned_by_us(node) and not left_for_good(node, now)
     if (cordoned(node) and not ours) or (not ours and at_deadline == "Uncordon"):
         return ()
     write = patch(node_ref(node), node, AT_DEADLINE_FIELD, json.dumps(at_deadline))

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from goldseam.api.base import Record, Uid
 
-
 LONGEST_BOOT_ID = 128
 """Characters of a bootID; Linux has 36."""
 

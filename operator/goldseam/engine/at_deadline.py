@@ -32,6 +32,8 @@ def passed(s: Situation, now: datetime) -> Decision | None:
         return None
     if s.effect.done or s.effect.waits_for:  # no pod is left
         return None
+    if cordon_taken(step, s.world.target):  # whoever has uncordoned the node has it: nothing is tried on it again
+        return None
     drain = s.pinned.ladder[step.rung].drain
     step = judged(step, s.world) if step.phase == "Intended" else step
     states = {write.state for write in step.writes}
@@ -81,8 +83,6 @@ def _why_not(s: Situation, step: Step, now: datetime) -> str:
     """Why what is left is not deleted; empty where it is. All or nothing: half a drain helps nobody."""
     if holds := holding(BEFORE_FORCING, s, now):
         return holds[0].message
-    if taken := cordon_taken(step, s.world.target):
-        return taken
     safe = [*s.guardrails.protected_namespaces, s.operator_namespace]
     kept = [f"{ref.namespace}/{ref.name}" for ref in _left(s, step) if protected(ref.namespace, safe)]
     if kept:

@@ -23,8 +23,8 @@ def abandoned(s: Situation, now: datetime) -> Decision | None:
     why = _why_abandoned(s, now)
     if not why:
         return None
-    status, step = s.status, s.status.open_step()
-    if step is not None:
+    status = s.status
+    while (step := status.open_step()) is not None:  # an undo, and what is watched meanwhile
         status = _dropped(s, status, step, why, now)
     status = record.moved(status, "Abandoned", now, why)
     return answers.answer("end", "Abandoned", status, answers.SOON)
@@ -54,9 +54,10 @@ def _dropped(s: Situation, status: IncidentStatus, step: Step, why: str, now: da
 
 
 def returned(s: Situation, now: datetime) -> Decision | None:
-    """A node that was taken out of service reports again: its taint goes at once, whatever is being watched."""
+    """A node that was taken out of service reports again: its taint goes at once, whatever is being watched, or done:
+    where pods are evicted with the taint there, their volumes are detached while they are mounted."""
     step = s.status.open_step()
-    if step is not None and step.phase != "Acted":
+    if step is not None and (step.purpose == "Undo" or (step.phase == "Intended" and step.action == "outOfService")):
         return None
     return _undone(s, now, [o for o in s.status.open_obligations() if o.kind == "Untaint"])
 

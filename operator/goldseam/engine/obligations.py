@@ -199,7 +199,7 @@ def holds(o: Obligation, s: Situation, now: datetime) -> list[Hold]:
     """Why it is not paid now."""
     found = holding(BEFORE_UNDOING, s, now)
     rival = next((x for x in s.others if x.busy and x.uid != s.uid and x.target_uid == s.spec.target.uid), None)
-    if rival is not None:
+    if rival is not None and not out_of_service.is_due(o, live(s.world, o)):  # that may not wait for a drain
         found.append(Hold("busy", "Wait", "OtherIncident", f"Incident {rival.name} is acting on the target"))
     if _floor_above(o, s):
         message = f"Incident {_owing_the_floor(o, s)} owes the floor of {o.object}, which comes first"

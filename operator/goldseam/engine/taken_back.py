@@ -24,7 +24,7 @@ def reverted(step: Step, target: ObjectRef, world: World) -> str:
             return f"RevertedBy={who}: {write.field} of {write.object} is {value}, where Goldseam had set {write.want}"
         if obj is not None and (who := rolled_since(obj, write)):
             return f"RevertedBy={who}: {write.object} has another template than the one that Goldseam brought back"
-    return ""
+    return cordon_taken(step, world.target)
 
 
 def cordon_taken(step: Step, node: Json | None) -> str:
