@@ -168,6 +168,16 @@ def test_a_dead_node_is_taken_out_of_service_its_pod_goes_and_the_taint_goes_whe
     forgotten(plane)
 
 
+def left_alone(dead: Machine, trouble: Trouble, why: str) -> None:
+    """Its alert fires, and the rung is refused with these words, without any write."""
+    trouble(1, alert="NodeTrouble", node=dead.name)
+    eventually(lambda: dead.first == ("outOfService", "Refused"), "the rung to be refused", 90)
+    assert why in dead.incident["steps"][0]["message"]
+    assert (dead.taint, dead.cordoned, dead.written) == ({}, False, 0)
+    trouble(0, alert="NodeTrouble", node=dead.name)
+    forgotten(dead.plane)
+
+
 def test_a_node_that_the_guardrails_do_not_name_is_left_alone_and_the_policy_says_so_before(
     dead: Machine, operator: OperatorProcess, trouble: Trouble
 ) -> None:
@@ -175,12 +185,7 @@ def test_a_node_that_the_guardrails_do_not_name_is_left_alone_and_the_policy_say
     takes(dead.plane)
     fits = lambda: condition(dead.plane, "clusterremediationpolicy", "off", "", "NodesFit")  # noqa: E731
     eventually(lambda: fits().get("reason") == "OutOfServiceForbidden", "the policy to say it", 60)
-    trouble(1, alert="NodeTrouble", node=dead.name)
-    eventually(lambda: dead.first == ("outOfService", "Refused"), "the rung to be refused", 90)
-    assert "allowOutOfService" in dead.incident["steps"][0]["message"]
-    assert (dead.taint, dead.cordoned, dead.written) == ({}, False, 0)
-    trouble(0, alert="NodeTrouble", node=dead.name)
-    forgotten(dead.plane)
+    left_alone(dead, trouble, "allowOutOfService")
 
 
 def test_where_nobody_says_that_the_machine_is_off_it_is_left_alone(
@@ -191,9 +196,4 @@ def test_where_nobody_says_that_the_machine_is_off_it_is_left_alone(
     away = json.dumps([{"op": "remove", "path": f"/spec/taints/{place}"}])
     dead.plane.must("patch", "node", dead.name, "--type=json", "-p", away)
     takes(dead.plane)
-    trouble(1, alert="NodeTrouble", node=dead.name)
-    eventually(lambda: dead.first == ("outOfService", "Refused"), "the rung to be refused", 90)
-    assert "does not say that the machine is shut down" in dead.incident["steps"][0]["message"]
-    assert (dead.taint, dead.cordoned, dead.written) == ({}, False, 0)
-    trouble(0, alert="NodeTrouble", node=dead.name)
-    forgotten(dead.plane)
+    left_alone(dead, trouble, "does not say that the machine is shut down")

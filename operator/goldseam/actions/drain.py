@@ -30,6 +30,7 @@ from goldseam.actions.nodes import (
     others,
     patching,
     stays,
+    theirs,
 )
 from goldseam.actions.pods import MOST_PODS, eviction
 from goldseam.actions.preflight import has_volume, lines, stranded, title
@@ -44,6 +45,7 @@ from goldseam.engine.objects import (
     Json,
     controller,
     cordoned_by_us,
+    is_over,
     is_ready,
     metadata,
     must_not_be_disturbed,
@@ -120,14 +122,12 @@ def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
         words = f"restart {count} workload{'s' if count > 1 else ''} that would be down, {words}"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
-    if cordoned(node) and not cordoned_by_us(node):
-        words += "; somebody else cordoned it: it will not be uncordoned"
-    return words
+    return words + theirs(node)
 
 
 def _leaves(pod: Json) -> bool:
     """Whether the pod must go. One that is finished is in nobody's way."""
-    return not stays(pod) and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    return not (stays(pod) or is_over(pod))
 
 
 def _owner_kind(pod: Json) -> str:

@@ -18,7 +18,7 @@ from goldseam.actions.replies import bounded, listed, pods
 from goldseam.api.drained import PodVolumes
 from goldseam.api.incident import Write
 from goldseam.engine.detaching import PATIENCE, on_node, still_attached, waited_for
-from goldseam.engine.objects import Json, controller, metadata
+from goldseam.engine.objects import Json, controller, ends_at, metadata
 from goldseam.engine.placement import one_node_only
 from goldseam.engine.proposal import Turn, World
 
@@ -90,9 +90,9 @@ def _on_their_way(workload: str, own: Iterable[Write], writes: Iterable[Write], 
 
 
 def _ends(pod: Json, now: datetime) -> bool:
-    """Whether it is on its way out: `deletionTimestamp` has its grace period in it."""
-    until = metadata(pod).get("deletionTimestamp")
-    return until is not None and now < datetime.fromisoformat(str(until)) + PATIENCE
+    """Whether it is on its way out."""
+    until = ends_at(pod)
+    return until is not None and now < until + PATIENCE
 
 
 def lines(leaving: Iterable[Json], writes: Iterable[Write], world: World) -> list[str]:

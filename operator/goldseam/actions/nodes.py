@@ -41,6 +41,12 @@ def cordoned(node: Json) -> bool:
     return bool((node.get("spec") or {}).get("unschedulable"))
 
 
+def theirs(node: Json) -> str:
+    """What is added for people where somebody else cordoned it; empty where nobody did, or we."""
+    ours = cordoned_by_us(node) or not cordoned(node)
+    return "" if ours else "; somebody else cordoned it: it will not be uncordoned"
+
+
 def cordoning(node: Json) -> tuple[Write, Obligation]:
     """The write that takes the node out of service, and what it makes us owe. The API server keeps no `false` there."""
     write = patch(node_ref(node), node, UNSCHEDULABLE, "true")

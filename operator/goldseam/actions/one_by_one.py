@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from goldseam.actions import pods
 from goldseam.actions.replies import pods as counted
 from goldseam.actions.replies import refusal
-from goldseam.engine.objects import Json, Workload, is_ready, metadata, reference
+from goldseam.engine.objects import Json, Workload, ends_at, is_ready, metadata, reference
 from goldseam.engine.proposal import Plan, Proposal, Refusal, Turn, World
 from goldseam.engine.record import cut
 from goldseam.engine.strategy import on_delete
@@ -63,8 +63,9 @@ def _turn(workload: Workload, own: list[Json], leaving: list[Json], now: datetim
 
 
 def _hangs(pod: Json, now: datetime) -> bool:
-    """Whether it should have been gone for some minutes: `deletionTimestamp` has its grace period in it."""
-    return datetime.fromisoformat(str(metadata(pod)["deletionTimestamp"])) + HANGS < now
+    """Whether it should have been gone for some minutes."""
+    until = ends_at(pod)
+    return until is not None and until + HANGS < now
 
 
 def _refused(workload: Workload, own: list[Json]) -> Refusal | None:

@@ -19,6 +19,7 @@ from goldseam.actions.nodes import (
     endangered,
     node_ref,
     patching,
+    theirs,
 )
 from goldseam.actions.preflight import has_volume, title
 from goldseam.actions.replies import GONE, bounded, effect, nothing, refusal
@@ -28,7 +29,7 @@ from goldseam.api.base import Model
 from goldseam.api.incident import Obligation, Step, Write
 from goldseam.api.ladder import OutOfService
 from goldseam.engine import out_of_service as off
-from goldseam.engine.objects import Json, condition_of, cordoned_by_us
+from goldseam.engine.objects import Json, condition_of, cordoned_by_us, is_over
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
 from goldseam.engine.reboots import is_silent
 from goldseam.engine.record import cut
@@ -59,11 +60,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
 
 def leaving(world: World) -> list[Json]:
     """The pods on the node that are missed elsewhere, also those that hang half deleted."""
-    return [pod for pod in world.pods if not (belongs(pod) or _is_over(pod))]
-
-
-def _is_over(pod: Json) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return [pod for pod in world.pods if not (belongs(pod) or is_over(pod))]
 
 
 def _reports(told: OutOfService, node: Json, world: World) -> Refusal | None:
@@ -129,7 +126,7 @@ def _proposed(node: Json, left: list[Json], told: OutOfService, world: World) ->
     first = "" if cordoned(node) else "cordon and "
     summary = (
         f"{first}take {ref} out of service: Kubernetes deletes {counted(len(left))} by force and detaches volumes:"
-        f" {bounded(list(map(title, left)))}{_theirs(node)}"
+        f" {bounded(list(map(title, left)))}{theirs(node)}"
     )
     return Proposal(
         writes,
@@ -140,11 +137,6 @@ def _proposed(node: Json, left: list[Json], told: OutOfService, world: World) ->
         preflight=tuple(map(cut, _known(node, left, told, world))),
         asks_about=(told.when,),
     )
-
-
-def _theirs(node: Json) -> str:
-    theirs = cordoned(node) and not cordoned_by_us(node)
-    return "; somebody else cordoned it: it will not be uncordoned" if theirs else ""
 
 
 def _tainting(node: Json) -> Right:

@@ -13,7 +13,7 @@ from typing import Any
 
 from goldseam.actions.drain import going
 from goldseam.actions.job import CREATING, switched_off
-from goldseam.actions.nodes import belongs, cordoned, endangered, node_ref
+from goldseam.actions.nodes import belongs, cordoned, endangered, node_ref, theirs
 from goldseam.actions.preflight import title as pod_title
 from goldseam.actions.replies import GONE, bounded, refusal
 from goldseam.api.base import Model
@@ -21,7 +21,17 @@ from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Reboot
 from goldseam.api.pins import NodePin
 from goldseam.engine.jobs import ended, is_of, job_name, made_by, suspended, title
-from goldseam.engine.objects import TOKEN, Json, annotation, condition_of, cordoned_by_us, is_ready, metadata, reference
+from goldseam.engine.objects import (
+    TOKEN,
+    Json,
+    annotation,
+    condition_of,
+    cordoned_by_us,
+    ends_at,
+    is_ready,
+    metadata,
+    reference,
+)
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, World, always
 from goldseam.engine.reboots import CRON_JOB, NAMESPACE, boot_id, is_silent, keeps_the_pin, node_of
 from goldseam.engine.record import cut
@@ -69,10 +79,9 @@ def _not_empty(node: Json, world: World) -> Refusal | None:
 
 
 def _has_time(pod: Json, now: datetime) -> bool:
-    """Whether it is terminating, and its grace period is not over: the API server sets `deletionTimestamp` to its end
-    (kubernetes `apimachinery/pkg/apis/meta/v1`, ObjectMeta)."""
-    until = metadata(pod).get("deletionTimestamp")
-    return until is not None and datetime.fromisoformat(str(until)) > now
+    """Whether it is terminating, and its grace period is not over."""
+    until = ends_at(pod)
+    return until is not None and until > now
 
 
 def _not_now(node: Json, world: World, token: str) -> Refusal | None:
@@ -116,10 +125,9 @@ def _proposed(world: World, token: str) -> Proposal:
     images = bounded([str(container.get("image")) for container in pod.get("containers") or ()])
     pin = NodePin(name=node_ref(node).name, boot_id=boot_id(node))
     want = json.dumps(job_name(ref.name, token))
-    theirs = "" if cordoned_by_us(node) else "; somebody else cordoned it: it will not be uncordoned"
     return Proposal(
         writes=(Write(verb="Create", object=ref, generation=generation, want=want, node=pin),),
-        summary=cut(f"reboot {node_ref(node)} by {ref}, as of generation {generation}, image {images}{theirs}"),
+        summary=cut(f"reboot {node_ref(node)} by {ref}, as of generation {generation}, image {images}{theirs(node)}"),
         rights=(RUNNING,),
         takes_nodes=0 if cordoned_by_us(node) else 1,
     )

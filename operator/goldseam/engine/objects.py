@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from goldseam.api.incident import ObjectRef
@@ -164,6 +165,18 @@ def condition_of(obj: Json, kind: str) -> Json:
 def is_ready(obj: Json) -> bool:
     """Whether the node's or pod's condition Ready is True."""
     return condition_of(obj, "Ready").get("status") == "True"
+
+
+def is_over(pod: Json) -> bool:
+    """Whether the pod's containers have ended for good: it takes no room, and nobody misses it."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def ends_at(obj: Json) -> datetime | None:
+    """When an object that is being deleted should be gone: its grace period is in `deletionTimestamp` (kubernetes
+    `apimachinery/pkg/apis/meta/v1`, ObjectMeta). None where nobody deletes it."""
+    until = metadata(obj).get("deletionTimestamp")
+    return None if until is None else datetime.fromisoformat(str(until))
 
 
 def must_not_be_disturbed(pod: Json) -> bool:

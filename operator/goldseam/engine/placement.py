@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from goldseam.api.quantities import size_of
-from goldseam.engine.objects import Json, is_ready, metadata, selects
+from goldseam.engine.objects import Json, is_over, is_ready, metadata, selects
 
 Amounts = Mapping[str, Decimal]
 """How much of each resource, in cores or bytes; of `pods` the number."""
@@ -136,7 +136,7 @@ class Room:
     """What is left on a node by what its pods request."""
 
     def __init__(self, node: Json, pods: Iterable[Json]) -> None:
-        there = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+        there = [pod for pod in pods if not is_over(pod)]
         allocatable = _sizes((node.get("status") or {}).get("allocatable"))
         slots = allocatable.pop("pods", None)
         taken = together(map(requested, there))

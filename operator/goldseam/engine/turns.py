@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.objects import ZONE, Json, condition_of, controller, is_ready, metadata
+from goldseam.engine.objects import ZONE, Json, condition_of, controller, is_over, is_ready, metadata
 from goldseam.engine.situation import InLine, Ledger, Other, Situation
 
 IN_TURN = "NodesInTurn"
@@ -57,11 +57,7 @@ class Waiting:
 def stuck(pods: Iterable[Json]) -> int:
     """How many pods of a node somebody misses: those that would have to run elsewhere, also where they hang half
     deleted."""
-    return sum(
-        (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-        and (controller(pod) or {}).get("kind") not in _MANAGED_BY_NODE
-        for pod in pods
-    )
+    return sum(not is_over(pod) and (controller(pod) or {}).get("kind") not in _MANAGED_BY_NODE for pod in pods)
 
 
 def in_line(status: IncidentStatus | None, opened: datetime) -> InLine | None:

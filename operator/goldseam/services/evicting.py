@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
+from goldseam.actions.preflight import title
 from goldseam.api.incident import Write
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import Json, controller, is_ready, metadata
@@ -58,7 +59,7 @@ class Budgets:
     def let_go(self, pod: Json) -> bool:
         """Whether to ask for it now. One that is not ready may go though nothing is left (KEP-3017): it is asked for
         once each time that anything has changed."""
-        if _name(pod) in self._refused:
+        if title(pod) in self._refused:
             return False
         return not is_ready(pod) or all(self._left[key] > 0 for key in self._of(pod))
 
@@ -74,17 +75,13 @@ class Budgets:
 
     def refused(self, pod: Json) -> None:
         """The Eviction API says not now."""
-        self._refused.add(_name(pod))
+        self._refused.add(title(pod))
         for key in self._of(pod) if is_ready(pod) else ():
             self._left[key] = 0
 
     def _of(self, pod: Json) -> list[str]:
         near = self._budgets.get(str(metadata(pod).get("namespace")), {})
         return [str(budget) for budget in of_pod(pod, near.values())]
-
-
-def _name(pod: Json) -> str:
-    return f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}"
 
 
 class Evicting:

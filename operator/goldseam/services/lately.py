@@ -28,6 +28,11 @@ class _Asked:
     at: float
     task: asyncio.Task[Any]
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended without an answer."""
+        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
+
 
 class Lately:
     """What was asked for lately, also what is being asked for now."""
@@ -42,15 +47,10 @@ class Lately:
         is asked for in any case, and others share it."""
         now = self._clock.monotonic()
         asked = self._asked.get(key)
-        if anew or asked is None or now - asked.at > self._lasts:
+        if anew or asked is None or asked.failed or now - asked.at > self._lasts:
             self._asked = {k: a for k, a in self._asked.items() if now - a.at <= self._lasts}
             asked = self._asked[key] = _Asked(now, asyncio.create_task(ask()))
-        try:
-            return await asyncio.shield(asked.task)
-        except Exception:
-            if self._asked.get(key) is asked:
-                del self._asked[key]
-            raise
+        return await asyncio.shield(asked.task)
 
     def forget(self, plural: str) -> None:
         """Something of this kind has changed."""

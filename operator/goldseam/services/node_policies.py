@@ -10,6 +10,7 @@ from goldseam.actions.reboot import unfit
 from goldseam.api import conditions as c
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.guardrails import GuardrailsSpec
+from goldseam.api.node_actions import Cordon, Drain, OutOfService, Reboot
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import reboots
 from goldseam.engine.matching import PolicySpec, allows, protected, selector_of_nodes
@@ -26,8 +27,14 @@ Finding = tuple[str, str]
 
 def may_not_fit(spec: PolicySpec) -> bool:
     """Whether it can be told of a policy: it takes nodes out of service, or selects them."""
-    takes = any(rung.cordon or rung.drain or rung.out_of_service or rung.reboot for rung in spec.ladder)
-    return spec.target.kind == "Node" and (takes or selector_of_nodes(spec) is not None)
+    return spec.target.kind == "Node" and (any(_taking(spec)) or selector_of_nodes(spec) is not None)
+
+
+def _taking(spec: PolicySpec) -> Iterator[tuple[int, Cordon | Drain | OutOfService | Reboot]]:
+    """The rungs that take a node out of service: the number of each, and how it is told to."""
+    for number, rung in enumerate(spec.ladder, 1):
+        if told := rung.cordon or rung.drain or rung.out_of_service or rung.reboot:
+            yield number, told
 
 
 async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: datetime) -> Condition | None:
@@ -75,11 +82,9 @@ def _findings(
     if selector is not None and (why := selects_too_much(selector, nodes)):
         yield c.NOT_SELECTIVE, why
         return
-    rungs = list(enumerate(spec.ladder, 1))
-    takes = [(number, rung.cordon or rung.drain or rung.out_of_service or rung.reboot) for number, rung in rungs]
     if len(nodes) == 1 and any(rung.cordon or rung.drain for rung in spec.ladder):
         yield c.LAST_NODE, "there is one node only, and the last one in service is neither cordoned nor drained"
-    closed = [number for number, told in takes if told is not None and not told.control_plane]
+    closed = [number for number, told in _taking(spec) if not told.control_plane]
     if closed and meant and all(of_control_plane(node) for node in meant):
         message = f"rung {closed[0]}: every node that it may act on is of the control plane: write `controlPlane: true`"
         yield c.CONTROL_PLANE_NODE, f"{message} if they may go"

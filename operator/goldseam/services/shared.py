@@ -6,11 +6,11 @@ each would be all that the operator does, and the API server, too.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from goldseam.ports import Clock, Cluster, Page, Resource
 from goldseam.resources import NODES, PDBS
+from goldseam.services.lately import Lately
 
 LONG = (NODES, PDBS)
 MOMENT = 0.5
@@ -22,19 +22,14 @@ class SharedLists:
     """A cluster like the one that it stands before, but for those lists."""
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
-        self._cluster, self._clock = cluster, clock
-        self._asked: dict[str, tuple[float, asyncio.Task[Page]]] = {}
+        self._cluster, self._shared = cluster, Lately(clock, MOMENT)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
     async def list(self, resource: Resource, namespace: str = "", **which: Any) -> Page:
-        """As `Cluster.list`. An error is given to those who wait for it, and not kept."""
+        """As `Cluster.list`."""
         if resource not in LONG or namespace or any(which.values()):
             return await self._cluster.list(resource, namespace, **which)
-        now = self._clock.monotonic()
-        at, task = self._asked.get(resource.plural, (float("-inf"), None))
-        if task is None or now - at > MOMENT or (task.done() and (task.cancelled() or task.exception())):
-            task = asyncio.create_task(self._cluster.list(resource))
-            self._asked[resource.plural] = now, task
-        return await asyncio.shield(task)
+        page: Page = await self._shared.answer((resource.plural, "", ""), lambda: self._cluster.list(resource))
+        return page
