@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import CORDONING, MARKING, cordoned, cordoning, endangered, last_one, node_ref, patching
+from goldseam.actions.nodes import CORDONING, MARKING, cordoning, endangered, last_one, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Cordon
-from goldseam.engine.objects import cordoned_by_us
+from goldseam.engine.objects import cordoned, cordoned_by_us
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World, always
 
 

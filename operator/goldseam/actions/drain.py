@@ -22,7 +22,6 @@ from goldseam.actions.nodes import (
     CORDONING,
     MARKING,
     TELLING,
-    cordoned,
     cordoning,
     endangered,
     marking,
@@ -44,6 +43,7 @@ from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.objects import (
     Json,
     controller,
+    cordoned,
     cordoned_by_us,
     is_over,
     is_ready,

@@ -14,6 +14,7 @@ from goldseam.engine.objects import (
     Json,
     annotation,
     controller,
+    cordoned,
     cordoned_by_us,
     is_ready,
     metadata,
@@ -34,11 +35,6 @@ CORDONING = Right("patch", "", "nodes", piece="nodes")
 def node_ref(node: Json) -> ObjectRef:
     """A reference to the node."""
     return reference(node, "v1", "Node")
-
-
-def cordoned(node: Json) -> bool:
-    """Whether the node takes no new pods, whoever said so."""
-    return bool((node.get("spec") or {}).get("unschedulable"))
 
 
 def theirs(node: Json) -> str:

@@ -14,7 +14,6 @@ from goldseam.actions.nodes import (
     CORDONING,
     MARKING,
     belongs,
-    cordoned,
     cordoning,
     endangered,
     node_ref,
@@ -29,7 +28,7 @@ from goldseam.api.base import Model
 from goldseam.api.incident import Obligation, Step, Write
 from goldseam.api.ladder import OutOfService
 from goldseam.engine import out_of_service as off
-from goldseam.engine.objects import Json, condition_of, cordoned_by_us, is_over
+from goldseam.engine.objects import Json, condition_of, cordoned, cordoned_by_us, is_over
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
 from goldseam.engine.reboots import is_silent
 from goldseam.engine.record import cut

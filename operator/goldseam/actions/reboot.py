@@ -13,7 +13,7 @@ from typing import Any
 
 from goldseam.actions.drain import going
 from goldseam.actions.job import CREATING, switched_off
-from goldseam.actions.nodes import belongs, cordoned, endangered, node_ref, theirs
+from goldseam.actions.nodes import belongs, endangered, node_ref, theirs
 from goldseam.actions.preflight import title as pod_title
 from goldseam.actions.replies import GONE, bounded, refusal
 from goldseam.api.base import Model
@@ -26,6 +26,7 @@ from goldseam.engine.objects import (
     Json,
     annotation,
     condition_of,
+    cordoned,
     cordoned_by_us,
     ends_at,
     is_ready,

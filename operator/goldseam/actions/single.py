@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from goldseam.actions.nodes import cordoned
 from goldseam.actions.ownership import by_controller
 from goldseam.actions.preflight import claims
 from goldseam.actions.replies import bounded, pods, refusal
@@ -21,7 +20,7 @@ from goldseam.actions.writes import unnumbered
 from goldseam.api.incident import Write
 from goldseam.engine.disruption import DisruptionBudget
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import RESTART, Json, Workload, is_ready, metadata, reference, value_at
+from goldseam.engine.objects import RESTART, Json, Workload, cordoned, is_ready, metadata, reference, value_at
 from goldseam.engine.owners import controller_owner
 from goldseam.engine.placement import one_node_only
 from goldseam.engine.proposal import Hit, Refusal, Right, Turn, World

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import CORDONING, MARKING, cordoned, node_ref, patching
+from goldseam.actions.nodes import CORDONING, MARKING, node_ref, patching
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.actions.writes import patch
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
 from goldseam.engine.cordons import UNSCHEDULABLE
-from goldseam.engine.objects import cordoned_by_us
+from goldseam.engine.objects import cordoned, cordoned_by_us
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World, always
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from goldseam.api.findings import Evidence
-from goldseam.engine.objects import Json, is_ready, metadata
+from goldseam.engine.objects import Json, cordoned, is_ready, metadata
 from goldseam.engine.record import legible, shown
 from goldseam.engine.redaction import end_of
 
@@ -41,7 +41,7 @@ def of_object(kind: str, obj: Json, now: datetime) -> Evidence:
     """The conditions of a workload or a node, by type, status and reason."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     said = [f"{c.get('type')}={c.get('status')} ({c.get('reason') or 'no reason'})" for c in _worst_first(conditions)]
-    held = "; unschedulable" if (obj.get("spec") or {}).get("unschedulable") else ""
+    held = "; unschedulable" if cordoned(obj) else ""
     return piece(now, f"{kind} {metadata(obj).get('name')}", (", ".join(said) or "no conditions") + held)
 
 

@@ -246,9 +246,14 @@ def of_control_plane(node: Json) -> bool:
     return CONTROL_PLANE in (metadata(node).get("labels") or {})
 
 
+def cordoned(node: Json) -> bool:
+    """Whether the node takes no new pods, whoever said so."""
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
 def cordoned_by_us(node: Json) -> bool:
     """Whether the node is cordoned, and it was Goldseam who did it."""
-    if not (node.get("spec") or {}).get("unschedulable") or annotation(node, TOKEN) is None:
+    if not cordoned(node) or annotation(node, TOKEN) is None:
         return False
     return any(manager == FIELD_MANAGER for manager, _, _ in managers_of(node, "spec.unschedulable"))
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from goldseam.api.quantities import size_of
-from goldseam.engine.objects import Json, is_over, is_ready, metadata, selects
+from goldseam.engine.objects import Json, cordoned, is_over, is_ready, metadata, selects
 
 Amounts = Mapping[str, Decimal]
 """How much of each resource, in cores or bytes; of `pods` the number."""
@@ -28,7 +28,7 @@ def strict_taints(node: Json) -> list[Json]:
 
 def in_service(node: Json) -> bool:
     """Whether it is Ready and takes new pods."""
-    return is_ready(node) and not (node.get("spec") or {}).get("unschedulable")
+    return is_ready(node) and not cordoned(node)
 
 
 def may_run(pod: Json, node: Json, volumes: Iterable[Json] = ()) -> bool:

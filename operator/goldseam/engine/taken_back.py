@@ -6,7 +6,7 @@ from goldseam.api.incident import ObjectRef, Step
 from goldseam.engine import out_of_service
 from goldseam.engine.cordons import UNSCHEDULABLE
 from goldseam.engine.lineage import last_of_each, last_writer, live, reverted_by
-from goldseam.engine.objects import RESTART, Json, cordoned_by_us, reference, value_at
+from goldseam.engine.objects import RESTART, Json, cordoned, cordoned_by_us, reference, value_at
 from goldseam.engine.proposal import World
 from goldseam.engine.revisions import rolled_since
 
@@ -32,10 +32,9 @@ def cordon_taken(step: Step, node: Json | None) -> str:
     What a person does to it meanwhile is their word, and nothing more is evicted."""
     if node is None or step.purpose != "Rung" or step.action != "drain":
         return ""
-    cordoned = bool((node.get("spec") or {}).get("unschedulable"))
     ours = any(write.verb == "Patch" and write.field == UNSCHEDULABLE for write in step.writes)
-    if cordoned_by_us(node) if ours else cordoned:
+    if cordoned_by_us(node) if ours else cordoned(node):
         return ""
     who = last_writer(node, UNSCHEDULABLE) or "somebody"
-    done = "uncordoned and cordoned anew" if cordoned else "uncordoned"
+    done = "uncordoned and cordoned anew" if cordoned(node) else "uncordoned"
     return f"RevertedBy={who}: {reference(node, 'v1', 'Node')} was {done} while it was drained"
