@@ -12,7 +12,8 @@ from goldseam.api.runbook import RunbookSpec
 from goldseam.errors import Conflict
 from goldseam.ports import Json
 from goldseam.services import correlating, look
-from goldseam.services.gather import Opened, live_policy
+from goldseam.services.gather import Opened
+from goldseam.services.live_policies import live_policy
 from tests.support.harness import START, Harness, deployment, policy
 from tests.support.objects import pod_template, revision
 

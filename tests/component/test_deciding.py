@@ -12,8 +12,9 @@ from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Unavailable
 from goldseam.ports import LINE, Json, Line, waiting_in
-from goldseam.services.gather import Opened, live_policy
+from goldseam.services.gather import Opened
 from goldseam.services.lately import SHARED_FOR, Lately
+from goldseam.services.live_policies import live_policy
 from goldseam.services.look import PREPARED_AT_ONCE, STILL_NEW
 from tests.component.test_node_incidents import crempol, node
 from tests.support.harness import START, Harness, VirtualClock, deployment, policy

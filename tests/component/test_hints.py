@@ -17,7 +17,7 @@ from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer, Samples
 from goldseam.services import bell
 from goldseam.services.bell import SHARE, SPACING, Bell
 from goldseam.services.catalogue import Catalogue
-from goldseam.services.gather import live_policy
+from goldseam.services.live_policies import live_policy
 from goldseam.services.operator import Operator
 from goldseam.services.sources import Listening, Source
 from tests.support.harness import VirtualClock, policy

@@ -9,7 +9,8 @@ import pytest
 
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.situation import Other
-from goldseam.services.sweep import sweep
+from goldseam.engine.views import view
+from goldseam.services.sweep import sweep, too_new, unfinished
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.toycluster import Killed
 
@@ -236,6 +237,21 @@ async def test_a_cordon_is_adopted_though_the_operator_is_killed_between_the_two
     await h.settle(30)
     assert not h.live()["spec"].get("unschedulable")
     assert (h.status.phase, h.status.owes) == ("Abandoned", 0)
+
+
+async def test_a_cordon_of_an_incident_that_a_newer_version_wrote_is_left_to_that_version() -> None:
+    h = await opened({"drain": {}})
+    await h.settle(20)
+    incident = next(h.cluster.all("incidents"))
+    incident["status"]["obligations"][0]["kind"] = "Refuel"
+    assert view(incident) is None
+    await h.start()
+    unread = unfinished([incident])
+    assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE, unread) == []
+    assert h.live()["spec"]["unschedulable"]
+    assert [incident["metadata"]["name"] in sentence for sentence in too_new(unread)] == [True]
+    incident["status"]["closedAt"] = "2026-11-23T12:00:00Z"
+    assert unfinished([incident]) == []
 
 
 async def test_a_cordon_of_a_person_or_of_an_open_incident_is_not_adopted() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from goldseam.engine.matching import PolicyKey
-from goldseam.services.gather import live_policy
+from goldseam.services.live_policies import live_policy
 from tests.component.test_node_incidents import crempol
 from tests.component.test_opener import Stage
 

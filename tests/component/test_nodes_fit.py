@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from goldseam.engine.objects import CONTROL_PLANE
-from goldseam.services.gather import live_policy
+from goldseam.services.live_policies import live_policy
 from tests.component.test_node_incidents import crempol
 from tests.component.test_waking import Court, at_work
 

@@ -17,7 +17,7 @@ from goldseam.engine.views import view
 from goldseam.ports import Page
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
-from goldseam.services.gather import live_policy
+from goldseam.services.live_policies import live_policy
 from goldseam.services.opener import AT_ONCE, Opener
 from goldseam.services.sources import Listening, Source
 from goldseam.services.targets import Targets

@@ -9,7 +9,8 @@ import pytest
 
 from goldseam.errors import Unavailable
 from goldseam.ports import Access
-from goldseam.services.gather import Opened, live_policy
+from goldseam.services.gather import Opened
+from goldseam.services.live_policies import live_policy
 from tests.component.test_deciding import SCALE, acted, just_opened
 from tests.support.harness import Harness, deployment, policy
 

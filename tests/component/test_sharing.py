@@ -7,8 +7,9 @@ from typing import Any
 
 from goldseam.ports import LINE, Line, waiting_in
 from goldseam.resources import HPAS
-from goldseam.services.gather import Opened, live_policy
-from goldseam.services.lately import AT_ONCE, Lately
+from goldseam.services.gather import Opened
+from goldseam.services.lately import AT_ONCE, SHARED_FOR, Lately
+from goldseam.services.live_policies import live_policy
 from tests.component.test_deciding import SCALE, acted, looked_at_together, opened, slowed
 from tests.support.harness import Harness, deployment, policy
 
@@ -89,3 +90,77 @@ async def test_an_urgent_decision_waits_for_no_answer_to_others() -> None:
         assert LINE.get() is Line.URGENT
         await situation(incident, incident.status, h.clock.now(), together=h.looker.together)
     assert asked.count(("list", "pauses")) == before + 2
+
+
+async def waiting(*, on_pods: bool = False) -> tuple[Harness, list[tuple[str, str]]]:
+    """An incident that waits for a budget of pods that is not counted, or because its policy is suspended; what is to
+    be known of the policy was read, and the watch has shown it. And what is asked from now on."""
+    target = deployment()
+    target["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    target["spec"]["template"]["metadata"]["labels"] = {"app": "api"}
+    h = Harness(policy({"restart": {}}, suspend=not on_pods), target, "deployments")
+    selector = {"matchLabels": {"app": "api"}}
+    pdb = {"metadata": {"name": "api", "namespace": "shop", "generation": 1}, "spec": {"selector": selector}}
+    if on_pods:
+        h.cluster.add("poddisruptionbudgets", pdb | {"status": {}})
+    await h.start()
+    await h.open()
+    await h.settle(5)
+    assert [hold.guard for hold in h.status.holds] == ["headroom" if on_pods else "paused"], h.status
+    h.catalogue.arm(live_policy("RemediationPolicy", h.policy))
+    h.looker.gatherer._lately = Lately(h.clock)
+    await h.look()
+    return h, slowed(h)
+
+
+async def test_one_that_waits_reads_itself_and_its_target_and_nothing_else() -> None:
+    h, asked = await waiting()
+    await h.look()
+    assert sorted(asked) == [("get", "deployments"), ("get", "incidents")]
+
+
+async def test_pauses_and_responses_are_one_list_of_the_cluster_for_all_that_wait() -> None:
+    h, asked = await waiting()
+    h.clock.advance(SHARED_FOR + 1)
+    await h.look()
+    await h.look()
+    assert asked.count(("list", "pauses")) == asked.count(("list", "responses")) == 1
+
+
+async def test_a_pause_of_another_namespace_holds_nobody_here() -> None:
+    h, _ = await waiting()
+    for namespace in ("elsewhere", "shop"):
+        pause = {"metadata": {"name": "stop", "namespace": namespace}, "spec": {"reason": f"of {namespace}"}}
+        h.cluster.add("pauses", pause)
+    h.looker.gatherer._lately = Lately(h.clock)
+    await h.look()
+    held = [hold.message for hold in h.status.holds]
+    assert any("of shop" in message for message in held), held
+    assert not any("of elsewhere" in message for message in held)
+
+
+async def test_a_policy_is_read_anew_when_the_watch_shows_another_generation() -> None:
+    h, asked = await waiting()
+    body = h.policy | {"metadata": h.policy["metadata"] | {"generation": 7}}
+    h.catalogue.arm(live_policy("RemediationPolicy", body))
+    await h.look()
+    assert ("get", "remediationpolicies") in asked
+
+
+async def test_a_policy_that_says_something_else_than_the_snapshot_is_read_at_each_look() -> None:
+    h, asked = await waiting()
+    h.policy["spec"]["suspend"] = False
+    h.policy["spec"]["ladder"] = [{"escalate": {}}]
+    h.cluster.objects["remediationpolicies", "shop", "api"] = h.policy
+    h.policy["metadata"]["generation"] = 2
+    h.catalogue.arm(live_policy("RemediationPolicy", h.policy))
+    for _ in range(2):
+        await h.look()
+        h.clock.advance(SHARED_FOR + 1)
+    assert asked.count(("get", "remediationpolicies")) >= 2
+
+
+async def test_budgets_of_pods_are_read_while_one_of_them_holds() -> None:
+    h, asked = await waiting(on_pods=True)
+    await h.look()
+    assert ("list", "poddisruptionbudgets") in asked

@@ -10,9 +10,9 @@ import pytest
 
 from goldseam.engine.objects import INCIDENT, TOKEN
 from goldseam.services.catalogue import Catalogue
-from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
 from goldseam.services.judging import Judging
+from goldseam.services.live_policies import live_policy
 from goldseam.services.permissions import Permissions
 from goldseam.services.registrar import Registrar
 from goldseam.services.statuses import Statuses

@@ -20,8 +20,8 @@ from goldseam.engine.matching import PolicyKey
 from goldseam.engine.verdict import History, Reading
 from goldseam.engine.views import IncidentView
 from goldseam.services.catalogue import Catalogue
-from goldseam.services.gather import live_policy
 from goldseam.services.judging import Judging
+from goldseam.services.live_policies import live_policy
 from goldseam.services.look import WAITING_AT_ONCE
 from goldseam.services.permissions import Permissions
 from goldseam.services.sources import Listening, Source

@@ -27,8 +27,9 @@ from goldseam.services.chronicle import Chronicle
 from goldseam.services.collecting import Collector
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
-from goldseam.services.gather import Gatherer, live_policy
+from goldseam.services.gather import Gatherer
 from goldseam.services.ledger import LedgerBook
+from goldseam.services.live_policies import live_policy
 from goldseam.services.look import Looker
 from goldseam.services.permissions import Permissions
 from goldseam.services.queries import Queries
@@ -117,7 +118,8 @@ class Harness:
 
     def _boot(self) -> None:
         """A new process: nothing is remembered but what the cluster holds."""
-        self.book, catalogue = IncidentBook(NAMESPACE), Catalogue()
+        self.book, self.catalogue = IncidentBook(NAMESPACE), Catalogue()
+        catalogue = self.catalogue
         if self.runbook is not None:
             catalogue.runbooks["default"] = self.runbook
         self.ledger = LedgerBook(self.cluster)

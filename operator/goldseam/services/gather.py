@@ -11,11 +11,10 @@ from goldseam.actions import forced
 from goldseam.actions.registry import ACTIONS
 from goldseam.api.guardrails import GuardrailsSpec
 from goldseam.api.incident import IncidentStatus
-from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
-from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import approvals, naming, record
 from goldseam.engine.deadlines import is_to_be_forced
-from goldseam.engine.matching import PolicyKey, PolicySpec
+from goldseam.engine.matching import PolicySpec
 from goldseam.engine.objects import metadata
 from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
@@ -24,14 +23,13 @@ from goldseam.engine.queries import variables
 from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
-from goldseam.errors import GoldseamError, Unavailable
+from goldseam.errors import GoldseamError
 from goldseam.ports import LINE, Cluster, Json, Line
 from goldseam.resources import (
     GUARDRAILS,
     INCIDENTS,
     NAMESPACES,
     NODES,
-    OURS,
     PAUSES,
     RESPONSES,
 )
@@ -39,6 +37,7 @@ from goldseam.services.catalogue import Catalogue
 from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.limits import in_force
+from goldseam.services.live_policies import LivePolicies
 from goldseam.services.pauses import in_force as pauses_in_force
 from goldseam.services.pauses import of_hit
 from goldseam.services.permissions import PEOPLE_POLICY
@@ -93,6 +92,7 @@ class Gatherer:
         """`lately`: what looks that do not act may share."""
         self._lately = lately
         self._cluster, self._catalogue, self._ledger = cluster, catalogue, ledger
+        self.policies = LivePolicies(cluster, catalogue)
         self._read_alert, self._others, self._namespace = read_alert, others, operator_namespace
         self._fleet, self._in_force, self._silence = fleet, in_force, silence
 
@@ -110,10 +110,10 @@ class Gatherer:
 
         `together`: what is read at the same moment for others, or for the same decision elsewhere, and is read once.
         """
-        reads = Reads(self._cluster, together if to_act or LINE.get() is Line.URGENT else self._lately)
+        reads = self._reads(together, to_act=to_act)
         pinned = incident.pinned
         policy, world, guardrails, pauses, responses, alert = await asyncio.gather(
-            self.policy(incident, reads, opened),
+            self._policy(incident, reads, opened),
             read_world(incident, status, reads, opened.target if opened else None, to_act=to_act),
             reads.one(GUARDRAILS, "", "cluster"),
             self._pauses(incident.spec.target.namespace, reads),
@@ -194,30 +194,22 @@ class Gatherer:
         found = [view(obj) for obj in await reads.all(INCIDENTS, incident.namespace, labels=target)]
         return tuple(failures(incident, (past for past in found if past is not None)))
 
+    def _reads(self, together: Lately | None, *, to_act: bool) -> Reads:
+        """Reads that share with those who decide at the same moment; or, where nothing is to be done, with all that
+        have looked for a while."""
+        if to_act or LINE.get() is Line.URGENT or self._lately is None:
+            return Reads(self._cluster, together)
+        return Reads(self._cluster, self._lately, widely=True)
+
+    async def _policy(self, incident: IncidentView, reads: Reads, opened: Opened | None) -> LivePolicy | None:
+        if opened is not None:
+            return opened.policy
+        return await (self.policies.lately if reads.widely else self.policies.of)(incident, reads)
+
     async def _responses(self, incident: IncidentView, reads: Reads, opened: Opened | None) -> tuple[Json, ...]:
         if opened is not None:
             return ()
-        return await reads.all(RESPONSES, incident.namespace, f"spec.incidentRef.uid={incident.uid}")
-
-    async def policy(self, incident: IncidentView, reads: Reads, opened: Opened | None = None) -> LivePolicy | None:
-        """The incident's policy as it stands now."""
-        if opened is not None:
-            return opened.policy
-        ref = incident.spec.policy_ref
-        obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
-        return None if obj is None else live_policy(ref.kind, obj)
-
-    async def known_policy(self, incident: IncidentView) -> LivePolicy | None:
-        """The same, by itself.
-
-        Raises:
-            Unavailable: it could not be read, which does not mean that it is gone.
-        """
-        reads = Reads(self._cluster)
-        policy = await self.policy(incident, reads)
-        if reads.unknown:
-            raise Unavailable(f"not read: {', '.join(reads.unknown)}")
-        return policy
+        return await reads.within(RESPONSES, incident.namespace, f"spec.incidentRef.uid={incident.uid}")
 
     async def at_safe_point(self, incident: IncidentView, s: Situation, now: datetime) -> Situation:
         """The situation with what may have changed between two writes: the Pauses, the other incidents, and a node."""
@@ -234,21 +226,8 @@ class Gatherer:
 
     async def _pauses(self, namespace: str, reads: Reads) -> list[Json]:
         namespaces = {self._namespace, namespace or self._namespace}
-        found = await asyncio.gather(*(reads.all(PAUSES, namespace) for namespace in sorted(namespaces)))
+        found = await asyncio.gather(*(reads.within(PAUSES, namespace) for namespace in sorted(namespaces)))
         return [pause for page in found for pause in page]
-
-
-def live_policy(kind: str, obj: Json) -> LivePolicy:
-    """A policy as it stands now, valid or not."""
-    meta = obj["metadata"]
-    key = PolicyKey(kind, meta.get("namespace", ""), meta["name"])
-    created = datetime.fromisoformat(meta["creationTimestamp"])
-    try:
-        spec, problem = read_spec(kind, obj), ""
-    except InvalidSpec as error:
-        return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, None, str(error))
-    assert isinstance(spec, RemediationPolicySpec | ClusterRemediationPolicySpec)
-    return LivePolicy(key, meta["uid"], meta.get("generation", 0), created, spec, problem)
 
 
 def _plan(s: Situation) -> Plan | None:

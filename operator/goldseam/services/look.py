@@ -142,6 +142,7 @@ class Looker:
 
     def _forget(self, uid: str) -> None:
         self._pace.forget(uid)
+        self.gatherer.policies.forget(uid)
         if self.gate is not None:
             self.gate.forget(uid)
 
@@ -155,7 +156,7 @@ class Looker:
 
     async def _first(self, incident: IncidentView, turn: AsyncExitStack, opened: Opened | None) -> timedelta:
         """The first look. Where it was not opened just now, the operator died before its status was written."""
-        policy = opened.policy if opened else await self.gatherer.known_policy(incident)
+        policy = opened.policy if opened else await self.gatherer.policies.surely(incident)
         if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
             self.book.drop(incident.uid)
             return OVER

@@ -30,7 +30,8 @@ from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import INCIDENTS, OURS, TARGETS
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Armed, Catalogue
-from goldseam.services.gather import Opened, live_policy
+from goldseam.services.gather import Opened
+from goldseam.services.live_policies import live_policy
 from goldseam.services.sources import JUST_NOW, Source
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants

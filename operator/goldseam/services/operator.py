@@ -49,11 +49,11 @@ from goldseam.services.shared import SharedLists
 from goldseam.services.silences import Silences
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
-from goldseam.services.sweep import sweep, unrecorded
+from goldseam.services.sweep import sweep, too_new, unfinished, unrecorded
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
 from goldseam.services.waking import Waker
-from goldseam.services.words import Hearing
+from goldseam.services.words import Hearing, meant
 from goldseam.services.workers import Workers
 
 log = structlog.get_logger("goldseam.operator")
@@ -214,16 +214,18 @@ class Operator:
     async def _load(self) -> None:
         """One consistent list of all Incidents: open work is taken up, spent budgets are known."""
         page = await self._cluster.list(INCIDENTS)
-        incidents = [incident for obj in page.items if (incident := view(obj)) is not None]
+        read = [(obj, view(obj)) for obj in page.items]
+        incidents = [incident for _, incident in read if incident is not None]
+        unread = unfinished(obj for obj, incident in read if incident is None)
         await self._leadership.raised(i.status.epoch for i in incidents if i.status)
         await self.ledger.load(spent(incidents, self._namespace), self._clock.now())
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
-        for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace):
+        for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace, unread):
             self.book.put(incident)
-        for lost in await unrecorded(self._cluster, self.ledger.ledger, incidents):
-            log.warning("acted_without_record", message=lost)
+        for lost in (*too_new(unread), *await unrecorded(self._cluster, self.ledger.ledger, incidents)):
+            log.warning("record_missing", message=lost)
             await self._events.record(_GUARDRAILS, "Warning", "RecordMissing", "Remediate", lost, _name_of(lost))
         for incident in self.book.all():
             self.workers.wake(incident.uid)
@@ -360,9 +362,8 @@ class Operator:
         """A Response was seen: the incident that it is about looks at it, if there is one."""
         for shared in (self.lately, self.together):
             shared.forget(RESPONSES.plural)
-        meant = ((response.get("spec") or {}).get("incidentRef") or {}).get("uid", "")
-        incident = self.book.get(meant)
+        incident = self.book.get(meant(response))
         if incident is not None and incident.namespace == response["metadata"]["namespace"]:
-            self._wake(meant)
+            self._wake(incident.uid)
         elif self.loaded:
             await self.hearing.unheard(response)

@@ -18,16 +18,17 @@ SHARED = (PAUSES, RESPONSES, GUARDRAILS, OURS["RemediationPolicy"], OURS["Cluste
 class Reads:
     """Live reads for one decision: an object that is not there is None, a read that fails is noted."""
 
-    def __init__(self, cluster: Cluster, lately: Lately | None = None) -> None:
-        """`lately`: what others were answered lately will do."""
-        self._cluster, self._lately = cluster, lately
+    def __init__(self, cluster: Cluster, lately: Lately | None = None, *, widely: bool = False) -> None:
+        """`lately`: what others were answered lately will do; `widely`: for as long that lists of the whole cluster,
+        of what people write to Goldseam, are fewer requests than one for each who asks."""
+        self._cluster, self._lately, self.widely = cluster, lately, widely
         self.unknown: list[str] = []
         self.closed = False
         """Whether any of it could not be read because the right to do so is missing."""
 
     def aside(self) -> Reads:
         """Reads that hold nothing up where they fail: what they could not read is named on them alone."""
-        return Reads(self._cluster, self._lately)
+        return Reads(self._cluster, self._lately, widely=self.widely)
 
     async def one(self, resource: Resource, namespace: str, name: str, subresource: str = "") -> Json | None:
         """One object."""
@@ -62,6 +63,13 @@ class Reads:
             self.unknown.append(f"{resource.plural} ({error})")
             self.closed |= isinstance(error, Forbidden)
             return ()
+
+    async def within(self, resource: Resource, namespace: str, fields: str = "") -> tuple[Json, ...]:
+        """A list of that namespace at least, of those with these fields or of more: whoever asks `widely` shares one
+        list of the whole cluster with all others, and looks at what is meant."""
+        if not self.widely:
+            return await self.all(resource, namespace, fields)
+        return tuple(obj for obj in await self.all(resource) if obj["metadata"].get("namespace") == namespace)
 
     async def log(self, namespace: str, pod: str, container: str, lines: int) -> tuple[str, str]:
         """The end of a container's log, or why it could not be read: no decision waits for that."""

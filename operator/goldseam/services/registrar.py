@@ -20,10 +20,10 @@ from goldseam.errors import GoldseamError
 from goldseam.ports import Json
 from goldseam.services import limits, pauses
 from goldseam.services.catalogue import Catalogue
-from goldseam.services.gather import live_policy
 from goldseam.services.inbox import Inbox, Seen
 from goldseam.services.judging import Judging
 from goldseam.services.ledger import NAME
+from goldseam.services.live_policies import live_policy
 from goldseam.services.sources import Source, Sources
 from goldseam.services.statuses import Statuses
 from goldseam.services.tenants import Tenants

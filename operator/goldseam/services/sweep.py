@@ -1,4 +1,5 @@
-"""At start: traces of our work that no Incident tells of, as after a restored backup.
+"""At start: traces of our work that no Incident tells of, as after a restored backup. What one tells of that a newer
+version wrote, and that cannot be read, is left to that version.
 
 Cordons are adopted, and undone, and so are taints that say that a machine is off. A floor or a number of replicas does
 not say what it was before: that is reported, from the ledger, and left as it is.
@@ -6,7 +7,7 @@ not say what it was before: that is reported, from the ledger, and left as it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 import structlog
@@ -43,12 +44,14 @@ _ADOPTED = (
 """By what is owed: what was done, and what undoes it."""
 
 
-async def sweep(cluster: Cluster, book: IncidentBook, now: datetime, namespace: str) -> list[IncidentView]:
+async def sweep(
+    cluster: Cluster, book: IncidentBook, now: datetime, namespace: str, unread: Collection[str] = ()
+) -> list[IncidentView]:
     """Open an Incident in phase Abandoned for each node with a cordon or a taint of ours that nobody owes: paying it is
-    then the usual work."""
+    then the usual work. `unread`: the Incidents that are there and cannot be read; what they did is theirs to undo."""
     ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
     owed = {o.key for status in ours for o in status.open_obligations() if o.object.kind == "Node"}
-    nodes = (await cluster.list(NODES)).items
+    nodes = [node for node in (await cluster.list(NODES)).items if annotation(node, INCIDENT) not in unread]
     found = [(node, [o for o in _debts(node, now) if o.key not in owed]) for node in nodes]
     adopted = [await _adopt(cluster, node, debts, now, namespace) for node, debts in found if debts]
     return [incident for incident in adopted if incident is not None]
@@ -82,6 +85,21 @@ async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[Incid
         " by hand"
         for entry in lost.values()
         if await _exists(cluster, entry.target)
+    ]
+
+
+def unfinished(unread: Iterable[Json]) -> list[str]:
+    """The titles of those Incidents, of some that could not be read, that are not over."""
+    rest = [metadata(obj) for obj in unread if not (obj.get("status") or {}).get("closedAt")]
+    return [f"{meta['namespace']}/{meta['name']}" for meta in rest]
+
+
+def too_new(unread: Iterable[str]) -> list[str]:
+    """A sentence for each Incident that is there and that this version cannot read."""
+    return [
+        f"Incident {title} cannot be read by this version of Goldseam, as one that a newer version wrote: what it did"
+        " is left as it is, and nothing more is done for it. Go back to the newer version to end it"
+        for title in unread
     ]
 
 

@@ -23,17 +23,20 @@ log = structlog.get_logger("goldseam.words")
 
 def about(objects: Iterable[Json], uid: str, guardrails: GuardrailsSpec) -> tuple[Word, ...]:
     """The Responses about the incident of that uid, oldest first. What cannot be read says nothing."""
-    words = [word for obj in objects if (word := _word(obj, uid, guardrails)) is not None]
+    words = [word for obj in objects if meant(obj) == uid and (word := _word(obj, guardrails)) is not None]
     return tuple(sorted(words, key=lambda word: (word.at, word.decision != "Deny", word.uid)))
 
 
-def _word(obj: Json, uid: str, guardrails: GuardrailsSpec) -> Word | None:
+def meant(response: Json) -> str:
+    """The uid of the incident that a Response is about; empty where it names none."""
+    return str(((response.get("spec") or {}).get("incidentRef") or {}).get("uid", ""))
+
+
+def _word(obj: Json, guardrails: GuardrailsSpec) -> Word | None:
     meta = obj["metadata"]
     try:
         spec = ResponseSpec.model_validate(obj.get("spec") or {})
     except ValidationError:
-        return None
-    if spec.incident_ref.uid != uid:
         return None
     return Word(
         uid=meta["uid"],

@@ -77,6 +77,8 @@ async def read_world(
     parts = _looked_at(rung, status)
     if known is None:
         parts |= _correlating(status)
+    if not to_act and ref.kind != "Node" and _held_otherwise(status):
+        parts -= {"disruption_budgets"}
     world = await read_parts(ref, parts, reads, known, rung, picks_pods)
     world = replace(world, touched=await _touched(status, world, reads))
     if rung is not None and rung.drain is not None:
@@ -311,6 +313,14 @@ def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
     if "revisions" in parts or _judged_by_revisions(rung):
         parts |= frozenset[Part]({"revisions"}) | _correlating(status)
     return parts
+
+
+def _held_otherwise(status: IncidentStatus) -> bool:
+    """Whether all that it does is to wait for something that is no budget of pods: these are read when nothing else
+    holds any more."""
+    if status.open_step() is not None or status.open_obligations() or not status.holds:
+        return False
+    return all(hold.guard != "headroom" for hold in status.holds)
 
 
 def _correlating(status: IncidentStatus) -> frozenset[Part]:

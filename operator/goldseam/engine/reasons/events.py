@@ -93,7 +93,9 @@ EVENTS: tuple[Entry, ...] = (
     ),
     Entry(
         "RecordMissing",
-        "The Guardrails' status has spent actions of Incidents that are gone: somebody deleted them.",
-        "Find out who deletes Incidents. What they owed was adopted where it could be found.",
+        "The Guardrails' status has spent actions of Incidents that are gone: somebody deleted them. Or an Incident"
+        " cannot be read, for a newer version wrote it.",
+        "Find out who deletes Incidents; what they owed was adopted where it could be found. What a newer version has"
+        " begun only that version ends.",
     ),
 )
