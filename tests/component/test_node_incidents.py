@@ -9,8 +9,8 @@ import pytest
 
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.situation import Other
-from goldseam.engine.views import view
-from goldseam.services.sweep import sweep, too_new, unfinished
+from goldseam.engine.views import of_a_newer_version, view
+from goldseam.services.sweep import sweep, too_new, unrecorded
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.toycluster import Killed
 
@@ -243,15 +243,15 @@ async def test_a_cordon_of_an_incident_that_a_newer_version_wrote_is_left_to_tha
     h = await opened({"drain": {}})
     await h.settle(20)
     incident = next(h.cluster.all("incidents"))
-    incident["status"]["obligations"][0]["kind"] = "Refuel"
-    assert view(incident) is None
+    incident["status"]["policySnapshot"]["spec"]["ofTomorrow"] = True
+    assert (view(incident), of_a_newer_version(incident)) == (None, True)
     await h.start()
-    unread = unfinished([incident])
-    assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE, unread) == []
+    assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE, [incident]) == []
     assert h.live()["spec"]["unschedulable"]
-    assert [incident["metadata"]["name"] in sentence for sentence in too_new(unread)] == [True]
-    incident["status"]["closedAt"] = "2026-11-23T12:00:00Z"
-    assert unfinished([incident]) == []
+    (sentence,) = too_new([incident])
+    assert incident["metadata"]["name"] in sentence
+    assert len(await unrecorded(h.cluster, h.ledger.ledger, [])) == 1
+    assert await unrecorded(h.cluster, h.ledger.ledger, [], [incident]) == [], "one sentence is enough"
 
 
 async def test_a_cordon_of_a_person_or_of_an_open_incident_is_not_adopted() -> None:

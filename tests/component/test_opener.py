@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from goldseam.api.alertsource import AlertSourceSpec
 from goldseam.api.incident import AlertRecord
 from goldseam.engine.alerts import ActiveAlert, AlertRule, RulesAnswer
@@ -413,3 +415,31 @@ def live(stage: Stage) -> LivePolicy:
 def forged_alert(**labels: str) -> AlertRecord:
     found = {"alertname": "Trouble", "namespace": "shop", "deployment": "api"} | labels
     return AlertRecord(name="Trouble", labels=found, active_at=START)
+
+
+@pytest.mark.parametrize("policy_uid", ["", "another policy's"])
+async def test_beside_an_incident_that_a_newer_version_has_begun_nothing_is_opened_and_the_policy_says_so(
+    policy_uid: str,
+) -> None:
+    stage = Stage()
+    stage.fire(deployment="api")
+    (incident,) = await stage.turn()
+    snapshot = {"spec": stage.policy["spec"] | {"ofTomorrow": True}}
+    status = {
+        "phase": "Fixing",
+        "mode": "Act",
+        "policySnapshot": snapshot,
+        "kpis": {"detectedAt": "2026-11-23T12:00:00Z"},
+    }
+    stage.cluster.edit("incidents", "shop", incident["metadata"]["name"], {"status": status})
+    if policy_uid:
+        incident["spec"]["policyRef"]["uid"] = policy_uid
+    stage.book.drop(incident["metadata"]["uid"])
+    assert len(await stage.turn()) == 1
+    (problem,) = stage.problems.values()
+    assert incident["metadata"]["name"] in problem
+    assert "newer" in problem
+    incident = next(stage.cluster.all("incidents"))
+    incident["status"]["closedAt"] = "2026-11-23T12:00:10Z"
+    assert len(await stage.turn()) == 2
+    assert set(stage.problems.values()) == {""}

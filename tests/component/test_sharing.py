@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from goldseam.errors import Unavailable
 from goldseam.ports import LINE, Line, waiting_in
-from goldseam.resources import HPAS
+from goldseam.resources import HPAS, PAUSES, RESPONSES
 from goldseam.services.gather import Opened
 from goldseam.services.lately import AT_ONCE, SHARED_FOR, Lately
 from goldseam.services.live_policies import live_policy
@@ -92,17 +93,25 @@ async def test_an_urgent_decision_waits_for_no_answer_to_others() -> None:
     assert asked.count(("list", "pauses")) == before + 2
 
 
+def pause(h: Harness, namespace: str) -> None:
+    """Somebody pauses a namespace."""
+    spec = {"reason": f"a release of {namespace}"}
+    h.cluster.add("pauses", {"metadata": {"name": "stop", "namespace": namespace}, "spec": spec})
+
+
 async def waiting(*, on_pods: bool = False) -> tuple[Harness, list[tuple[str, str]]]:
-    """An incident that waits for a budget of pods that is not counted, or because its policy is suspended; what is to
-    be known of the policy was read, and the watch has shown it. And what is asked from now on."""
+    """An incident that waits for a budget of pods that is not counted, or for the end of a Pause; what is to be known
+    of the policy was read, and the watch has shown it. And what is asked from now on."""
     target = deployment()
     target["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
     target["spec"]["template"]["metadata"]["labels"] = {"app": "api"}
-    h = Harness(policy({"restart": {}}, suspend=not on_pods), target, "deployments")
+    h = Harness(policy({"restart": {}}), target, "deployments")
     selector = {"matchLabels": {"app": "api"}}
     pdb = {"metadata": {"name": "api", "namespace": "shop", "generation": 1}, "spec": {"selector": selector}}
     if on_pods:
         h.cluster.add("poddisruptionbudgets", pdb | {"status": {}})
+    else:
+        pause(h, "shop")
     await h.start()
     await h.open()
     await h.settle(5)
@@ -129,14 +138,52 @@ async def test_pauses_and_responses_are_one_list_of_the_cluster_for_all_that_wai
 
 async def test_a_pause_of_another_namespace_holds_nobody_here() -> None:
     h, _ = await waiting()
-    for namespace in ("elsewhere", "shop"):
-        pause = {"metadata": {"name": "stop", "namespace": namespace}, "spec": {"reason": f"of {namespace}"}}
-        h.cluster.add("pauses", pause)
+    h.cluster.remove("pauses", "shop", "stop")
+    pause(h, "elsewhere")
     h.looker.gatherer._lately = Lately(h.clock)
+    await h.settle(5)
+    assert acted(h)
+
+
+async def test_a_response_of_another_namespace_is_no_word_on_it() -> None:
+    h, _ = await waiting()
+    incident = h.book.all()[0]
+    assert incident.status is not None
+    spec = {"incidentRef": {"name": incident.name, "uid": incident.uid}, "decision": "Acknowledge", "by": "jane"}
+    for namespace, words in (("elsewhere", 0), ("shop", 1)):
+        h.cluster.add("responses", {"metadata": {"name": "no", "namespace": namespace}, "spec": spec})
+        h.looker.gatherer._lately = Lately(h.clock)
+        s = await h.looker.gatherer.situation(incident, incident.status, h.clock.now(), to_act=False)
+        assert len(s.words) == words
+
+
+async def test_where_one_list_of_the_cluster_fails_each_reads_its_own() -> None:
+    h, asked = await waiting()
+    list_all = h.cluster.list
+
+    async def refused(resource: Any, namespace: str = "", **which: Any) -> Any:
+        if resource in (PAUSES, RESPONSES) and not namespace:
+            raise Unavailable("HTTP 500")
+        return await list_all(resource, namespace, **which)
+
+    h.cluster.list = refused  # type: ignore[method-assign]
+    h.clock.advance(SHARED_FOR + 1)
     await h.look()
-    held = [hold.message for hold in h.status.holds]
-    assert any("of shop" in message for message in held), held
-    assert not any("of elsewhere" in message for message in held)
+    assert [hold.guard for hold in h.status.holds] == ["paused"]
+    assert ("list", "pauses") in asked
+    assert ("get", "remediationpolicies") not in asked, "nothing was decided anew: the Pause was known"
+
+
+async def test_a_policy_that_the_watch_shows_too_late_is_read_before_anything_is_done() -> None:
+    h, _ = await waiting()
+    h.policy["spec"]["suspend"] = True
+    h.policy["metadata"]["generation"] = 2
+    h.cluster.objects["remediationpolicies", "shop", "api"] = h.policy
+    h.cluster.remove("pauses", "shop", "stop")
+    h.looker.gatherer._lately = Lately(h.clock)
+    await h.settle(5)
+    assert [hold.reason for hold in h.status.holds] == ["Suspended"]
+    assert not acted(h)
 
 
 async def test_a_policy_is_read_anew_when_the_watch_shows_another_generation() -> None:
@@ -149,15 +196,14 @@ async def test_a_policy_is_read_anew_when_the_watch_shows_another_generation() -
 
 async def test_a_policy_that_says_something_else_than_the_snapshot_is_read_at_each_look() -> None:
     h, asked = await waiting()
-    h.policy["spec"]["suspend"] = False
-    h.policy["spec"]["ladder"] = [{"escalate": {}}]
-    h.cluster.objects["remediationpolicies", "shop", "api"] = h.policy
+    h.policy["spec"]["flapWindow"] = "7m"
     h.policy["metadata"]["generation"] = 2
+    h.cluster.objects["remediationpolicies", "shop", "api"] = h.policy
     h.catalogue.arm(live_policy("RemediationPolicy", h.policy))
-    for _ in range(2):
+    for looks in (1, 2, 3):
         await h.look()
+        assert asked.count(("get", "remediationpolicies")) == looks
         h.clock.advance(SHARED_FOR + 1)
-    assert asked.count(("get", "remediationpolicies")) >= 2
 
 
 async def test_budgets_of_pods_are_read_while_one_of_them_holds() -> None:

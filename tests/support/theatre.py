@@ -171,6 +171,12 @@ def reported(say: Say, counted: Counter[str], where: str, doubles: list[str], lo
     return wrong
 
 
+def summed(wrong: list[str]) -> str:
+    """How many of what was wrong are of which kind."""
+    kinds = {"DOUBLE": "doubles", "LOSS": "losses", "NOT SHOWN": "points not shown"}
+    return ", ".join(f"{sum(text.startswith(kind) for text in wrong)} {name}" for kind, name in kinds.items())
+
+
 def accidents(points: list[Point]) -> Iterator[tuple[Point, When]]:
     """Every write before and after; every read once, for nobody but the dead can tell whether it was answered."""
     turns = itertools.cycle(SIDES)
@@ -188,9 +194,7 @@ def killed_anywhere(theatre: Theatre, counted: Counter[str]) -> list[str]:
     for point, when in accidents(reference.points):
         run = theatre.killed_at(point, when)
         wrong += reported(theatre.say, counted, f"killed {when} {point}", *faults_of(run, reference))
-    theatre.say(
-        f"{theatre.kind.name}: {len(reference.points)} points, writes before and after: {len(wrong)} doubles and losses"
-    )
+    theatre.say(f"{theatre.kind.name}: {len(reference.points)} points, writes before and after: {summed(wrong)}")
     return wrong
 
 
@@ -205,9 +209,7 @@ def killed_while_the_world_changes(theatre: Theatre, counted: Counter[str]) -> l
         run = theatre.killed_at(point, when, change)
         losses = run.problems + unexplained(run)
         wrong += reported(theatre.say, counted, f"killed {when} {point}, {change}", run.doubles, losses)
-    theatre.say(
-        f"{theatre.kind.name}: {len(reference.points)} points with a change each: {len(wrong)} doubles and losses"
-    )
+    theatre.say(f"{theatre.kind.name}: {len(reference.points)} points with a change each: {summed(wrong)}")
     return wrong
 
 

@@ -64,24 +64,39 @@ class IncidentView:
 
 
 def view(obj: Json) -> IncidentView | None:
-    """Read an Incident; None where it is not one that we could have written."""
-    meta = obj["metadata"]
+    """Read an Incident; None where it is not one that we could have written. Of one that is over its policy is not
+    looked at."""
     try:
-        spec = IncidentSpec.model_validate(obj.get("spec") or {})
-        status = (
-            IncidentStatus.model_validate(obj["status"]) if (obj.get("status") or {}).get("policySnapshot") else None
-        )
+        incident = _read(obj)
+        _ = incident.pinned if incident.status is not None and not incident.over else None
     except ValidationError:
         return None
+    return incident
+
+
+def _read(obj: Json) -> IncidentView:
+    meta, begun = obj["metadata"], (obj.get("status") or {}).get("policySnapshot")
     return IncidentView(
         meta["namespace"],
         meta["name"],
         meta["uid"],
         meta["resourceVersion"],
         meta["creationTimestamp"],
-        spec,
-        status,
+        IncidentSpec.model_validate(obj.get("spec") or {}),
+        IncidentStatus.model_validate(obj["status"]) if begun else None,
     )
+
+
+def title_of(incident: Json) -> str:
+    """The title of an Incident that cannot be read."""
+    return f"{incident['metadata']['namespace']}/{incident['metadata']['name']}"
+
+
+def of_a_newer_version(obj: Json) -> bool:
+    """Whether it is an Incident that Goldseam has begun on and not ended, and that cannot be read here. Nobody but
+    Goldseam writes its status, so a newer version wrote it."""
+    status = obj.get("status") or {}
+    return bool(status.get("policySnapshot")) and not status.get("closedAt") and view(obj) is None
 
 
 def merge_patch(old: Any, new: Any) -> Any:

@@ -16,6 +16,7 @@ from goldseam.api.incident import IncidentStatus, Step
 from goldseam.engine.changes import told
 from goldseam.engine.decide import decide
 from goldseam.engine.going_on import still_free
+from goldseam.engine.lasting import lasts
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
@@ -109,6 +110,7 @@ class Looker:
         """
         known, opened = self.book.get(uid), self._opened.pop(uid, None)
         if known is None:
+            self._forget(uid)
             return None
         async with AsyncExitStack() as turn:
             if not under_way(known):
@@ -188,21 +190,24 @@ class Looker:
     ) -> tuple[Situation, Decision]:
         """What would be done: enough to hold and to wait, and where something is to be done, to decide anew."""
         gathering = self.gatherer.situation(incident, status, now, to_act=False, together=self.together)
-        situation = await self.queries.answered(await gathering)
-        decision = decide(situation, now)
-        if _lasts(status, decision):
-            situation = await self.queries.answered(await self.gatherer.situation(incident, status, now))
-            decision = decide(situation, now)
+        situation, decision = await self._answered(await gathering, now, lately=True)
+        if lasts(status, decision):  # nobody is asked about what may not be done any more
+            gathering = self.gatherer.situation(incident, status, now)
+            situation, decision = await self._answered(await gathering, now, lately=False)
         if decision.reason == "Collecting":
             situation = await self.collector.collected(situation)
             decision = decide(situation, now)
-        if decision.kind == "hold" and situation.acts:  # before people are asked; and all that hold are shown
-            situation = await self._permitted(situation, remembered=True)
-            decision = decide(situation, now)
-            if decision.status.approvals != status.approvals:  # nobody is asked about what may not be done any more
-                situation = await self._permitted(situation)
-                decision = decide(situation, now)
         return situation, decision
+
+    async def _answered(self, s: Situation, now: datetime, *, lately: bool) -> tuple[Situation, Decision]:
+        """What would be done, once queries are answered and, where something holds, the identity's rights are known:
+        before people are asked; and all that hold are shown. `lately`: rights that were asked for lately will do."""
+        s = await self.queries.answered(s)
+        decision = decide(s, now)
+        if decision.kind == "hold" and s.acts:
+            s = await self._permitted(s, remembered=lately)
+            decision = decide(s, now)
+        return s, decision
 
     async def _decided(
         self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack, opened: Opened | None = None
@@ -376,14 +381,6 @@ class Looker:
         self.book.put(written)
         self._pace.changed(written.uid)
         return written
-
-
-def _lasts(before: IncidentStatus, decision: Decision) -> bool:
-    """Whether people are asked or called, or something is given up: that is not done on what others read lately."""
-    after = decision.status
-    given_up = decision.reason == "Abandoned" or (after.rung != before.rung and decision.reason != "Passed")
-    kept = (after.mode, after.approvals, after.escalations, after.handed_over)
-    return given_up or kept != (before.mode, before.approvals, before.escalations, before.handed_over)
 
 
 def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:

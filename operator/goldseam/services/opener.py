@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -24,7 +24,7 @@ from goldseam.engine.naming import label
 from goldseam.engine.objects import reference
 from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
 from goldseam.engine.situation import LivePolicy
-from goldseam.engine.views import IncidentView, view
+from goldseam.engine.views import IncidentView, of_a_newer_version, title_of, view
 from goldseam.errors import AlreadyExists, GoldseamError, NotFound
 from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import INCIDENTS, OURS, TARGETS
@@ -208,19 +208,28 @@ class Opener:
                 policy.key, f"{target.kind} {target.namespace}/{target.name}, which the alert names, does not exist"
             )
             return
-        self.problem(policy.key, "")
         ref = reference(obj, resource.api_version, target.kind)
-        newest = await self._newest(policy, ref)
-        if newest is not None and not newest.over and self.book.get(newest.uid) is None:
-            self._take_up(newest, None)  # restored from a backup: it was not there when we began
-        else:
-            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
+        try:
+            newest = await self._newest(policy, ref)
+            if newest is not None and not newest.over and self.book.get(newest.uid) is None:
+                self._take_up(newest, None)  # restored from a backup: it was not there when we began
+            else:
+                await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
+        except _OfANewerVersion as problem:
+            self.problem(policy.key, str(problem))
+            return
+        self.problem(policy.key, "")
         self._firing_since.pop((policy.key, target), None)
 
     async def _newest(self, policy: LivePolicy, target: ObjectRef) -> IncidentView | None:
-        """The newest Incident of this policy and target: one list, by labels, where such Incidents are."""
+        """The newest Incident of this policy and target: one list, by labels, where such Incidents are.
+
+        Raises:
+            _OfANewerVersion: one of the target is under way, and cannot be read.
+        """
         wanted = f"{TARGET_LABEL}={label(target.uid)}"
         page = await self.cluster.list(INCIDENTS, target.namespace or self.namespace, labels=wanted)
+        _none_of_a_newer_version(page.items)  # whosever it is: it has not ended its work on the target
         mine = [o for o in page.items if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
         mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
         return view(mine[-1]) if mine else None
@@ -238,6 +247,7 @@ class Opener:
                 opened = Opened(read, policy, target)
             except AlreadyExists:
                 found = await self.cluster.get(INCIDENTS, namespace, body["metadata"]["name"])
+                _none_of_a_newer_version([found])
                 incident = view(found)
                 if incident is None or incident.over or not is_same(found.get("spec") or {}, spec):
                     spec = spec.model_copy(update={"predecessor": found["metadata"]["uid"]})
@@ -247,6 +257,24 @@ class Opener:
             metrics.opened()
             self._take_up(incident, opened)
             return
+
+
+class _OfANewerVersion(Exception):
+    """A newer version of Goldseam has begun on the target."""
+
+
+def _none_of_a_newer_version(incidents: Iterable[Json]) -> None:
+    """What one of them did is not known here: beside it nothing is tried.
+
+    Raises:
+        _OfANewerVersion: one cannot be read.
+    """
+    for obj in incidents:
+        if of_a_newer_version(obj):
+            raise _OfANewerVersion(
+                f"Incident {title_of(obj)} is under way and cannot be read by this version of Goldseam, as one that a"
+                " newer version wrote: nothing is opened beside it. Go back to the newer version to end it"
+            )
 
 
 def _is_fresh(source: Source, alert: ActiveAlert) -> bool:

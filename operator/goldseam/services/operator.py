@@ -18,7 +18,7 @@ from goldseam.engine import naming
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.situation import Decision, Situation
-from goldseam.engine.views import IncidentView, view
+from goldseam.engine.views import IncidentView, of_a_newer_version, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
 from goldseam.resources import HPAS, INCIDENTS, OURS, RESPONSES, SCALED_OBJECTS
@@ -49,7 +49,7 @@ from goldseam.services.shared import SharedLists
 from goldseam.services.silences import Silences
 from goldseam.services.sources import Listening, Source, Sources, Wanted
 from goldseam.services.statuses import Statuses
-from goldseam.services.sweep import sweep, too_new, unfinished, unrecorded
+from goldseam.services.sweep import sweep, too_new, unrecorded
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
 from goldseam.services.waking import Waker
@@ -216,15 +216,16 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         read = [(obj, view(obj)) for obj in page.items]
         incidents = [incident for _, incident in read if incident is not None]
-        unread = unfinished(obj for obj, incident in read if incident is None)
+        newer = [obj for obj, incident in read if incident is None and of_a_newer_version(obj)]
         await self._leadership.raised(i.status.epoch for i in incidents if i.status)
         await self.ledger.load(spent(incidents, self._namespace), self._clock.now())
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
-        for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace, unread):
+        for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace, newer):
             self.book.put(incident)
-        for lost in (*too_new(unread), *await unrecorded(self._cluster, self.ledger.ledger, incidents)):
+        untold = await unrecorded(self._cluster, self.ledger.ledger, incidents, newer)
+        for lost in (*too_new(newer), *untold):
             log.warning("record_missing", message=lost)
             await self._events.record(_GUARDRAILS, "Warning", "RecordMissing", "Remediate", lost, _name_of(lost))
         for incident in self.book.all():

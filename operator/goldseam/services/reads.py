@@ -19,8 +19,8 @@ class Reads:
     """Live reads for one decision: an object that is not there is None, a read that fails is noted."""
 
     def __init__(self, cluster: Cluster, lately: Lately | None = None, *, widely: bool = False) -> None:
-        """`lately`: what others were answered lately will do; `widely`: for as long that lists of the whole cluster,
-        of what people write to Goldseam, are fewer requests than one for each who asks."""
+        """`lately`: what others were answered lately will do. `widely`: so many share it that a list of the whole
+        cluster, which all of them can use, is less work than one of a namespace for each."""
         self._cluster, self._lately, self.widely = cluster, lately, widely
         self.unknown: list[str] = []
         self.closed = False
@@ -65,11 +65,15 @@ class Reads:
             return ()
 
     async def within(self, resource: Resource, namespace: str, fields: str = "") -> tuple[Json, ...]:
-        """A list of that namespace at least, of those with these fields or of more: whoever asks `widely` shares one
-        list of the whole cluster with all others, and looks at what is meant."""
-        if not self.widely:
-            return await self.all(resource, namespace, fields)
-        return tuple(obj for obj in await self.all(resource) if obj["metadata"].get("namespace") == namespace)
+        """All of that namespace with these fields, and maybe others of it: whoever asks `widely` shares one list of the
+        whole cluster, of what people write to Goldseam. Where that fails, as for one tenant's many objects, each reads
+        its own."""
+        if self.widely:
+            reads = self.aside()
+            found = await reads.all(resource)
+            if not reads.unknown:
+                return tuple(obj for obj in found if obj["metadata"].get("namespace") == namespace)
+        return await self.all(resource, namespace, fields)
 
     async def log(self, namespace: str, pod: str, container: str, lines: int) -> tuple[str, str]:
         """The end of a container's log, or why it could not be read: no decision waits for that."""

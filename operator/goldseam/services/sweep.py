@@ -7,7 +7,7 @@ not say what it was before: that is reported, from the ledger, and left as it is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import structlog
@@ -26,10 +26,11 @@ from goldseam.api.outcomes import ObligationKind
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import out_of_service, record
 from goldseam.engine.cordons import UNSCHEDULABLE, left_for_good
+from goldseam.engine.matching import TargetKey
 from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference, value_at
 from goldseam.engine.opening import manifest
 from goldseam.engine.situation import Ledger
-from goldseam.engine.views import IncidentView, view
+from goldseam.engine.views import IncidentView, title_of, view
 from goldseam.errors import AlreadyExists, NotFound
 from goldseam.ports import Cluster, Json
 from goldseam.resources import INCIDENTS, NODES, TARGETS
@@ -45,13 +46,14 @@ _ADOPTED = (
 
 
 async def sweep(
-    cluster: Cluster, book: IncidentBook, now: datetime, namespace: str, unread: Collection[str] = ()
+    cluster: Cluster, book: IncidentBook, now: datetime, namespace: str, newer: Iterable[Json] = ()
 ) -> list[IncidentView]:
     """Open an Incident in phase Abandoned for each node with a cordon or a taint of ours that nobody owes: paying it is
-    then the usual work. `unread`: the Incidents that are there and cannot be read; what they did is theirs to undo."""
+    then the usual work. `newer`: the Incidents of a newer version; what they did is that version's to undo."""
     ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
     owed = {o.key for status in ours for o in status.open_obligations() if o.object.kind == "Node"}
-    nodes = [node for node in (await cluster.list(NODES)).items if annotation(node, INCIDENT) not in unread]
+    theirs = {title_of(obj) for obj in newer}
+    nodes = [node for node in (await cluster.list(NODES)).items if annotation(node, INCIDENT) not in theirs]
     found = [(node, [o for o in _debts(node, now) if o.key not in owed]) for node in nodes]
     adopted = [await _adopt(cluster, node, debts, now, namespace) for node, debts in found if debts]
     return [incident for incident in adopted if incident is not None]
@@ -71,13 +73,16 @@ def _debt(kind: ObligationKind, ref: ObjectRef, field: str, want: str, now: date
     return Obligation(key=key, kind=kind, object=ref, field=field, original="null", want=want, due_at=now)
 
 
-async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[IncidentView]) -> list[str]:
+async def unrecorded(
+    cluster: Cluster, ledger: Ledger, incidents: Iterable[IncidentView], newer: Iterable[Json] = ()
+) -> list[str]:
     """What the ledger has of the last seven days and no Incident tells of: a sentence for each target still there.
 
     Retention keeps an Incident for as long as the ledger counts its actions, so such a record was lost. One without a
     status tells nothing: backup tools restore it so.
     """
     told = {str(target_key(incident)) for incident in incidents if incident.status is not None}
+    told |= {_target_of(obj) for obj in newer}
     lost = {entry.target: entry for entry in ledger.entries if entry.target not in told}
     return [
         f"Goldseam acted on {entry.target} for {entry.policy} at {entry.last:%Y-%m-%d %H:%M} UTC, and no Incident tells"
@@ -88,19 +93,18 @@ async def unrecorded(cluster: Cluster, ledger: Ledger, incidents: Iterable[Incid
     ]
 
 
-def unfinished(unread: Iterable[Json]) -> list[str]:
-    """The titles of those Incidents, of some that could not be read, that are not over."""
-    rest = [metadata(obj) for obj in unread if not (obj.get("status") or {}).get("closedAt")]
-    return [f"{meta['namespace']}/{meta['name']}" for meta in rest]
-
-
-def too_new(unread: Iterable[str]) -> list[str]:
-    """A sentence for each Incident that is there and that this version cannot read."""
+def too_new(newer: Iterable[Json]) -> list[str]:
+    """A sentence for each Incident that is under way and that this version cannot read."""
     return [
-        f"Incident {title} cannot be read by this version of Goldseam, as one that a newer version wrote: what it did"
-        " is left as it is, and nothing more is done for it. Go back to the newer version to end it"
-        for title in unread
+        f"Incident {title_of(obj)} cannot be read by this version of Goldseam, as one that a newer version wrote: what"
+        " it did is left as it is, and nothing more is done for it. Go back to the newer version to end it"
+        for obj in newer
     ]
+
+
+def _target_of(incident: Json) -> str:
+    target = (incident.get("spec") or {}).get("target") or {}
+    return str(TargetKey(target.get("kind", ""), target.get("namespace", ""), target.get("name", "")))
 
 
 async def _exists(cluster: Cluster, target: str) -> bool:

@@ -316,11 +316,11 @@ def _looked_at(rung: Rung | None, status: IncidentStatus) -> frozenset[Part]:
 
 
 def _held_otherwise(status: IncidentStatus) -> bool:
-    """Whether all that it does is to wait for something that is no budget of pods: these are read when nothing else
-    holds any more."""
+    """Whether all that it does is to wait for what is neither a budget of pods, nor a person's answer: who is asked has
+    to be told in time that it cannot be done any more. When nothing else holds they are read by who decides to act."""
     if status.open_step() is not None or status.open_obligations() or not status.holds:
         return False
-    return all(hold.guard != "headroom" for hold in status.holds)
+    return all(hold.guard not in ("headroom", "approval") for hold in status.holds)
 
 
 def _correlating(status: IncidentStatus) -> frozenset[Part]:
