@@ -47,6 +47,15 @@ class IncidentView:
         model = ClusterRemediationPolicySpec if of_cluster else RemediationPolicySpec
         return model.model_validate(self.status.policy_snapshot.spec)
 
+    @cached_property
+    def of_a_newer_version(self) -> bool:
+        """Whether its policy has what is not known here: nothing is done for it, and nothing beside it."""
+        try:
+            _ = self.pinned if self.status is not None else None
+        except ValidationError:
+            return True
+        return False
+
     @property
     def alert(self) -> str:
         """The name of its alert."""
@@ -64,26 +73,23 @@ class IncidentView:
 
 
 def view(obj: Json) -> IncidentView | None:
-    """Read an Incident; None where it is not one that we could have written. Of one that is over its policy is not
-    looked at."""
+    """Read an Incident; None where it is not one that we could have written."""
+    meta = obj["metadata"]
     try:
-        incident = _read(obj)
-        _ = incident.pinned if incident.status is not None and not incident.over else None
+        spec = IncidentSpec.model_validate(obj.get("spec") or {})
+        status = (
+            IncidentStatus.model_validate(obj["status"]) if (obj.get("status") or {}).get("policySnapshot") else None
+        )
     except ValidationError:
         return None
-    return incident
-
-
-def _read(obj: Json) -> IncidentView:
-    meta, begun = obj["metadata"], (obj.get("status") or {}).get("policySnapshot")
     return IncidentView(
         meta["namespace"],
         meta["name"],
         meta["uid"],
         meta["resourceVersion"],
         meta["creationTimestamp"],
-        IncidentSpec.model_validate(obj.get("spec") or {}),
-        IncidentStatus.model_validate(obj["status"]) if begun else None,
+        spec,
+        status,
     )
 
 
@@ -92,11 +98,13 @@ def title_of(incident: Json) -> str:
     return f"{incident['metadata']['namespace']}/{incident['metadata']['name']}"
 
 
-def of_a_newer_version(obj: Json) -> bool:
-    """Whether it is an Incident that Goldseam has begun on and not ended, and that cannot be read here. Nobody but
-    Goldseam writes its status, so a newer version wrote it."""
+def of_a_newer_version(obj: Json, incident: IncidentView | None) -> bool:
+    """Whether it is an Incident that Goldseam has begun on and not ended, and that cannot be read here; `incident` is
+    what was read of it. Nobody but Goldseam writes its status, so a newer version wrote it."""
     status = obj.get("status") or {}
-    return bool(status.get("policySnapshot")) and not status.get("closedAt") and view(obj) is None
+    if not status.get("policySnapshot") or status.get("closedAt"):
+        return False
+    return incident is None or incident.of_a_newer_version
 
 
 def merge_patch(old: Any, new: Any) -> Any:

@@ -14,7 +14,8 @@ from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
 from goldseam.engine.situation import Other, Situation, Spent
 from goldseam.engine.turns import in_line, line_of, stuck
-from goldseam.engine.views import IncidentView
+from goldseam.engine.views import IncidentView, title_of
+from goldseam.ports import Json
 
 
 class IncidentBook:
@@ -46,6 +47,27 @@ class IncidentBook:
             self._others[incident.uid] = (incident.namespace, other, _elsewhere(other))
             if before is not None and _lets_go(before, other):
                 self.freed(incident)
+
+    def reserve(self, obj: Json) -> None:
+        """Take in an Incident of a newer version that cannot be read: nobody else touches its target meanwhile."""
+        meta, spec = obj["metadata"], obj.get("spec") or {}
+        if meta["uid"] in self._views:
+            return
+        ref, target = spec.get("policyRef") or {}, str((spec.get("target") or {}).get("uid", ""))
+        other = Other(
+            name=title_of(obj),
+            uid=meta["uid"],
+            opened=datetime.fromisoformat(meta["creationTimestamp"]),
+            target_uid=target,
+            policy=PolicyKey(ref.get("kind", ""), ref.get("namespace", ""), ref.get("name", "")),
+            policy_created=None,
+            claims=True,
+            busy=True,
+            labels={},
+            active=True,
+            works_on=target,
+        )
+        self._others[meta["uid"]] = (meta["namespace"], other, _elsewhere(other))
 
     def _shown(self, incident: IncidentView) -> Other:
         other = _other(incident)

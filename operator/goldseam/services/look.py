@@ -130,6 +130,8 @@ class Looker:
         if incident is None or incident.over:
             self._forget(known.uid)
             return None
+        if incident.of_a_newer_version:
+            return OVER
         try:
             first = incident.status is None
             again = await (self._first(incident, turn, opened) if first else self._look(incident, turn))

@@ -24,7 +24,7 @@ from goldseam.engine.naming import label
 from goldseam.engine.objects import reference
 from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
 from goldseam.engine.situation import LivePolicy
-from goldseam.engine.views import IncidentView, of_a_newer_version, title_of, view
+from goldseam.engine.views import IncidentView, of_a_newer_version, view
 from goldseam.errors import AlreadyExists, GoldseamError, NotFound
 from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import INCIDENTS, OURS, TARGETS
@@ -208,31 +208,23 @@ class Opener:
                 policy.key, f"{target.kind} {target.namespace}/{target.name}, which the alert names, does not exist"
             )
             return
-        ref = reference(obj, resource.api_version, target.kind)
-        try:
-            newest = await self._newest(policy, ref)
-            if newest is not None and not newest.over and self.book.get(newest.uid) is None:
-                self._take_up(newest, None)  # restored from a backup: it was not there when we began
-            else:
-                await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
-        except _OfANewerVersion as problem:
-            self.problem(policy.key, str(problem))
-            return
         self.problem(policy.key, "")
+        ref = reference(obj, resource.api_version, target.kind)
+        of_target = await self._of_target(ref)
+        if any(of_a_newer_version(obj, view(obj)) for obj in of_target):
+            return  # what was done to the target is not known here: nothing is begun beside it
+        newest = _newest(policy, of_target)
+        if newest is not None and not newest.over and self.book.get(newest.uid) is None:
+            self._take_up(newest, None)  # restored from a backup: it was not there when we began
+        else:
+            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
         self._firing_since.pop((policy.key, target), None)
 
-    async def _newest(self, policy: LivePolicy, target: ObjectRef) -> IncidentView | None:
-        """The newest Incident of this policy and target: one list, by labels, where such Incidents are.
-
-        Raises:
-            _OfANewerVersion: one of the target is under way, and cannot be read.
-        """
+    async def _of_target(self, target: ObjectRef) -> tuple[Json, ...]:
+        """All Incidents of this target: one list, by label, where such Incidents are."""
         wanted = f"{TARGET_LABEL}={label(target.uid)}"
         page = await self.cluster.list(INCIDENTS, target.namespace or self.namespace, labels=wanted)
-        _none_of_a_newer_version(page.items)  # whosever it is: it has not ended its work on the target
-        mine = [o for o in page.items if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
-        mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
-        return view(mine[-1]) if mine else None
+        return page.items
 
     def _take_up(self, incident: IncidentView, opened: Opened | None) -> None:
         self.book.put(incident)
@@ -247,7 +239,6 @@ class Opener:
                 opened = Opened(read, policy, target)
             except AlreadyExists:
                 found = await self.cluster.get(INCIDENTS, namespace, body["metadata"]["name"])
-                _none_of_a_newer_version([found])
                 incident = view(found)
                 if incident is None or incident.over or not is_same(found.get("spec") or {}, spec):
                     spec = spec.model_copy(update={"predecessor": found["metadata"]["uid"]})
@@ -259,22 +250,11 @@ class Opener:
             return
 
 
-class _OfANewerVersion(Exception):
-    """A newer version of Goldseam has begun on the target."""
-
-
-def _none_of_a_newer_version(incidents: Iterable[Json]) -> None:
-    """What one of them did is not known here: beside it nothing is tried.
-
-    Raises:
-        _OfANewerVersion: one cannot be read.
-    """
-    for obj in incidents:
-        if of_a_newer_version(obj):
-            raise _OfANewerVersion(
-                f"Incident {title_of(obj)} is under way and cannot be read by this version of Goldseam, as one that a"
-                " newer version wrote: nothing is opened beside it. Go back to the newer version to end it"
-            )
+def _newest(policy: LivePolicy, of_target: Iterable[Json]) -> IncidentView | None:
+    """The newest of these Incidents that is the policy's."""
+    mine = [o for o in of_target if (o.get("spec") or {}).get("policyRef", {}).get("uid") == policy.uid]
+    mine.sort(key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["uid"]))
+    return view(mine[-1]) if mine else None
 
 
 def _is_fresh(source: Source, alert: ActiveAlert) -> bool:

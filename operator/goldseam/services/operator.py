@@ -216,12 +216,14 @@ class Operator:
         page = await self._cluster.list(INCIDENTS)
         read = [(obj, view(obj)) for obj in page.items]
         incidents = [incident for _, incident in read if incident is not None]
-        newer = [obj for obj, incident in read if incident is None and of_a_newer_version(obj)]
-        await self._leadership.raised(i.status.epoch for i in incidents if i.status)
+        newer = [obj for obj, incident in read if of_a_newer_version(obj, incident)]
+        await self._leadership.raised(int((obj.get("status") or {}).get("epoch") or 0) for obj in page.items)
         await self.ledger.load(spent(incidents, self._namespace), self._clock.now())
         await self.fleet.load()
         for incident in incidents:
             self.book.put(incident)
+        for obj in newer:
+            self.book.reserve(obj)
         for incident in await sweep(self._cluster, self.book, self._clock.now(), self._namespace, newer):
             self.book.put(incident)
         untold = await unrecorded(self._cluster, self.ledger.ledger, incidents, newer)

@@ -99,6 +99,8 @@ class Waker:
         others, everybody = now_open != self._open, tripped != self._tripped
         self._open, self._tripped = now_open, tripped
         for incident in incidents:
+            if incident.of_a_newer_version:
+                continue
             counted = others and self._counts(incident)
             watched = under_way(incident) and not source.hinted
             if everybody or counted or watched or self._is_news(incident, source):

@@ -13,7 +13,7 @@ from goldseam.api.incident import IncidentStatus
 from goldseam.api.response import ResponseSpec
 from goldseam.engine import approvals, record
 from goldseam.engine.situation import Situation, Word
-from goldseam.engine.views import view
+from goldseam.engine.views import of_a_newer_version, view
 from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Cluster, Json
 from goldseam.resources import INCIDENTS, RESPONSES
@@ -85,9 +85,12 @@ class Hearing:
     async def _why_not(self, namespace: str, spec: ResponseSpec) -> str:
         ref = spec.incident_ref
         try:
-            incident = view(await self._cluster.get(INCIDENTS, namespace, ref.name))
+            found = await self._cluster.get(INCIDENTS, namespace, ref.name)
         except NotFound:
             return f"there is no Incident {ref.name} in namespace {namespace}"
+        incident = view(found)
+        if of_a_newer_version(found, incident):
+            return ""
         if incident is None or incident.uid != ref.uid:
             return f"Incident {ref.name} has another uid: what was meant is gone"
         return f"Incident {ref.name} is over" if incident.over else ""
