@@ -6,7 +6,6 @@ Typed models are not used: they fail on real server JSON and drop fields that th
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import random
 import re
@@ -17,6 +16,7 @@ from typing import Any
 
 import aiohttp
 from kubernetes.aio.config import ConfigException
+from pydantic_core import from_json
 
 from goldseam import metrics
 from goldseam.adapters import kubeconfig as kubeconfig_
@@ -295,8 +295,8 @@ class KubeCluster:
 
 def _object(content: bytes, what: str) -> Json:
     try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        parsed = from_json(content)
+    except ValueError as error:
         raise Unavailable(f"{what}: the answer is not JSON") from error
     if not isinstance(parsed, dict):
         raise Unavailable(f"{what}: the answer is not an object")
