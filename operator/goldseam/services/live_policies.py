@@ -26,9 +26,7 @@ class LivePolicies:
 
     async def of(self, incident: IncidentView, reads: Reads) -> LivePolicy | None:
         """Read live; None where there is none, or where `reads` names it as not read."""
-        ref = incident.spec.policy_ref
-        obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
-        live = None if obj is None else live_policy(ref.kind, obj)
+        live = await _read(incident, reads)
         if live is not None and live.spec == incident.pinned:
             self._as_pinned[incident.uid] = (live.uid, live.generation)
         else:
@@ -50,15 +48,20 @@ class LivePolicies:
             Unavailable: it could not be read, which does not mean that it is gone.
         """
         reads = Reads(self._cluster)
-        ref = incident.spec.policy_ref
-        obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
+        live = await _read(incident, reads)
         if reads.unknown:
             raise Unavailable(f"not read: {', '.join(reads.unknown)}")
-        return None if obj is None else live_policy(ref.kind, obj)
+        return live
 
     def forget(self, uid: str) -> None:
         """The incident of that uid is over, or its policy says something else than its snapshot."""
         self._as_pinned.pop(uid, None)
+
+
+async def _read(incident: IncidentView, reads: Reads) -> LivePolicy | None:
+    ref = incident.spec.policy_ref
+    obj = await reads.one(OURS[ref.kind], ref.namespace, ref.name)
+    return None if obj is None else live_policy(ref.kind, obj)
 
 
 def live_policy(kind: str, obj: Json) -> LivePolicy:
