@@ -40,7 +40,7 @@ def policy(number: int) -> dict[str, object]:
         "mode": "Act",
         "alert": {"name": f"Trouble{number % ALERTS}"},
         "target": {"name": f"app-{number}"},
-        "ladder": [{"restart": {}}, {"escalate": {}}],
+        "ladder": [{"restart": {}, "timeout": "2h"}, {"escalate": {}}],  # what was done is watched all the while
     }
     return {
         "apiVersion": "goldseam.dev/v1alpha1",
