@@ -114,6 +114,31 @@ async def test_one_that_never_comes_back_has_failed_and_stays_cordoned_and_peopl
     assert (h.status.phase, cordoned(h), h.status.owes, len(made(h))) == ("Escalated", True, 1, 1)
 
 
+async def test_a_node_that_reboots_is_given_back_when_it_is_back_though_its_policy_was_deleted() -> None:
+    h = await opened()
+    await h.settle(30)
+    h.cluster.remove("clusterremediationpolicies", "", h.policy["metadata"]["name"])
+    kubelet(h, "boot-1", "Unknown")
+    await h.settle(60)
+    assert (h.status.phase, cordoned(h)) == ("Fixing", True)
+    kubelet(h, "boot-2")
+    await h.settle(30)
+    assert (h.status.phase, h.status.owes, cordoned(h)) == ("Abandoned", 0, False)
+
+
+async def test_it_is_given_back_when_the_time_for_that_is_over_and_at_once_where_it_was_not_told_to_reboot() -> None:
+    for told in (True, False):
+        h = await opened(*([DRAIN, REBOOT, PEOPLE] if told else [{"drain": {}, "timeout": "10m"}, PEOPLE]))
+        await h.settle(30)
+        if told:
+            end(h, "FailureTarget")
+        h.cluster.remove("clusterremediationpolicies", "", h.policy["metadata"]["name"])
+        await h.settle(60)
+        assert (h.status.phase, cordoned(h)) == (("Fixing", True) if told else ("Abandoned", False))
+        await h.settle(400)
+        assert (h.status.phase, h.status.owes, cordoned(h)) == ("Abandoned", 0, False)
+
+
 async def test_one_that_did_not_reboot_is_not_given_back_for_that_and_the_next_rung_is_tried() -> None:
     h = await opened(DRAIN, REBOOT, {"wait": {"duration": "10m"}})
     await h.settle(30)

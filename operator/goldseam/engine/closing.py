@@ -21,7 +21,7 @@ def abandoned(s: Situation, now: datetime) -> Decision | None:
     if s.status.phase in ENDED or s.unknown:
         return None
     why = _why_abandoned(s, now)
-    if not why:
+    if not why or (_reboots(s) and not _why_gone(s)):
         return None
     status = s.status
     while (step := status.open_step()) is not None:  # an undo, and what is watched meanwhile
@@ -37,13 +37,27 @@ def _why_abandoned(s: Situation, now: datetime) -> str:
     return _why_orphaned(s)
 
 
+def _reboots(s: Situation) -> bool:
+    """Whether a node was told to reboot and is not back: it is no place for pods yet, so it is given back after that,
+    or when the time of the rung is over, though nobody has a policy for it any more."""
+    step = s.status.open_step()
+    told = step is not None and step.action == "reboot" and step.phase == "Acted"
+    return told and s.effect is not None and not s.effect.done
+
+
 def _why_orphaned(s: Situation) -> str:
+    if why := _why_gone(s):
+        return why
+    if s.policy is None or s.policy.uid != s.spec.policy_ref.uid:
+        return "the policy was deleted"
+    return ""
+
+
+def _why_gone(s: Situation) -> str:
     if s.world.target is None:
         return f"{s.spec.target} is gone"
     if metadata(s.world.target).get("uid") != s.spec.target.uid:
         return f"{s.spec.target} was replaced by another object of the same name"
-    if s.policy is None or s.policy.uid != s.spec.policy_ref.uid:
-        return "the policy was deleted"
     return ""
 
 
