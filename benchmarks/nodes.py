@@ -139,7 +139,9 @@ def prepared(plane: Plane, size: Size) -> None:
     plane.apply(guardrails(budgets=caps, breaker={"percent": share}))
     limits = {"actions": plenty, "concurrent": 10_000, "cooldown": "1s"}
     alert = {"name": "NodeTrouble"}
-    plane.apply(cluster_policy("drain", {"drain": {}, "timeout": "15m"}, alert=alert, limits=limits))
+    # each ReplicaSet has all its pods on one node, and no scheduler looks at what replaces them
+    rung = {"drain": {"singleReplicas": "Evict"}, "verify": {"rollout": False}, "timeout": "15m"}
+    plane.apply(cluster_policy("drain", rung, alert=alert, limits=limits))
     plane.rules("nodes", [{"alert": "NodeTrouble", "expr": 'trouble{about="NodeTrouble"} > 0'}])
 
 
