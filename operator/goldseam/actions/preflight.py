@@ -9,6 +9,7 @@ from decimal import Decimal
 from goldseam.actions.nodes import node_ref, others
 from goldseam.actions.replies import bounded, listed, pods, refusal
 from goldseam.engine.disruption import DisruptionBudget, of_pod
+from goldseam.engine.node_lists import node_list
 from goldseam.engine.objects import Json, controller, is_ready, metadata
 from goldseam.engine.placement import Room, avoided, in_order, in_service, may_run, reaches, requested, together
 from goldseam.engine.proposal import Refusal, World
@@ -41,18 +42,20 @@ def hungry(leaving: Iterable[Json]) -> list[Json]:
 
 def places(pod: Json, world: World) -> list[Json]:
     """The other nodes that may take the pod, if they have room for it."""
-    volumes = _volumes(pod, world)
-    return [node for node in others(world) if in_service(node) and may_run(pod, node, volumes)]
+    assert world.target is not None
+    uid, found = metadata(world.target).get("uid"), node_list(world.nodes).taking(pod, _volumes(pod, world))
+    return [node for node in found if metadata(node).get("uid") != uid] if in_service(world.target) else found
 
 
 def homeless(leaving: Iterable[Json], world: World) -> list[Json]:
     """The pods for which there is no room on the nodes that were asked, if the others are put there first."""
     asked = world.room or {}
-    rooms = {name: Room(node, asked[name]) for node in others(world) if (name := node_ref(node).name) in asked}
+    names = ((str(metadata(node).get("name")), node) for node in (others(world) if asked else ()))
+    rooms = [Room(node, asked[name]) for name, node in names if name in asked and in_service(node)]
     left: list[Json] = []
     for pod in hungry(leaving):
-        here = (rooms.get(node_ref(node).name) for node in places(pod, world))
-        room = next((one for one in here if one is not None and one.takes(pod)), None)
+        volumes = _volumes(pod, world)
+        room = next((one for one in rooms if may_run(pod, one.node, volumes) and one.takes(pod)), None)
         if room is None:
             left.append(pod)
         else:
@@ -68,7 +71,7 @@ def stranded(leaving: list[Json], world: World) -> Refusal | None:
         if bound := _bound_here(pod, world):
             message = f"pod {title(pod)} has its data on {where} only (PersistentVolume {bound})"
             return refusal("LocalStorage", f"{message}: move the data, or give it up by hand, first")
-        if not any(in_service(node) and may_run(pod, node, _volumes(pod, world)) for node in others(world)):
+        if not places(pod, world):
             why = f"no other node that is Ready may take pod {title(pod)} of {where}"
             return refusal("NowhereToGo", f"{why}: by taints, nodeSelector, affinity, or where its volumes can be used")
     if world.room is not None and (left := homeless(leaving, world)):
@@ -157,7 +160,8 @@ def has_volume(pod: Json, kind: str) -> bool:
 
 
 def _room(leaving: list[Json], world: World) -> list[str]:
-    ready = sum(in_service(node) for node in others(world))
+    assert world.target is not None
+    ready = len(node_list(world.nodes).in_service) - in_service(world.target)
     nodes = "1 other node is" if ready == 1 else f"{ready} other nodes are"
     told = f"capacity: {nodes} Ready and in service"
     eaters = hungry(leaving)

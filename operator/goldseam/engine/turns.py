@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.node_lists import node_list
 from goldseam.engine.objects import ZONE, Json, condition_of, controller, is_over, is_ready, metadata
-from goldseam.engine.situation import InLine, Ledger, Other, Situation
+from goldseam.engine.situation import InLine, Other, Situation
 
 IN_TURN = "NodesInTurn"
 """The reason of the hold that tells an incident's place."""
@@ -104,13 +105,13 @@ def admitted(line: Sequence[Waiting], room: Mapping[str, int]) -> frozenset[str]
 
 def line_of(s: Situation, now: datetime) -> list[Waiting]:
     """The incident and all that wait with it, in the order of their turn."""
-    nodes = {str(metadata(node).get("uid")): node for node in s.world.nodes}
+    nodes = node_list(s.world.nodes).by_uid
     others = (other for other in s.others if other.target_uid in nodes and _counts(other, s, now))
     found = [_waiting(nodes[one.target_uid], one.uid, one.policy, one.opened, one.line) for one in others]
     if s.world.target is not None:
         mine = InLine(now, stuck=stuck(s.world.pods))
         found.append(_waiting(s.world.target, s.uid, _policy(s), s.status.kpis.detected_at or now, mine))
-    return in_turn(found, _served(s.ledger, s.world.nodes, min((one.opened for one in found), default=now)))
+    return in_turn(found, _served(s, min((one.opened for one in found), default=now)))
 
 
 def _policy(s: Situation) -> PolicyKey:
@@ -145,13 +146,14 @@ def _not_ready_since(node: Json) -> datetime | None:
         return None
 
 
-def _served(ledger: Ledger, nodes: Iterable[Json], since: datetime) -> dict[str, datetime]:
+def _served(s: Situation, since: datetime) -> dict[str, datetime]:
     """When a node of each zone was last worked on, not before `since`."""
-    zones = {f"Node//{metadata(node).get('name')}": zone_of(node) for node in nodes}
+    nodes = node_list(s.world.nodes).by_name
     found: dict[str, datetime] = {}
-    for entry in sorted(ledger.entries, key=lambda entry: entry.last):
-        if entry.target in zones and entry.last >= since:
-            found[zones[entry.target]] = entry.last
+    for entry in sorted(s.ledger.entries, key=lambda entry: entry.last):
+        kind, _, name = entry.target.partition("//")
+        if kind == "Node" and name in nodes and entry.last >= since:
+            found[zone_of(nodes[name])] = entry.last
     return found
 
 

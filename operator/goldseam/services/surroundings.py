@@ -169,6 +169,7 @@ def _next(left: list[Json], world: World, asked: Iterable[str]) -> list[str]:
     """Which nodes are asked next: drains of several nodes do not all begin with the same ones."""
     assert world.target is not None
     known, mine = set(asked), node_ref(world.target).name
-    names = {node_ref(node).name for pod in left for node in places(pod, world)} - known
+    found = {id(nodes): nodes for pod in left for nodes in [places(pod, world)]}  # pods that ask for the same share one
+    names = {str(metadata(node).get("name")) for nodes in found.values() for node in nodes} - known
     size = min(max(FIRST_ASKED, len(known)), MOST_ASKED - len(known))
     return sorted(names, key=lambda name: zlib.crc32(f"{mine}/{name}".encode()))[:size]
