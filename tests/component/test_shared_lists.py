@@ -9,7 +9,7 @@ import pytest
 
 from goldseam.errors import Unavailable
 from goldseam.resources import NODES, PDBS, PODS
-from goldseam.services.shared import MOMENT, SharedLists
+from goldseam.services.shared import LONGEST, MOMENT, SharedLists
 from tests.support.harness import VirtualClock
 from tests.support.toycluster import ToyCluster
 
@@ -79,3 +79,22 @@ async def test_everything_else_is_the_clusters() -> None:
     cluster.add("nodes", {"metadata": {"name": "n"}})
     shared: Any = SharedLists(cluster, VirtualClock())
     assert (await shared.get(NODES, "", "n"))["metadata"]["name"] == "n"
+
+
+@pytest.mark.parametrize(("takes", "shared"), [(0.0, MOMENT), (0.3, 1.5), (1.0, LONGEST)])
+async def test_a_list_that_takes_its_time_is_shared_for_longer_and_never_for_long(takes: float, shared: float) -> None:
+    cluster, clock = Counting(), VirtualClock()
+    lists, read = SharedLists(cluster, clock), cluster.list
+
+    async def slow(resource: Any, namespace: str = "", **which: Any) -> Any:
+        clock.advance(takes)
+        return await read(resource, namespace, **which)
+
+    cluster.list = slow  # type: ignore[method-assign]
+    await lists.list(NODES)
+    clock.advance(shared - takes)
+    await lists.list(NODES)
+    assert cluster.lists.count("nodes") == 1
+    clock.advance(0.01)
+    await lists.list(NODES)
+    assert cluster.lists.count("nodes") == 2

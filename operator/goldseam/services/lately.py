@@ -42,12 +42,14 @@ class Lately:
         self._clock, self._lasts, self.also = clock, lasts, also
         self._asked: dict[Key, _Asked] = {}
 
-    async def answer(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Any]], *, anew: bool = False) -> Any:
+    async def answer(
+        self, key: Key, ask: Callable[[], Coroutine[Any, Any, Any]], *, anew: bool = False, lasts: float | None = None
+    ) -> Any:
         """What `ask` gave to whoever asked lately. An error is given to those who wait for it, and not kept. `anew`: it
-        is asked for in any case, and others share it."""
+        is asked for in any case, and others share it. `lasts`: how old it may be, if less than others."""
         now = self._clock.monotonic()
         asked = self._asked.get(key)
-        if anew or asked is None or asked.failed or now - asked.at > self._lasts:
+        if anew or asked is None or asked.failed or now - asked.at > (self._lasts if lasts is None else lasts):
             self._asked = {k: a for k, a in self._asked.items() if now - a.at <= self._lasts}
             asked = self._asked[key] = _Asked(now, asyncio.create_task(ask()))
         return await asyncio.shield(asked.task)

@@ -16,13 +16,17 @@ LONG = (NODES, PDBS)
 MOMENT = 0.5
 """Seconds for which a list is shared: what is read for a decision may wait as long for its turn, too. Which nodes
 Goldseam itself has decided to cordon meanwhile is known from the other incidents."""
+LONGEST, TIMES = 3.0, 5.0
+"""A list that takes its time is shared for so many times as long as it took, and so many seconds at most: else it would
+be read anew as soon as it is there, and nothing but that would be done."""
 
 
 class SharedLists:
     """A cluster like the one that it stands before, but for those lists."""
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
-        self._cluster, self._shared = cluster, Lately(clock, MOMENT)
+        self._cluster, self._clock, self._shared = cluster, clock, Lately(clock, LONGEST)
+        self._took: dict[Resource, float] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
@@ -31,5 +35,12 @@ class SharedLists:
         """As `Cluster.list`."""
         if resource not in LONG or namespace or any(which.values()):
             return await self._cluster.list(resource, namespace, **which)
-        page: Page = await self._shared.answer((resource.plural, "", ""), lambda: self._cluster.list(resource))
+        lasts = min(max(MOMENT, TIMES * self._took.get(resource, 0.0)), LONGEST)
+        page: Page = await self._shared.answer((resource.plural, "", ""), lambda: self._read(resource), lasts=lasts)
+        return page
+
+    async def _read(self, resource: Resource) -> Page:
+        begun = self._clock.monotonic()
+        page = await self._cluster.list(resource)
+        self._took[resource] = self._clock.monotonic() - begun
         return page
