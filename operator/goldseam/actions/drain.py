@@ -26,8 +26,8 @@ from goldseam.actions.nodes import (
     endangered,
     marking,
     node_ref,
-    others,
     patching,
+    refuge,
     stays,
     theirs,
 )
@@ -50,7 +50,6 @@ from goldseam.engine.objects import (
     metadata,
     must_not_be_disturbed,
 )
-from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.reboots import is_silent
 from goldseam.engine.record import cut
@@ -192,7 +191,7 @@ def _held(world: World, leaving: list[Json]) -> Refusal | None:
 def _nowhere(world: World) -> Refusal | None:
     """There is no other node in service at all."""
     assert world.target is not None
-    if any(map(in_service, others(world))):
+    if refuge(world):
         return None
     where = node_ref(world.target)
     return refusal("NowhereToGo", f"there is no other node that is Ready and would take the pods of {where}")

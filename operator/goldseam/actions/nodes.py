@@ -10,6 +10,7 @@ from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
 from goldseam.api.incident import ObjectRef, Obligation, Write
 from goldseam.engine.cordons import AT_DEADLINE_FIELD, UNSCHEDULABLE, left_for_good
+from goldseam.engine.node_lists import node_list
 from goldseam.engine.objects import (
     Json,
     annotation,
@@ -75,12 +76,18 @@ def patching(node: Json) -> Right:
     return replace(CORDONING, name=node_ref(node).name)
 
 
+def refuge(world: World) -> bool:
+    """Whether any other node is Ready and takes new pods."""
+    assert world.target is not None
+    return node_list(world.nodes).serves_without({str(metadata(world.target).get("uid"))})
+
+
 def last_one(world: World) -> Refusal | None:
     """The only node in service stays: without it there is no place for any new pod."""
     assert world.target is not None
-    rest = others(world)
-    if any(is_ready(node) and not cordoned(node) for node in rest):
+    if refuge(world):
         return None
+    rest = others(world)
     why = "it is the only node" if not rest else f"of the {len(rest)} other nodes none is Ready and schedulable"
     return refusal("LastNode", f"{node_ref(world.target)} would be the last one to go: {why}")
 

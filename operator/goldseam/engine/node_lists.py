@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from functools import cached_property
 
-from goldseam.engine.objects import Json, metadata
+from goldseam.engine.objects import Json, condition_of, cordoned_by_us, is_ready, metadata
 from goldseam.engine.placement import in_service, may_run
 
 
@@ -18,6 +19,7 @@ class NodeList:
     def __init__(self, nodes: tuple[Json, ...]) -> None:
         self.nodes = nodes
         self._taking: dict[str, list[Json]] = {}
+        self._not_ready: dict[str, datetime | None] = {}
 
     @cached_property
     def in_service(self) -> list[Json]:
@@ -34,6 +36,22 @@ class NodeList:
         """The nodes by their name."""
         return {str(metadata(node).get("name")): node for node in self.nodes}
 
+    @cached_property
+    def cordoned_by_us(self) -> list[Json]:
+        """The nodes that Goldseam has cordoned."""
+        return [node for node in self.nodes if cordoned_by_us(node)]
+
+    def serves_without(self, gone: Collection[str]) -> bool:
+        """Whether a node is in service still, without those of these uids."""
+        return any(metadata(node).get("uid") not in gone for node in self.in_service)
+
+    def not_ready_since(self, node: Json) -> datetime | None:
+        """As the function of that name, of a node of the list."""
+        uid = str(metadata(node).get("uid"))
+        if uid not in self._not_ready:
+            self._not_ready[uid] = not_ready_since(node)
+        return self._not_ready[uid]
+
     def taking(self, pod: Json, volumes: Sequence[Json]) -> list[Json]:
         """The nodes in service that may take the pod, which uses these volumes; the same for all that ask for the
         same."""
@@ -43,6 +61,16 @@ class NodeList:
         if key not in self._taking:
             self._taking[key] = [node for node in self.in_service if may_run(pod, node, volumes)]
         return self._taking[key]
+
+
+def not_ready_since(node: Json) -> datetime | None:
+    """Since when the node is not ready; None where it is, or does not say since when."""
+    if is_ready(node):
+        return None
+    try:
+        return datetime.fromisoformat(str(condition_of(node, "Ready")["lastTransitionTime"]))
+    except (KeyError, ValueError):
+        return None
 
 
 _LATEST: deque[NodeList] = deque(maxlen=2)

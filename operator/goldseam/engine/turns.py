@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.node_lists import node_list
-from goldseam.engine.objects import ZONE, Json, condition_of, controller, is_over, is_ready, metadata
+from goldseam.engine.node_lists import node_list, not_ready_since
+from goldseam.engine.objects import ZONE, Json, controller, is_over, metadata
 from goldseam.engine.situation import InLine, Other, Situation
 
 IN_TURN = "NodesInTurn"
@@ -105,12 +105,16 @@ def admitted(line: Sequence[Waiting], room: Mapping[str, int]) -> frozenset[str]
 
 def line_of(s: Situation, now: datetime) -> list[Waiting]:
     """The incident and all that wait with it, in the order of their turn."""
-    nodes = node_list(s.world.nodes).by_uid
-    others = (other for other in s.others if other.target_uid in nodes and _counts(other, s, now))
-    found = [_waiting(nodes[one.target_uid], one.uid, one.policy, one.opened, one.line) for one in others]
-    if s.world.target is not None:
-        mine = InLine(now, stuck=stuck(s.world.pods))
-        found.append(_waiting(s.world.target, s.uid, _policy(s), s.status.kpis.detected_at or now, mine))
+    known = node_list(s.world.nodes)
+    others = (other for other in s.others if other.target_uid in known.by_uid and _counts(other, s, now))
+    found = [
+        _waiting(node, known.not_ready_since(node), one.uid, one.policy, one.opened, one.line)
+        for one in others
+        for node in [known.by_uid[one.target_uid]]
+    ]
+    if (node := s.world.target) is not None:  # it was read by itself, maybe later than the list
+        mine, since = InLine(now, stuck=stuck(s.world.pods)), not_ready_since(node)
+        found.append(_waiting(node, since, s.uid, _policy(s), s.status.kpis.detected_at or now, mine))
     return in_turn(found, _served(s, min((one.opened for one in found), default=now)))
 
 
@@ -126,24 +130,16 @@ def _counts(other: Other, s: Situation, now: datetime) -> bool:
     return not other.line.own_limits or other.policy == _policy(s)
 
 
-def _waiting(node: Json, uid: str, policy: PolicyKey, opened: datetime, line: InLine | None) -> Waiting:
+def _waiting(
+    node: Json, since: datetime | None, uid: str, policy: PolicyKey, opened: datetime, line: InLine | None
+) -> Waiting:
     pods = line.stuck if line is not None else 0
-    return Waiting(uid, policy, str(metadata(node).get("name")), zone_of(node), _not_ready_since(node), pods, opened)
+    return Waiting(uid, policy, str(metadata(node).get("name")), zone_of(node), since, pods, opened)
 
 
 def zone_of(node: Json) -> str:
     """The node's zone; empty where it has none."""
     return str((metadata(node).get("labels") or {}).get(ZONE, ""))
-
-
-def _not_ready_since(node: Json) -> datetime | None:
-    """Since when the node is not ready; None where it is, or does not say since when."""
-    if is_ready(node):
-        return None
-    try:
-        return datetime.fromisoformat(str(condition_of(node, "Ready")["lastTransitionTime"]))
-    except (KeyError, ValueError):
-        return None
 
 
 def _served(s: Situation, since: datetime) -> dict[str, datetime]:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.node_lists import node_list
 from goldseam.engine.objects import Json, cordoned_by_us, metadata, of_control_plane
-from goldseam.engine.placement import in_service
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
 from goldseam.engine.turns import Waiting, zone_of
@@ -105,8 +105,8 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
 
 def _stays_in_service(s: Situation, begun: list[Json]) -> bool:
     """Whether any node is left. The plan was made by a list in which those that are begun are in service still."""
-    gone = {s.spec.target.uid, *(metadata(node).get("uid") for node in begun)}
-    return any(in_service(node) and metadata(node).get("uid") not in gone for node in s.world.nodes)
+    gone = {s.spec.target.uid, *(str(metadata(node).get("uid")) for node in begun)}
+    return node_list(s.world.nodes).serves_without(gone)
 
 
 def room(s: Situation, line: Iterable[Waiting]) -> dict[str, int]:
@@ -122,7 +122,8 @@ def room(s: Situation, line: Iterable[Waiting]) -> dict[str, int]:
 
 def _taken(s: Situation, begun: list[Json]) -> list[Json]:
     """The other nodes that are out of service for us."""
-    return [*(n for n in s.world.nodes if cordoned_by_us(n) and metadata(n).get("uid") != s.spec.target.uid), *begun]
+    ours = node_list(s.world.nodes).cordoned_by_us
+    return [*(node for node in ours if metadata(node).get("uid") != s.spec.target.uid), *begun]
 
 
 def _begun(s: Situation) -> list[Json]:
@@ -137,8 +138,9 @@ def _begun(s: Situation) -> list[Json]:
     owed = {o.object.uid for _, o in debts if o.kind in ("Uncordon", "Untaint")}
     owed |= {other.target_uid for other, o in debts if o.kind == "Remove"}  # who mends it takes it out of service
     owed |= {other.target_uid for other in s.others if other.runs}  # and so does who reboots it
-    nodes = ((metadata(node).get("uid"), node) for node in s.world.nodes)
-    return [n for uid, n in nodes if uid in owed and uid != s.spec.target.uid and not cordoned_by_us(n)]
+    known = node_list(s.world.nodes).by_uid
+    begun = (known[uid] for uid in sorted(owed - {s.spec.target.uid}) if uid in known)
+    return [node for node in begun if not cordoned_by_us(node)]
 
 
 def _nodes(count: int) -> str:
