@@ -62,7 +62,8 @@ def test_whether_any_node_is_left_counts_those_in_service_that_stay(found: tuple
 
 def test_another_list_is_another_one_though_it_holds_the_same_nodes() -> None:
     one: Json = {"metadata": {"uid": "u"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    first, second = (one,), tuple([one])
+    first = (one,)
+    second = tuple(iter(first))
     assert node_list(first) is node_list(first)
     assert node_list(second) is not node_list(first)
     assert [node_list(first).by_uid, node_list(second).by_uid] == [{"u": one}, {"u": one}]
