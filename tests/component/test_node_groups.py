@@ -11,6 +11,7 @@ from goldseam.api.incident import IncidentStatus
 from goldseam.cli import looking
 from goldseam.cli.session import Session
 from goldseam.engine.objects import metadata
+from goldseam.engine.turns import EXACT
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from tests.component.test_node_incidents import crempol, pod
@@ -215,3 +216,30 @@ async def test_a_group_lives_in_the_operators_namespace_only() -> None:
     assert group.shown is not None
     assert group.shown["nodes"] == 3
     assert metadata(forged)["namespace"] == "shop"
+
+
+async def test_far_back_in_line_nobody_is_asked_what_the_identity_may_do() -> None:
+    count = EXACT + 5
+    group = await Group(count, {"atOnce": 1}).opened(count)
+    group.h.cluster.budget = 0
+    await group.h.settle_all(20)
+    asked: list[str] = []
+    permitted = group.h.looker._permitted
+
+    async def noted(s: Any, **how: Any) -> Any:
+        asked.append(s.spec.target.name)
+        return await permitted(s, **how)
+
+    group.h.looker._permitted = noted  # type: ignore[method-assign]
+    for incident in group.h.book.all():
+        await group.h.looker.look(incident.uid)
+    places = {
+        i.spec.target.name: max((h.place or 0 for h in i.status.holds), default=0)
+        for i in group.h.book.all()
+        if i.status
+    }
+    in_sight = {name for name, place in places.items() if 0 < place <= EXACT}
+    assert in_sight
+    assert in_sight <= set(asked)
+    assert not set(asked) & {name for name, place in places.items() if place > EXACT}
+    assert len(places) > len(in_sight) + 1, "one is in work, and some are far back"

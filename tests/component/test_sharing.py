@@ -210,3 +210,18 @@ async def test_budgets_of_pods_are_read_while_one_of_them_holds() -> None:
     h, asked = await waiting(on_pods=True)
     await h.look()
     assert ("list", "poddisruptionbudgets") in asked
+
+
+async def test_where_many_are_opened_at_once_what_was_read_for_that_is_not_read_again_to_wait() -> None:
+    h = Harness(policy({"restart": {}}), deployment(), "deployments")
+    pause(h, "shop")
+    await h.start()
+    await h.open(begun=False)
+    (incident,) = h.book.all()
+    opening = Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.live())
+    h.looker.opened(incident.uid, opening)
+    h.looker._preparing = asyncio.Semaphore(0)
+    asked = slowed(h)
+    await h.looker.look(incident.uid)
+    assert [hold.guard for hold in h.status.holds] == ["paused"]
+    assert not {("get", "remediationpolicies"), ("get", "deployments"), ("list", "responses")} & set(asked)

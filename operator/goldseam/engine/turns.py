@@ -166,6 +166,11 @@ def said(line: Sequence[Waiting], uid: str) -> tuple[int, str]:
     return place, f"waits for its turn: {_ordinal(place)} of {of} nodes, behind {', '.join(ahead[:3])}{rest}"
 
 
+def far_back(status: IncidentStatus) -> bool:
+    """Whether the incident waits so far back in a line that its place is not told exactly."""
+    return any(hold.place is not None and hold.place > EXACT for hold in status.holds)
+
+
 def band(place: int) -> tuple[int, int]:
     """From which place to which one is told as the same: 11 to 20, 21 to 50, 51 to 100, 101 to 200 and so on."""
     if place <= EXACT:

@@ -21,6 +21,7 @@ from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.size import fitted
+from goldseam.engine.turns import far_back
 from goldseam.engine.verdict import believed
 from goldseam.engine.views import IncidentView, merge_patch, view
 from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
@@ -170,17 +171,17 @@ class Looker:
         if waits or opened is None:  # another leader may have begun on it: it is stamped before anything is read
             incident = await self.write(incident, status)
         if waits:
-            return await self._look(incident, turn)
+            return await self._look(incident, turn, opened)
         return await self._decided(incident, incident.status or status, turn, opened)  # it is not gathered twice
 
-    async def _look(self, incident: IncidentView, turn: AsyncExitStack) -> timedelta:
+    async def _look(self, incident: IncidentView, turn: AsyncExitStack, opened: Opened | None = None) -> timedelta:
         now, status = self.clock.now(), incident.status
         assert status is not None
         LINE.set(line_of(incident))  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
-        situation, decision = await self._considered(incident, status, now)
+        situation, decision = await self._considered(incident, status, now, opened)
         self.book.lined_up(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
@@ -188,10 +189,10 @@ class Looker:
         return await self._finish(incident, situation, decision, now)
 
     async def _considered(
-        self, incident: IncidentView, status: IncidentStatus, now: datetime
+        self, incident: IncidentView, status: IncidentStatus, now: datetime, opened: Opened | None
     ) -> tuple[Situation, Decision]:
         """What would be done: enough to hold and to wait, and where something is to be done, to decide anew."""
-        gathering = self.gatherer.situation(incident, status, now, to_act=False, together=self.together)
+        gathering = self.gatherer.situation(incident, status, now, to_act=False, opened=opened, together=self.together)
         situation, decision = await self._answered(await gathering, now, lately=True)
         if lasts(status, decision):  # nobody is asked about what may not be done any more
             gathering = self.gatherer.situation(incident, status, now)
@@ -203,10 +204,11 @@ class Looker:
 
     async def _answered(self, s: Situation, now: datetime, *, lately: bool) -> tuple[Situation, Decision]:
         """What would be done, once queries are answered and, where something holds, the identity's rights are known:
-        before people are asked; and all that hold are shown. `lately`: rights that were asked for lately will do."""
+        before people are asked; and all that hold are shown, but far back in a line. `lately`: rights that were asked
+        for lately will do."""
         s = await self.queries.answered(s)
         decision = decide(s, now)
-        if decision.kind == "hold" and s.acts:
+        if decision.kind == "hold" and s.acts and not far_back(decision.status):
             s = await self._permitted(s, remembered=lately)
             decision = decide(s, now)
         return s, decision

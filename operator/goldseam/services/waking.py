@@ -13,7 +13,7 @@ from datetime import timedelta
 from goldseam.api.incident import ENDED
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.turns import EXACT, IN_TURN
+from goldseam.engine.turns import IN_TURN, far_back
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Clock, Line
@@ -50,11 +50,6 @@ def _waits_for(incident: IncidentView, other: IncidentView) -> bool:
     return bool(reasons & {"NodesAtOnce", "NodesPerZone", IN_TURN})
 
 
-def _far_back(incident: IncidentView) -> bool:
-    holds = incident.status.holds if incident.status else []
-    return any(hold.place is not None and hold.place > EXACT for hold in holds)
-
-
 class Pace:
     """How soon each incident is looked at again: after as long as nothing has changed, within bounds."""
 
@@ -77,7 +72,8 @@ class Pace:
         now = self._clock.monotonic()
         quiet = timedelta(seconds=now - self._quiet_since.setdefault(incident.uid, now))
         latest = BUSY if under_way(incident) else min(max(BUSY, self._count() * SHARE), LATEST)
-        soon = latest if _far_back(incident) else max(SOONEST, min(quiet, latest))
+        in_sight = incident.status is None or not far_back(incident.status)
+        soon = max(SOONEST, min(quiet, latest)) if in_sight else latest
         return soon if asked == SHORTLY else min(asked, soon)
 
 
