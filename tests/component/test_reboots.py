@@ -139,6 +139,18 @@ async def test_it_is_given_back_when_the_time_for_that_is_over_and_at_once_where
         assert (h.status.phase, h.status.owes, cordoned(h)) == ("Abandoned", 0, False)
 
 
+async def test_its_debt_is_paid_though_nothing_is_known_of_the_alert_any_more_either() -> None:
+    h = await opened()
+    await h.settle(30)
+    end(h, "Complete")
+    h.cluster.remove("clusterremediationpolicies", "", h.policy["metadata"]["name"])
+    h.knows = False
+    await h.settle(60)
+    assert cordoned(h)
+    await h.settle(400)
+    assert (h.status.phase, h.status.owes, cordoned(h)) == ("Abandoned", 0, False)
+
+
 async def test_one_that_did_not_reboot_is_not_given_back_for_that_and_the_next_rung_is_tried() -> None:
     h = await opened(DRAIN, REBOOT, {"wait": {"duration": "10m"}})
     await h.settle(30)

@@ -9,7 +9,7 @@ import pytest
 
 from goldseam.errors import Unavailable
 from goldseam.resources import NODES, PDBS, PODS
-from goldseam.services.shared import LONGEST, MOMENT, SharedLists
+from goldseam.services.shared import LONGEST, MANY, MOMENT, SharedLists
 from tests.support.harness import VirtualClock
 from tests.support.toycluster import ToyCluster
 
@@ -85,6 +85,8 @@ async def test_everything_else_is_the_clusters() -> None:
 async def test_a_list_that_takes_its_time_is_shared_for_longer_and_never_for_long(takes: float, shared: float) -> None:
     cluster, clock = Counting(), VirtualClock()
     lists, read = SharedLists(cluster, clock), cluster.list
+    for number in range(MANY):
+        cluster.add("nodes", {"metadata": {"name": f"n{number}"}})
 
     async def slow(resource: Any, namespace: str = "", **which: Any) -> Any:
         clock.advance(takes)
@@ -98,3 +100,24 @@ async def test_a_list_that_takes_its_time_is_shared_for_longer_and_never_for_lon
     clock.advance(0.01)
     await lists.list(NODES)
     assert cluster.lists.count("nodes") == 2
+
+
+async def test_a_short_list_is_never_shared_for_longer_however_long_it_waited_to_be_read() -> None:
+    cluster, clock = Counting(), VirtualClock()
+    lists = SharedLists(cluster, clock)
+    lists._took[NODES] = 2.0
+    await lists.list(NODES)
+    clock.advance(MOMENT + 0.01)
+    await lists.list(NODES)
+    assert cluster.lists.count("nodes") == 2
+
+
+async def test_who_is_woken_because_we_changed_a_node_reads_the_nodes_anew() -> None:
+    cluster = Counting()
+    lists = SharedLists(cluster, VirtualClock())
+    await lists.list(NODES)
+    await lists.list(PDBS)
+    lists.forget(NODES)
+    await lists.list(NODES)
+    await lists.list(PDBS)
+    assert (cluster.lists.count("nodes"), cluster.lists.count("poddisruptionbudgets")) == (2, 1)

@@ -169,3 +169,16 @@ def test_the_claim_of_an_ephemeral_volume_is_named_by_the_pod() -> None:
         "shop/a-tmp",
         "shop/data-db-0",
     ]
+
+
+@pytest.mark.parametrize("in_list", [True, False])
+@pytest.mark.parametrize("live", [True, None])
+def test_the_node_itself_is_no_refuge_whatever_the_list_says_of_it(in_list: bool, live: bool | None) -> None:
+    """The list was read a moment before the node."""
+    here = {"kubernetes.io/hostname": "worker-1"}
+    found = world(pod("tied", spec={"nodeSelector": here}))
+    nodes = (node(ready=in_list, labels=here), *found.nodes[1:])
+    found = replace(found, target=node(ready=live, labels=here), nodes=nodes)
+    assert refused(found)[0] == "NowhereToGo"
+    found = replace(found, pods=(pod("free"),))
+    assert any("1 other node is Ready" in line for line in said(found))

@@ -215,6 +215,8 @@ def test_only_the_first_of_the_line_is_held_by_caps_and_budgets_and_tells_people
     s = replace(s, world=replace(s.world, nodes=taken), pinned=policy_of(1))
     assert [hold.reason for hold in holding(BEFORE_ACTING, s, NOW)] == [IN_TURN]
     assert {guard.__name__ for guard in not_asked("Act", [IN_TURN])} == {"budget", "concurrent", "node_caps"}
+    far = {guard.__name__ for guard in not_asked("Act", [IN_TURN], far_back=True)}
+    assert far == {"budget", "concurrent", "node_caps", "permission"}
     first = replace(s, others=(busy,))
     assert [hold.reason for hold in holding(BEFORE_ACTING, first, NOW)] == ["Concurrent", "NodesAtOnce"]
     waiting = decide(s, NOW).status

@@ -43,8 +43,8 @@ def hungry(leaving: Iterable[Json]) -> list[Json]:
 def places(pod: Json, world: World) -> list[Json]:
     """The other nodes that may take the pod, if they have room for it."""
     assert world.target is not None
-    uid, found = metadata(world.target).get("uid"), node_list(world.nodes).taking(pod, _volumes(pod, world))
-    return [node for node in found if metadata(node).get("uid") != uid] if in_service(world.target) else found
+    known = node_list(world.nodes)
+    return known.without(known.taking(pod, _volumes(pod, world)), str(metadata(world.target).get("uid")))
 
 
 def homeless(leaving: Iterable[Json], world: World) -> list[Json]:
@@ -161,7 +161,8 @@ def has_volume(pod: Json, kind: str) -> bool:
 
 def _room(leaving: list[Json], world: World) -> list[str]:
     assert world.target is not None
-    ready = len(node_list(world.nodes).in_service) - in_service(world.target)
+    known = node_list(world.nodes)
+    ready = len(known.without(known.in_service, str(metadata(world.target).get("uid"))))
     nodes = "1 other node is" if ready == 1 else f"{ready} other nodes are"
     told = f"capacity: {nodes} Ready and in service"
     eaters = hungry(leaving)

@@ -18,6 +18,7 @@ from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.places import GUARD_OF, sentence
 from goldseam.engine.reasons.refusals import REFUSALS
+from goldseam.engine.turns import far_back
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Invalid, NotFound
 from goldseam.resources import OURS
@@ -60,7 +61,7 @@ def _incident(incident: IncidentView, status: IncidentStatus, now: datetime) -> 
     else:
         yield "The guards, in their order: the first that holds decides. Beside the others stands when they would hold."
         yield ""
-        unasked = not_asked(status.mode, (hold.reason for hold in status.holds))
+        unasked = not_asked(status.mode, (hold.reason for hold in status.holds), far_back=far_back(status))
         for guard in BEFORE_ACTING:
             yield from _guard(guard, status.holds, now, asked=guard not in unasked)
     yield from _others(status, now)

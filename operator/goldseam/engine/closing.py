@@ -11,7 +11,7 @@ from goldseam.engine import answers, obligations, record
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged
 from goldseam.engine.objects import metadata
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.situation import Decision, Situation, timeout
 
 LONG = timedelta(minutes=10)
 
@@ -21,7 +21,7 @@ def abandoned(s: Situation, now: datetime) -> Decision | None:
     if s.status.phase in ENDED or s.unknown:
         return None
     why = _why_abandoned(s, now)
-    if not why or (_reboots(s) and not _why_gone(s)):
+    if not why or (_reboots(s, now) and not _why_gone(s)):
         return None
     status = s.status
     while (step := status.open_step()) is not None:  # an undo, and what is watched meanwhile
@@ -37,12 +37,14 @@ def _why_abandoned(s: Situation, now: datetime) -> str:
     return _why_orphaned(s)
 
 
-def _reboots(s: Situation) -> bool:
+def _reboots(s: Situation, now: datetime) -> bool:
     """Whether a node was told to reboot and is not back: it is no place for pods yet, so it is given back after that,
     or when the time of the rung is over, though nobody has a policy for it any more."""
     step = s.status.open_step()
-    told = step is not None and step.action == "reboot" and step.phase == "Acted"
-    return told and s.effect is not None and not s.effect.done
+    if step is None or step.action != "reboot" or s.effect is None or s.effect.done:
+        return False
+    told = step.phase == "Acted" or all(write.state == "Done" for write in judged(step, s.world).writes)
+    return told and now < (step.acted_at or step.intent_at) + timeout(s, s.pinned.ladder[step.rung])
 
 
 def _why_orphaned(s: Situation) -> str:

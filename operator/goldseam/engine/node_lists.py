@@ -41,6 +41,13 @@ class NodeList:
         """The nodes that Goldseam has cordoned."""
         return [node for node in self.nodes if cordoned_by_us(node)]
 
+    def without(self, serving: list[Json], uid: str) -> list[Json]:
+        """Some of those in service, but for this one, whatever the list says of it: the very same where it is none."""
+        mine = self.by_uid.get(uid)
+        if mine is None or not in_service(mine):
+            return serving
+        return [node for node in serving if node is not mine]
+
     def serves_without(self, gone: Collection[str]) -> bool:
         """Whether a node is in service still, without those of these uids."""
         return any(metadata(node).get("uid") not in gone for node in self.in_service)
@@ -77,7 +84,7 @@ _LATEST: deque[NodeList] = deque(maxlen=2)
 
 
 def node_list(nodes: tuple[Json, ...]) -> NodeList:
-    """Of this very list, in which nothing is ever changed; the two that were last asked about are kept."""
+    """Of this very list, in which nothing is ever changed; two are kept."""
     found = next((one for one in _LATEST if one.nodes is nodes), None)
     if found is None:
         found = NodeList(nodes)

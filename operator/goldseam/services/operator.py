@@ -21,7 +21,7 @@ from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.views import IncidentView, of_a_newer_version, view
 from goldseam.errors import GoldseamError
 from goldseam.ports import Alertmanager, AlertServer, Clock, Cluster, Json, Metrics, Notifier
-from goldseam.resources import HPAS, INCIDENTS, OURS, RESPONSES, SCALED_OBJECTS
+from goldseam.resources import HPAS, INCIDENTS, NODES, OURS, RESPONSES, SCALED_OBJECTS
 from goldseam.services.act import Actor, Own
 from goldseam.services.book import IncidentBook, spent
 from goldseam.services.calling import Calling
@@ -100,7 +100,7 @@ class Operator:
 
     def __init__(self, outside: Outside, inbox: Inbox, namespace: str, leadership: Leadership) -> None:
         cluster, clock = outside.cluster, outside.clock
-        self._cluster, self._lists = cluster, cast(Cluster, SharedLists(cluster, clock))
+        self._cluster, self._shared = cluster, SharedLists(cluster, clock)
         self._clock, self._namespace, self._stopping = clock, namespace, False
         self._record, self._events = outside.record, outside.events
         self._leadership, self._outside, self._leaving = leadership, outside, False
@@ -129,7 +129,7 @@ class Operator:
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
         self.waker = Waker(self.book, of.as_last_judged, of.counts, self._wake)
-        self.book.freed = self.waker.freed
+        self.book.freed = self._freed
         self.opener = self._opener(targets)
 
     def _opener(self, targets: Targets) -> Opener:
@@ -251,6 +251,11 @@ class Operator:
         await asyncio.gather(*(stamp(incident.uid) for incident in self.book.all()))
 
     @property
+    def _lists(self) -> Cluster:
+        """The cluster, whose long lists are shared."""
+        return cast(Cluster, self._shared)
+
+    @property
     def ready(self) -> tuple[bool, str]:
         """Whether it can do its part: work, or stand by; and a word on it."""
         if self.standby:
@@ -287,6 +292,10 @@ class Operator:
         """Where we have handed over: wait until another process leads. Started again at once, we might lead again."""
         if self._leaving and not await self._leadership.succeeded(SUCCESSION):
             log.warning("nobody_follows", after=SUCCESSION)
+
+    def _freed(self, other: IncidentView) -> None:
+        self._shared.forget(NODES)
+        self.waker.freed(other)
 
     def _wake(self, uid: str) -> None:
         self.workers.wake(uid)

@@ -16,9 +16,9 @@ LONG = (NODES, PDBS)
 MOMENT = 0.5
 """Seconds for which a list is shared: what is read for a decision may wait as long for its turn, too. Which nodes
 Goldseam itself has decided to cordon meanwhile is known from the other incidents."""
-LONGEST, TIMES = 3.0, 5.0
-"""A list that takes its time is shared for so many times as long as it took, and so many seconds at most: else it would
-be read anew as soon as it is there, and nothing but that would be done."""
+MANY, LONGEST, TIMES = 500, 3.0, 5.0
+"""A list of so many that takes its time is shared for so many times as long as it took, and so many seconds at most:
+else it would be read anew as soon as it is there, and nothing but that would be done."""
 
 
 class SharedLists:
@@ -42,5 +42,9 @@ class SharedLists:
     async def _read(self, resource: Resource) -> Page:
         begun = self._clock.monotonic()
         page = await self._cluster.list(resource)
-        self._took[resource] = self._clock.monotonic() - begun
+        self._took[resource] = self._clock.monotonic() - begun if len(page.items) >= MANY else 0.0
         return page
+
+    def forget(self, resource: Resource) -> None:
+        """We have changed one of them: who is woken for that reads a new list."""
+        self._shared.forget(resource.plural)

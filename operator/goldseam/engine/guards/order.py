@@ -88,14 +88,15 @@ BEFORE_UNDOING: Sequence[Guard] = (everything_paused, unread)
 """Before an obligation is paid; `obligations` adds the source for what takes capacity away."""
 
 
-def not_asked(mode: str, reasons: Iterable[str]) -> Sequence[Guard]:
-    """The guards that were not asked, by the mode of the incident and the reasons that hold: they are not `ok`."""
+def not_asked(mode: str, reasons: Iterable[str], *, far_back: bool = False) -> Sequence[Guard]:
+    """The guards that were not asked, by the mode of the incident and the reasons that hold: they are not `ok`.
+    `far_back`: whether it waits so far back in a line that nobody asked what its identity may do."""
     reasons = set(reasons)
     if "NotRead" in reasons:
         return OF_A_PLAN
     if mode == "Observe" or reasons & {"ModeLowered", "PolicyInvalid"}:
         return _OF_ACTING
-    return _OF_THE_FIRST if IN_TURN in reasons else ()
+    return (*_OF_THE_FIRST, *((permission,) if far_back else ())) if IN_TURN in reasons else ()
 
 
 def holding(guards: Sequence[Guard], s: Situation, now: datetime) -> list[Hold]:
