@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.idle import cpu_seconds, rss_mb, written
@@ -15,7 +14,7 @@ from tests.support.exporter import Exporter, exporter
 from tests.support.objects_on_cluster import guardrails
 from tests.support.operator_process import OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
-from tests.support.plane import Plane
+from tests.support.plane import Plane, eventually
 
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "100,1000,10000").split(","))
 EVERY = "15s"
@@ -87,14 +86,6 @@ def rules(plane: Plane) -> None:
     plane.rules("bench", crowd, EVERY)
 
 
-def reached(count: Callable[[Plane], int], plane: Plane, wanted: int, what: str) -> None:
-    """Wait until there are so many, asking seldom: ten thousand objects are much to read."""
-    deadline = time.monotonic() + 900
-    while (have := count(plane)) < wanted:
-        assert time.monotonic() < deadline, f"{what}: {have} of {wanted} after 900 s"
-        time.sleep(CYCLE)
-
-
 def incidents(plane: Plane) -> int:
     """How many incidents there are."""
     return len(plane.must("get", "incidents", "-A", "--no-headers", "-o", "name").splitlines())
@@ -117,8 +108,9 @@ def at_rest(plane: Plane, process: OperatorProcess) -> None:
 
 def measured(plane: Plane, process: OperatorProcess, size: int) -> dict[str, float]:
     """CPU seconds a cycle, memory and writes, at rest."""
-    reached(judged, plane, size, "policies that were judged")
-    reached(incidents, plane, size // 10, "open incidents")
+    # seldom: ten thousand objects are much to read
+    eventually(lambda: judged(plane) >= size, "all policies to be judged", 900, CYCLE)
+    eventually(lambda: incidents(plane) >= size // 10, "all incidents to be open", 900, CYCLE)
     at_rest(plane, process)
     cpu, writes = cpu_seconds(process), written(plane)
     time.sleep(CYCLES * CYCLE)

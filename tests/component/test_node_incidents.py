@@ -244,7 +244,7 @@ async def test_a_cordon_of_an_incident_that_a_newer_version_wrote_is_left_to_tha
     await h.settle(20)
     incident = next(h.cluster.all("incidents"))
     incident["status"]["obligations"][0]["kind"] = "Refuel"
-    assert (view(incident), of_a_newer_version(incident, None)) == (None, True)
+    assert (view(incident), of_a_newer_version(incident)) == (None, True)
     await h.start()
     assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE, [incident]) == []
     assert h.live()["spec"]["unschedulable"]

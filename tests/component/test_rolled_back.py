@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from goldseam.engine.views import of_a_newer_version, view
+from goldseam.engine.views import IncidentView, of_a_newer_version, view
 from goldseam.ports import Json
 from goldseam.services.look import OVER
 from goldseam.services.waking import Waker
@@ -52,7 +50,10 @@ async def test_it_does_not_keep_the_others_from_being_woken() -> None:
     woken: list[str] = []
     await h.settle(5)
     uids = {incident.uid for incident in h.book.all() if not incident.of_a_newer_version}
-    counts: Any = lambda incident: bool(incident.pinned.runbook_ref) or True  # noqa: E731
+
+    def counts(incident: IncidentView) -> bool:
+        return incident.pinned.runbook_ref is None
+
     Waker(h.book, lambda _: FIRING, counts, woken.append).answered(SOURCE, "tripped")
     assert set(woken) == uids
     assert len(uids) == 1
@@ -62,7 +63,7 @@ async def test_it_does_not_keep_the_others_from_being_woken() -> None:
 async def test_whoever_has_the_same_target_waits_for_it(readable: bool) -> None:
     h = await begun(other=None if readable else {"obligations": [{"kind": "Refuel"}]})
     obj = theirs(h)
-    assert of_a_newer_version(obj, view(obj))
+    assert of_a_newer_version(obj)
     assert (view(obj) is not None) == readable
     h.book.reserve(obj)
     h.policy["metadata"]["name"] = "second"

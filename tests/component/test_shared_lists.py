@@ -81,18 +81,24 @@ async def test_everything_else_is_the_clusters() -> None:
     assert (await shared.get(NODES, "", "n"))["metadata"]["name"] == "n"
 
 
-@pytest.mark.parametrize(("takes", "shared"), [(0.0, MOMENT), (0.3, 1.5), (1.0, LONGEST)])
-async def test_a_list_that_takes_its_time_is_shared_for_longer_and_never_for_long(takes: float, shared: float) -> None:
-    cluster, clock = Counting(), VirtualClock()
-    lists, read = SharedLists(cluster, clock), cluster.list
-    for number in range(MANY):
-        cluster.add("nodes", {"metadata": {"name": f"n{number}"}})
+def slow(cluster: Counting, clock: VirtualClock, takes: float) -> None:
+    """Each list takes so many seconds from now on."""
+    read = cluster.list
 
-    async def slow(resource: Any, namespace: str = "", **which: Any) -> Any:
+    async def slowed(resource: Any, namespace: str = "", **which: Any) -> Any:
         clock.advance(takes)
         return await read(resource, namespace, **which)
 
-    cluster.list = slow  # type: ignore[method-assign]
+    cluster.list = slowed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("takes", "shared"), [(0.0, MOMENT), (0.3, 1.5), (1.0, LONGEST)])
+async def test_a_list_that_takes_its_time_is_shared_for_longer_and_never_for_long(takes: float, shared: float) -> None:
+    cluster, clock = Counting(), VirtualClock()
+    lists = SharedLists(cluster, clock)
+    for number in range(MANY):
+        cluster.add("nodes", {"metadata": {"name": f"n{number}"}})
+    slow(cluster, clock, takes)
     await lists.list(NODES)
     clock.advance(shared - takes - 0.001)
     await lists.list(NODES)
@@ -105,9 +111,9 @@ async def test_a_list_that_takes_its_time_is_shared_for_longer_and_never_for_lon
 async def test_a_short_list_is_never_shared_for_longer_however_long_it_waited_to_be_read() -> None:
     cluster, clock = Counting(), VirtualClock()
     lists = SharedLists(cluster, clock)
-    lists._took[NODES] = 2.0
+    slow(cluster, clock, 0.3)
     await lists.list(NODES)
-    clock.advance(MOMENT + 0.01)
+    clock.advance(MOMENT - 0.3 + 0.01)
     await lists.list(NODES)
     assert cluster.lists.count("nodes") == 2
 

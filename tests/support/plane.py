@@ -34,14 +34,14 @@ OURS = (
 )
 
 
-def eventually(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """What `ask` answers once it is true; fails with the last answer when it never is."""
+def eventually(ask: Callable[[], T], what: str, patience: float = PATIENCE, every: float = 0.1) -> T:
+    """What `ask` answers once it is true; fails with the last answer when it never is. Times are in seconds."""
     deadline, answer = time.monotonic() + patience, None
     while time.monotonic() < deadline:
         answer = ask()
         if answer:
             return answer
-        time.sleep(0.1)
+        time.sleep(every)
     raise AssertionError(f"{what}: not within {patience:g} s; last answer: {answer!r}")
 
 

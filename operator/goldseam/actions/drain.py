@@ -32,7 +32,7 @@ from goldseam.actions.nodes import (
     theirs,
 )
 from goldseam.actions.pods import MOST_PODS, eviction
-from goldseam.actions.preflight import has_volume, lines, stranded, title
+from goldseam.actions.preflight import has_volume, lines, stranded
 from goldseam.actions.replies import GONE, bounded, effect, listed, nothing, pods, refusal
 from goldseam.actions.single import MARKED, RESTARTING, Singles
 from goldseam.actions.writes import EVICTION
@@ -49,6 +49,7 @@ from goldseam.engine.objects import (
     is_ready,
     metadata,
     must_not_be_disturbed,
+    title,
 )
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
 from goldseam.engine.reboots import is_silent

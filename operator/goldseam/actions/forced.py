@@ -7,12 +7,11 @@ none is torn down, so that no two pods of a StatefulSet run under one name. What
 from __future__ import annotations
 
 from goldseam.actions.nodes import node_ref, stays
-from goldseam.actions.preflight import title
 from goldseam.actions.replies import GONE, bounded, nothing
 from goldseam.actions.replies import pods as counted
 from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Drain
-from goldseam.engine.objects import Json, metadata, reference
+from goldseam.engine.objects import Json, metadata, reference, title
 from goldseam.engine.proposal import Plan, Proposal, Right, World
 from goldseam.engine.record import cut
 from goldseam.engine.replicas import is_ours

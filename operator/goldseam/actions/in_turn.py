@@ -13,12 +13,12 @@ from datetime import datetime
 
 from goldseam.actions.aftermath import UNSEEN
 from goldseam.actions.nodes import stays
-from goldseam.actions.preflight import claims, title
+from goldseam.actions.preflight import claims
 from goldseam.actions.replies import bounded, listed, pods
 from goldseam.api.drained import PodVolumes
 from goldseam.api.incident import Write
 from goldseam.engine.detaching import PATIENCE, on_node, still_attached, waited_for
-from goldseam.engine.objects import Json, controller, ends_at, metadata
+from goldseam.engine.objects import Json, controller, ends_at, metadata, title
 from goldseam.engine.placement import one_node_only
 from goldseam.engine.proposal import Turn, World
 

@@ -20,7 +20,7 @@ from goldseam.actions.nodes import (
     patching,
     theirs,
 )
-from goldseam.actions.preflight import has_volume, title
+from goldseam.actions.preflight import has_volume
 from goldseam.actions.replies import GONE, bounded, effect, nothing, refusal
 from goldseam.actions.replies import pods as counted
 from goldseam.actions.writes import owed, patch
@@ -28,7 +28,7 @@ from goldseam.api.base import Model
 from goldseam.api.incident import Obligation, Step, Write
 from goldseam.api.ladder import OutOfService
 from goldseam.engine import out_of_service as off
-from goldseam.engine.objects import Json, condition_of, cordoned, cordoned_by_us, is_over
+from goldseam.engine.objects import Json, condition_of, cordoned, cordoned_by_us, is_over, title
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World, always
 from goldseam.engine.reboots import is_silent
 from goldseam.engine.record import cut

@@ -10,18 +10,13 @@ from goldseam.actions.nodes import node_ref, others
 from goldseam.actions.replies import bounded, listed, pods, refusal
 from goldseam.engine.disruption import DisruptionBudget, of_pod
 from goldseam.engine.node_lists import node_list
-from goldseam.engine.objects import Json, controller, is_ready, metadata
+from goldseam.engine.objects import Json, controller, is_ready, metadata, title
 from goldseam.engine.placement import Room, avoided, in_order, in_service, may_run, reaches, requested, together
 from goldseam.engine.proposal import Refusal, World
 from goldseam.engine.record import cut
 
 MOST_BUDGETS = 8
 MOST_GROUPS = 6
-
-
-def title(pod: Json) -> str:
-    """The pod's namespace and name."""
-    return f"{metadata(pod).get('namespace')}/{metadata(pod).get('name')}"
 
 
 def claims(pod: Json) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any
 from goldseam.actions.drain import going
 from goldseam.actions.job import CREATING, switched_off
 from goldseam.actions.nodes import belongs, endangered, node_ref, theirs
-from goldseam.actions.preflight import title as pod_title
 from goldseam.actions.replies import GONE, bounded, refusal
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
@@ -33,6 +32,7 @@ from goldseam.engine.objects import (
     metadata,
     reference,
 )
+from goldseam.engine.objects import title as pod_title
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, World, always
 from goldseam.engine.reboots import CRON_JOB, NAMESPACE, boot_id, is_silent, keeps_the_pin, node_of
 from goldseam.engine.record import cut

@@ -34,6 +34,11 @@ def metadata(obj: Json) -> Json:
     return found
 
 
+def title(obj: Json) -> str:
+    """The object's namespace and name."""
+    return f"{metadata(obj).get('namespace')}/{metadata(obj).get('name')}"
+
+
 def annotation(obj: Json, name: str) -> str | None:
     """The value of an annotation."""
     value = (metadata(obj).get("annotations") or {}).get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,17 +94,13 @@ def view(obj: Json) -> IncidentView | None:
     )
 
 
-def title_of(incident: Json) -> str:
-    """The title of an Incident that cannot be read."""
-    return f"{incident['metadata']['namespace']}/{incident['metadata']['name']}"
-
-
-def of_a_newer_version(obj: Json, incident: IncidentView | None) -> bool:
-    """Whether it is an Incident that Goldseam has begun on and not ended, and that cannot be read here; `incident` is
-    what was read of it. Nobody but Goldseam writes its status, so a newer version wrote it."""
+def of_a_newer_version(obj: Json, read: Callable[[Json], IncidentView | None] = view) -> bool:
+    """Whether it is an Incident that Goldseam has begun on and not ended, and that cannot be read here. Nobody but
+    Goldseam writes its status, so a newer version wrote it. `read` is asked for such only: they are few."""
     status = obj.get("status") or {}
     if not status.get("policySnapshot") or status.get("closedAt"):
         return False
+    incident = read(obj)
     return incident is None or incident.of_a_newer_version
 
 

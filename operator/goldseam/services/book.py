@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.closing import may_reopen
 from goldseam.engine.matching import PolicyKey, TargetKey
+from goldseam.engine.objects import title
 from goldseam.engine.situation import Other, Situation, Spent
 from goldseam.engine.turns import in_line, line_of, stuck
-from goldseam.engine.views import IncidentView, title_of
+from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 
 
@@ -55,7 +56,7 @@ class IncidentBook:
             return
         ref, target = spec.get("policyRef") or {}, str((spec.get("target") or {}).get("uid", ""))
         other = Other(
-            name=title_of(obj),
+            name=title(obj),
             uid=meta["uid"],
             opened=datetime.fromisoformat(meta["creationTimestamp"]),
             target_uid=target,

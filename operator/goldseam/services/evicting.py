@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
-from goldseam.actions.preflight import title
 from goldseam.api.incident import Write
 from goldseam.engine.disruption import DisruptionBudget, of_pod
-from goldseam.engine.objects import Json, controller, is_ready, metadata
+from goldseam.engine.objects import Json, controller, is_ready, metadata, title
 from goldseam.errors import GoldseamError
 from goldseam.ports import Cluster
 from goldseam.resources import PDBS

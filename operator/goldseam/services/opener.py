@@ -211,7 +211,7 @@ class Opener:
         self.problem(policy.key, "")
         ref = reference(obj, resource.api_version, target.kind)
         of_target = await self._of_target(ref)
-        if any(of_a_newer_version(obj, view(obj)) for obj in of_target):
+        if any(map(of_a_newer_version, of_target)):
             return  # what was done to the target is not known here: nothing is begun beside it
         newest = _newest(policy, of_target)
         if newest is not None and not newest.over and self.book.get(newest.uid) is None:

@@ -214,9 +214,9 @@ class Operator:
     async def _load(self) -> None:
         """One consistent list of all Incidents: open work is taken up, spent budgets are known."""
         page = await self._cluster.list(INCIDENTS)
-        read = [(obj, view(obj)) for obj in page.items]
-        incidents = [incident for _, incident in read if incident is not None]
-        newer = [obj for obj, incident in read if of_a_newer_version(obj, incident)]
+        read = {obj["metadata"]["uid"]: view(obj) for obj in page.items}
+        incidents = [incident for incident in read.values() if incident is not None]
+        newer = [obj for obj in page.items if of_a_newer_version(obj, lambda one: read[one["metadata"]["uid"]])]
         await self._leadership.raised(int((obj.get("status") or {}).get("epoch") or 0) for obj in page.items)
         await self.ledger.load(spent(incidents, self._namespace), self._clock.now())
         await self.fleet.load()
@@ -294,7 +294,8 @@ class Operator:
             log.warning("nobody_follows", after=SUCCESSION)
 
     def _freed(self, other: IncidentView) -> None:
-        self._shared.forget(NODES)
+        if other.spec.target.kind == "Node":
+            self._shared.forget(NODES)
         self.waker.freed(other)
 
     def _wake(self, uid: str) -> None:

@@ -27,10 +27,10 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import out_of_service, record
 from goldseam.engine.cordons import UNSCHEDULABLE, left_for_good
 from goldseam.engine.matching import TargetKey
-from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference, value_at
+from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference, title, value_at
 from goldseam.engine.opening import manifest
 from goldseam.engine.situation import Ledger
-from goldseam.engine.views import IncidentView, title_of, view
+from goldseam.engine.views import IncidentView, view
 from goldseam.errors import AlreadyExists, NotFound
 from goldseam.ports import Cluster, Json
 from goldseam.resources import INCIDENTS, NODES, TARGETS
@@ -52,7 +52,7 @@ async def sweep(
     then the usual work. `newer`: the Incidents of a newer version; what they did is that version's to undo."""
     ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
     owed = {o.key for status in ours for o in status.open_obligations() if o.object.kind == "Node"}
-    theirs = {title_of(obj) for obj in newer}
+    theirs = {title(obj) for obj in newer}
     nodes = [node for node in (await cluster.list(NODES)).items if annotation(node, INCIDENT) not in theirs]
     found = [(node, [o for o in _debts(node, now) if o.key not in owed]) for node in nodes]
     adopted = [await _adopt(cluster, node, debts, now, namespace) for node, debts in found if debts]
@@ -96,7 +96,7 @@ async def unrecorded(
 def too_new(newer: Iterable[Json]) -> list[str]:
     """A sentence for each Incident that is under way and that this version cannot read."""
     return [
-        f"Incident {title_of(obj)} cannot be read by this version of Goldseam, as one that a newer version wrote: what"
+        f"Incident {title(obj)} cannot be read by this version of Goldseam, as one that a newer version wrote: what"
         " it did is left as it is, and nothing more is done for it. Go back to the newer version to end it"
         for obj in newer
     ]

@@ -88,9 +88,9 @@ class Hearing:
             found = await self._cluster.get(INCIDENTS, namespace, ref.name)
         except NotFound:
             return f"there is no Incident {ref.name} in namespace {namespace}"
-        incident = view(found)
-        if of_a_newer_version(found, incident):
+        if of_a_newer_version(found):
             return ""
+        incident = view(found)
         if incident is None or incident.uid != ref.uid:
             return f"Incident {ref.name} has another uid: what was meant is gone"
         return f"Incident {ref.name} is over" if incident.over else ""
