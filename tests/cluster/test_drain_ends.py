@@ -38,6 +38,7 @@ def node(installed: Plane, namespace: str) -> Iterator[str]:
     found = installed.all("pods", namespace)[0]["spec"]["nodeName"]
     yield found
     installed.kubectl("uncordon", found)
+    installed.kubectl("annotate", "node", found, f"{DEADLINE}-", f"{AT_DEADLINE}-")  # `kubectl uncordon` leaves them
 
 
 def live(plane: Plane, node: str) -> Json:

@@ -20,9 +20,11 @@ def drain(at_deadline: str = "Uncordon", **told: Any) -> Json:
     return {"drain": {"deadline": "20s", "atDeadline": at_deadline, **told}}
 
 
-async def opened(*ladder: Json, allowed: list[str] | None = None, namespace: str = "shop", budget: int = 1) -> Harness:
+async def opened(
+    *ladder: Json, allowed: list[str] | None = None, namespace: str = "shop", budget: int = 1, **spec: Any
+) -> Harness:
     """A node with three pods, of which a PodDisruptionBudget lets so many go."""
-    h = Harness(crempol(*ladder), node("n1"), "nodes")
+    h = Harness(crempol(*ladder, **spec), node("n1"), "nodes")
     h.cluster.add("nodes", node("n2"))
     for number in range(3):
         body = pod(f"p{number}")
@@ -208,13 +210,6 @@ async def test_during_a_pause_nothing_is_deleted() -> None:
     await h.settle(10)
     h.cluster.add("pauses", PAUSE)
     await ended_in_vain(h, "nothing is deleted by force: Pause goldseam-system/p holds")
-
-
-async def test_when_the_alert_is_not_known_to_fire_nothing_is_deleted() -> None:
-    h = await opened(drain("Force"), allowed=["*"])
-    await h.settle(10)
-    h.knows = False
-    await ended_in_vain(h, "nothing is deleted by force: ")
 
 
 async def test_without_the_right_to_delete_a_forced_drain_is_not_begun() -> None:

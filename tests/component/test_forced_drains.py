@@ -8,11 +8,86 @@ from typing import Any
 import pytest
 
 from goldseam.api.ladder import Drain
+from goldseam.engine.situation import Silence
 from tests.component.test_careful_drains import owned, prepared
-from tests.component.test_drain_ends import drain, made, opened
+from tests.component.test_drain_ends import PAUSE, cordoned, drain, ended_in_vain, made, opened
 from tests.component.test_node_incidents import left, pod
+from tests.support.harness import Harness
 
 FORCE = drain("Force")
+
+
+def forget(h: Harness, what: str) -> None:
+    """As where Goldseam was started anew a moment ago."""
+    h.knows = what != "the alert"
+    h.fresh = what != "a fresh alert"
+    h.silence = Silence("Unknown", "Alertmanager has not answered yet") if what == "the silences" else Silence()
+
+
+@pytest.mark.parametrize("what", ["the alert", "a fresh alert", "the silences"])
+async def test_what_is_not_known_at_the_deadline_is_waited_for_and_nothing_is_deleted_on_it(what: str) -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await h.settle(10)
+    forget(h, what)
+    await h.settle(60)
+    assert (made(h, "delete"), cordoned(h), h.status.steps[0].outcome) == ([], True, None)
+    assert h.status.message.startswith("on hold: ")
+    forget(h, "nothing")
+    await h.settle(5)
+    assert made(h, "delete") == ["pods/shop/p1", "pods/shop/p2"]
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert (h.status.steps[0].outcome, h.status.phase, cordoned(h), h.status.owes) == ("Passed", "Resolved", False, 0)
+
+
+async def test_what_is_not_known_for_too_long_after_the_deadline_ends_the_drain_in_vain_and_people_know() -> None:
+    h = await opened(FORCE, allowed=["*"], unknownTimeout="60s")
+    await h.settle(10)
+    forget(h, "the alert")
+    await h.settle(65)
+    assert (h.status.steps[0].outcome, cordoned(h)) == (None, True)
+    await ended_in_vain(h, "nothing is deleted by force: the alert source tells nothing")
+    assert "unknownTimeout" in [one.threshold for one in h.status.escalations]
+
+
+async def test_where_something_speaks_against_it_nobody_waits_for_what_is_not_known() -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await h.settle(10)
+    forget(h, "the alert")
+    h.cluster.add("pauses", PAUSE)
+    await ended_in_vain(h, "nothing is deleted by force: Pause goldseam-system/p holds")
+
+
+async def test_where_nothing_could_be_deleted_anyway_nobody_waits_for_what_is_not_known() -> None:
+    h = await opened(FORCE, allowed=["*"], namespace="kube-system")
+    await h.settle(10)
+    forget(h, "the alert")
+    await ended_in_vain(h, "nothing is deleted by force: ")
+
+
+async def test_an_alert_that_is_gone_while_its_freshness_was_waited_for_ends_the_drain_in_vain() -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await h.settle(10)
+    forget(h, "a fresh alert")
+    await h.settle(20)
+    forget(h, "nothing")
+    h.alert_state = "Cleared"
+    await ended_in_vain(h, "nothing is deleted by force: ")
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_process_that_is_started_after_the_deadline_deletes_what_is_left_once_it_has_seen_the_alert(
+    known: bool,
+) -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await h.settle(10)
+    h.clock.advance(60)
+    h.fresh = known
+    await h.start()
+    await h.settle(5)
+    h.fresh = True
+    await h.settle(5)
+    assert made(h, "delete") == ["pods/shop/p1", "pods/shop/p2"]
 
 
 async def test_a_mode_that_is_lowered_as_the_deadline_passes_deletes_nothing_not_even_to_rehearse_it() -> None:

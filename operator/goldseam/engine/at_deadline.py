@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
 from goldseam.engine import answers, record
 from goldseam.engine.deadlines import is_forced, is_over, is_to_be_forced
+from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
 from goldseam.engine.lineage import judged
 from goldseam.engine.matching import protected
@@ -23,6 +24,8 @@ MOST_GRACE = timedelta(minutes=10)
 """For no pod that is deleted is waited longer."""
 AFTER_GRACE = timedelta(seconds=30)
 """For the kubelet to say that it is gone."""
+UNTOLD = frozenset({"AlertFiring", "AlertUnknown", "InputsGone", "SilenceUnknown", "BreakerUnknown"})
+"""The reasons of holds that say that something is not known, or not freshly, and nothing else."""
 
 
 def passed(s: Situation, now: datetime) -> Decision | None:
@@ -42,13 +45,21 @@ def passed(s: Situation, now: datetime) -> Decision | None:
     status = record.with_step(s.status, step)
     if step != s.status.open_step():  # what was found out is written down before anything is made of it
         return answers.answer("wait", "Waiting", status, answers.SOON)
-    forces = drain.at_deadline == "Force" and not is_forced(step)
-    why_not = _why_not(s, step, now) if forces else ""
-    if forces and not why_not and not is_to_be_forced(step, s.pinned.ladder[step.rung], s.world.now):
+    if drain.at_deadline == "Force" and not is_forced(step):
+        return _by_force(s, status, step, now)
+    return _failed(s, status, step, "", now, leave=drain.at_deadline == "LeaveCordoned")
+
+
+def _by_force(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    """What is left is deleted, if nothing speaks against it. All or nothing: half a drain helps nobody."""
+    holds, spared = holding(BEFORE_FORCING, s, now), _spared(s, step)
+    if not spared and _untold(s, holds, now):
+        return answers.held(s, status, holds, now)
+    if why_not := holds[0].message if holds else spared:
+        return _failed(s, status, step, why_not, now, leave=False)
+    if not is_to_be_forced(step, s.pinned.ladder[step.rung], s.world.now):
         return answers.answer("wait", "Waiting", status, answers.SOON)  # it was planned before the deadline had passed
-    if forces and not why_not:
-        return _forced(s, status, step, now)
-    return _failed(s, status, step, why_not, now, leave=drain.at_deadline == "LeaveCordoned")
+    return _forced(s, status, step, now)
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now: datetime, *, leave: bool) -> Decision:
@@ -79,10 +90,17 @@ def _settled(status: IncidentStatus, obligation: Obligation, why: str) -> Incide
     return record.each_obligation(status, lambda o: record.settled(o, "Void", why) if o == obligation else o)
 
 
-def _why_not(s: Situation, step: Step, now: datetime) -> str:
-    """Why what is left is not deleted; empty where it is. All or nothing: half a drain helps nobody."""
-    if holds := holding(BEFORE_FORCING, s, now):
-        return holds[0].message
+def _untold(s: Situation, holds: Sequence[Hold], now: datetime) -> bool:
+    """Whether nothing but a lack of knowledge speaks against deleting what is left, and not for `unknownTimeout` yet.
+    It is not the drain that has failed then: who was started anew a moment ago has not seen the rule evaluated."""
+    if not holds or any(hold.reason not in UNTOLD for hold in holds):
+        return False
+    since = min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=now)
+    return now - since < s.pinned.unknown_timeout
+
+
+def _spared(s: Situation, step: Step) -> str:
+    """Why nothing of what is left may be deleted; empty where all of it may."""
     safe = [*s.guardrails.protected_namespaces, s.operator_namespace]
     kept = [f"{ref.namespace}/{ref.name}" for ref in _left(s, step) if protected(ref.namespace, safe)]
     if kept:
