@@ -136,14 +136,16 @@ def test_whatever_is_on_a_node_nobody_is_down_and_no_budget_is_broken_by_its_dra
     budgets = {name: chance.choice(BUDGETS) for name in apps}
     delay = {"sim.kwok/start-delay": f"{chance.choice([0, 1, 3])}s"}
     others = [f"node-{number}" for number in range(1, 4)]
-    for name in others if chance.random() < 0.5 else ():  # all on one node, or here and there
-        installed.must("cordon", name)
-    installed.apply(*(deployment(namespace, name, count, annotations=delay) for name, count in apps.items()))
-    installed.apply(*(budget(namespace, name, **spec) for name, spec in budgets.items() if spec))
-    for name, count in apps.items():
-        running(installed, namespace, name, count)
-        eventually(lambda name=name, count=count: count in watched(name), "the watch to have seen them")  # type: ignore[misc]
-    installed.must("uncordon", *others)
+    try:
+        for name in others if chance.random() < 0.5 else ():  # all on one node, or here and there
+            installed.must("cordon", name)
+        installed.apply(*(deployment(namespace, name, count, annotations=delay) for name, count in apps.items()))
+        installed.apply(*(budget(namespace, name, **spec) for name, spec in budgets.items() if spec))
+        for name, count in apps.items():
+            running(installed, namespace, name, count)
+            eventually(lambda name=name, count=count: count in watched(name), "the watch to have seen them")  # type: ignore[misc]
+    finally:
+        installed.must("uncordon", *others)
     eventually(lambda: _counted(installed, namespace), "the budgets to be counted")
     node = max(installed.all("nodes"), key=lambda one: len(on_node(installed, namespace, one["metadata"]["name"])))
     drain(installed, trouble, node["metadata"]["name"])

@@ -215,6 +215,16 @@ def test_where_there_are_no_guardrails_nor_their_kind_everybody_elses_deletions_
         eventually(lambda: forcing.kubectl("get", "guardrails").returncode == 0, "the kind to be back")
 
 
+@pytest.fixture
+def own(installed: Plane) -> Iterator[Callable[..., None]]:
+    """Makes pods that stand for the operator's processes, by name (`_` for `-`) the node of each; afterwards none is
+    left, for every later drain of these nodes would wait for a leader there."""
+    yield lambda **where: own_pods(installed, {name.replace("_", "-"): node for name, node in where.items()})
+    installed.kubectl(
+        "delete", "pod", "goldseam-a", "goldseam-b", "-n", NAMESPACE, "--wait=false", "--ignore-not-found"
+    )
+
+
 def test_the_leader_hands_over_before_its_own_pod_goes(
     installed: Plane,
     namespace: str,
@@ -222,10 +232,11 @@ def test_the_leader_hands_over_before_its_own_pod_goes(
     operator_kubeconfig: Path,
     trouble: Trouble,
     node: str,
+    own: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     elsewhere = next(n["metadata"]["name"] for n in installed.all("nodes") if n["metadata"]["name"] != node)
-    own_pods(installed, {"goldseam-a": node, "goldseam-b": elsewhere})
+    own(goldseam_a=node, goldseam_b=elsewhere)
     drains(installed, "Uncordon", deadline="60s")
     with (
         running_operator(operator_kubeconfig, tmp_path / "first.log", pod_name="goldseam-a") as first,
@@ -247,7 +258,6 @@ def test_the_leader_hands_over_before_its_own_pod_goes(
     refs = [entry["objectRef"] for entry in writes_of_operator(installed)]
     evicted = [ref["name"] for ref in refs if ref.get("subresource") == "eviction" and ref["namespace"] == NAMESPACE]
     assert evicted == ["goldseam-a"], "once, by the one that led afterwards"
-    installed.kubectl("delete", "pod", "goldseam-b", "-n", NAMESPACE, "--wait=false")
 
 
 def own_pods(plane: Plane, where: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.cordons import AT_DEADLINE, DEADLINE
 from goldseam.services.sweep import sweep
 from tests.component.test_node_incidents import crempol, left, node, pod
@@ -21,10 +22,16 @@ def drain(at_deadline: str = "Uncordon", **told: Any) -> Json:
 
 
 async def opened(
-    *ladder: Json, allowed: list[str] | None = None, namespace: str = "shop", budget: int = 1, **spec: Any
+    *ladder: Json,
+    allowed: list[str] | None = None,
+    namespace: str = "shop",
+    budget: int = 1,
+    book: Json | None = None,
+    **spec: Any,
 ) -> Harness:
-    """A node with three pods, of which a PodDisruptionBudget lets so many go."""
-    h = Harness(crempol(*ladder, **spec), node("n1"), "nodes")
+    """A node with three pods, of which a PodDisruptionBudget lets so many go. `book`: the spec of the runbook."""
+    runbook = RunbookSpec.model_validate(book) if book else None
+    h = Harness(crempol(*ladder, **spec), node("n1"), "nodes", runbook=runbook)
     h.cluster.add("nodes", node("n2"))
     for number in range(3):
         body = pod(f"p{number}")
@@ -82,6 +89,18 @@ async def test_what_an_earlier_drain_had_left_on_the_node_is_not_said_of_this_on
     await h.settle(5)
     assert cordoned(h)
     assert marks(h) == ({DEADLINE: "2026-11-23T12:00:20Z"} if "drain" in rung else {})
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_node_that_is_left_cordoned_a_second_time_says_so_again_also_through_a_death(after: bool) -> None:
+    h = await opened(drain("LeaveCordoned"))
+    old = {AT_DEADLINE: "LeaveCordoned", DEADLINE: "2026-11-01T00:00:00Z"}  # `kubectl uncordon` leaves it there
+    h.live()["metadata"].setdefault("annotations", {}).update(old)
+    h.cluster.kill_at, h.cluster.kill_after = h.cluster.attempts + 3, after
+    await h.settle_through_crashes(30)
+    assert h.status.steps[0].outcome == "Failed"
+    assert (cordoned(h), marks(h)[AT_DEADLINE]) == (True, "LeaveCordoned")
+    assert await sweep(h.cluster, h.book, h.clock.now() + timedelta(hours=1), NAMESPACE) == []
 
 
 async def test_a_drain_without_a_deadline_has_the_time_of_its_rung() -> None:

@@ -9,29 +9,44 @@ import pytest
 
 from goldseam.api.ladder import Drain
 from goldseam.engine.situation import Silence
+from goldseam.errors import Unavailable
+from goldseam.ports import Access
 from tests.component.test_careful_drains import owned, prepared
 from tests.component.test_drain_ends import PAUSE, cordoned, drain, ended_in_vain, made, opened
+from tests.component.test_jobs import LOSS
 from tests.component.test_node_incidents import left, pod
 from tests.support.harness import Harness
 
 FORCE = drain("Force")
+TAKEN = LOSS | {"thresholds": [LOSS["thresholds"][0] | {"acting": "Stop"}]}  # type: ignore[operator]
 
 
 def forget(h: Harness, what: str) -> None:
-    """As where Goldseam was started anew a moment ago."""
+    """As where Goldseam, or what it asks, was started anew a moment ago."""
+
+    async def silent(access: Access) -> bool:
+        raise Unavailable("no answer")
+
     h.knows = what != "the alert"
     h.fresh = what != "a fresh alert"
+    h.alert_state = "Pending" if what == "whether it fires again" else "Firing"
     h.silence = Silence("Unknown", "Alertmanager has not answered yet") if what == "the silences" else Silence()
+    h.cluster.__dict__.pop("allowed", None)
+    if what == "the rights":
+        h.cluster.allowed = silent  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("what", ["the alert", "a fresh alert", "the silences"])
+LACKS = ("the alert", "a fresh alert", "whether it fires again", "the silences", "the rights")
+
+
+@pytest.mark.parametrize("what", LACKS)
 async def test_what_is_not_known_at_the_deadline_is_waited_for_and_nothing_is_deleted_on_it(what: str) -> None:
     h = await opened(FORCE, allowed=["*"])
     await h.settle(10)
     forget(h, what)
     await h.settle(60)
     assert (made(h, "delete"), cordoned(h), h.status.steps[0].outcome) == ([], True, None)
-    assert h.status.message.startswith("on hold: ")
+    assert h.status.message.startswith("on hold: its deadline has passed, and nothing is deleted by force before")
     forget(h, "nothing")
     await h.settle(5)
     assert made(h, "delete") == ["pods/shop/p1", "pods/shop/p2"]
@@ -48,6 +63,50 @@ async def test_what_is_not_known_for_too_long_after_the_deadline_ends_the_drain_
     assert (h.status.steps[0].outcome, cordoned(h)) == (None, True)
     await ended_in_vain(h, "nothing is deleted by force: the alert source tells nothing")
     assert "unknownTimeout" in [one.threshold for one in h.status.escalations]
+
+
+async def test_that_it_is_another_thing_each_time_that_is_not_known_makes_the_wait_no_longer() -> None:
+    h = await opened(FORCE, allowed=["*"], unknownTimeout="60s")
+    await h.settle(10)
+    for what in ("the alert", "a fresh alert", "the silences", "the rights", "the alert"):
+        forget(h, what)
+        await h.settle(11)
+    assert (h.status.steps[0].outcome, made(h, "delete")) == (None, [])
+    await ended_in_vain(h, "nothing is deleted by force: ")
+
+
+async def test_a_pod_that_ends_by_itself_meanwhile_makes_the_wait_no_longer() -> None:
+    h = await opened(FORCE, allowed=["*"], unknownTimeout="60s")
+    await h.settle(10)
+    forget(h, "the silences")
+    await h.settle(45)
+    h.cluster.remove("pods", "shop", "p1")
+    await h.settle(5)
+    assert (h.status.steps[0].outcome, made(h, "delete")) == (None, [])
+    await ended_in_vain(h, "nothing is deleted by force: Alertmanager has not answered yet")
+
+
+async def test_once_a_threshold_says_that_people_take_over_nothing_is_deleted_by_force() -> None:
+    h = await opened(FORCE, allowed=["*"], book=TAKEN)
+    await h.settle(10)
+    h.promql.answers["loss"] = (1.0,)
+    await ended_in_vain(h, "nothing is deleted by force: a threshold of the runbook says that people take over")
+
+
+async def test_after_a_long_wait_for_what_was_not_known_the_alert_has_as_long_to_go_as_without_it() -> None:
+    h = await opened(FORCE | {"timeout": "40s"}, allowed=["*"])
+    await h.settle(10)
+    forget(h, "a fresh alert")
+    await h.settle(120)
+    forget(h, "nothing")
+    await h.settle(10)
+    assert left(h) == {"daemon"}
+    ends = h.status.steps[0].deadline_at
+    assert ends is not None
+    await h.settle((ends - h.clock.now()).total_seconds() + 15)
+    assert h.status.steps[0].outcome is None, "20 s of its time are left after its deadline"
+    await h.settle(10)
+    assert h.status.steps[0].outcome == "Failed"
 
 
 async def test_where_something_speaks_against_it_nobody_waits_for_what_is_not_known() -> None:

@@ -12,7 +12,8 @@ from goldseam.actions.nodes import cordoning, marking
 from goldseam.api.incident import ObjectRef, Step, Write
 from goldseam.api.ladder import Drain
 from goldseam.engine.cordons import AT_DEADLINE, DEADLINE, left_for_good, marks
-from goldseam.engine.proposal import NothingToDo, Plan, Proposal, Right, World
+from goldseam.engine.lineage import judged
+from goldseam.engine.proposal import NothingToDo, Plan, Proposal, Right, World, place
 from goldseam.services.act import body
 from tests.support.objects import node, pod
 
@@ -50,6 +51,19 @@ def test_one_request_carries_cordon_token_and_both_marks() -> None:
         "goldseam.dev/drain-deadline": "2026-11-23T12:00:00Z",
         "goldseam.dev/at-deadline": "LeaveCordoned",
     }
+
+
+@pytest.mark.parametrize("at_deadline", ["LeaveCordoned", "Force"])
+def test_what_an_earlier_drain_has_left_there_is_said_anew_with_the_cordon(
+    at_deadline: str,
+) -> None:
+    there = node()
+    there["metadata"]["annotations"] = {AT_DEADLINE: at_deadline, DEADLINE: "2026-11-01T00:00:00Z"}
+    writes = [cordoning(there)[0], *marking(there, at_deadline, NOW)]
+    assert body(writes, "t", "goldseam-system/i", None, NOW)["metadata"]["annotations"][AT_DEADLINE] == at_deadline
+    step = Step(id="1-drain", rung=0, action="drain", intent_at=NOW, writes=writes, token="t")
+    world = World(target=there, touched={place("Node", "", there["metadata"]["name"]): there})
+    assert [write.state for write in judged(step, world).writes] == ["Pending", "Pending"], "both go in one request"
 
 
 def left(deadline: str | None = "2026-11-23T12:00:00Z", at: str | None = "LeaveCordoned", by: str = "goldseam") -> bool:

@@ -52,13 +52,14 @@ def cordoning(node: Json) -> tuple[Write, Obligation]:
 
 def marking(node: Json, at_deadline: str, now: datetime) -> tuple[Write, ...]:
     """The write that says on a node of ours what becomes of it at the deadline of the drain, where it must be said:
-    cordoning says by itself until when, and that it is uncordoned then. Not where an earlier drain has left it cordoned
-    for people: nobody owes that any more, and what says so would be lost."""
+    cordoning says by itself until when, and that it is uncordoned then, and takes away what an earlier drain has left
+    there. Not where an earlier drain has left it cordoned for people: nobody owes that any more, and what says so would
+    be lost."""
     ours = cordoned_by_us(node) and not left_for_good(node, now)
     if (cordoned(node) and not ours) or (not ours and at_deadline == "Uncordon"):
         return ()
     write = patch(node_ref(node), node, AT_DEADLINE_FIELD, json.dumps(at_deadline))
-    return () if write.before == write.want else (write,)
+    return () if write.before == write.want and ours else (write,)
 
 
 def belongs(pod: Json) -> bool:

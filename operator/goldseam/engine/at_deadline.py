@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
-from goldseam.engine import answers, record
+from goldseam.engine import answers, escalation, record
 from goldseam.engine.deadlines import is_forced, is_over, is_to_be_forced
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
@@ -24,8 +25,12 @@ MOST_GRACE = timedelta(minutes=10)
 """For no pod that is deleted is waited longer."""
 AFTER_GRACE = timedelta(seconds=30)
 """For the kubelet to say that it is gone."""
-UNTOLD = frozenset({"AlertFiring", "AlertUnknown", "InputsGone", "SilenceUnknown", "BreakerUnknown"})
-"""The reasons of holds that say that something is not known, or not freshly, and nothing else."""
+UNTOLD = frozenset(
+    {"AlertFiring", "AlertPending", "AlertUnknown", "InputsGone"}
+    | {"SilenceUnknown", "BreakerUnknown", "PermissionUnknown", "NotRead"}
+)
+"""The reasons of holds that only say that something is not known, or not freshly. `AlertPending`: a Prometheus that was
+started anew counts the rule's `for` from its beginning."""
 
 
 def passed(s: Situation, now: datetime) -> Decision | None:
@@ -44,7 +49,7 @@ def passed(s: Situation, now: datetime) -> Decision | None:
         return None
     status = record.with_step(s.status, step)
     if step != s.status.open_step():  # what was found out is written down before anything is made of it
-        return answers.answer("wait", "Waiting", status, answers.SOON)
+        return Decision("wait", "Waiting", status.message, status, answers.SOON)
     if drain.at_deadline == "Force" and not is_forced(step):
         return _by_force(s, status, step, now)
     return _failed(s, status, step, "", now, leave=drain.at_deadline == "LeaveCordoned")
@@ -52,14 +57,35 @@ def passed(s: Situation, now: datetime) -> Decision | None:
 
 def _by_force(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
     """What is left is deleted, if nothing speaks against it. All or nothing: half a drain helps nobody."""
+    rung = s.pinned.ladder[step.rung]
+    if not is_to_be_forced(step, rung, s.world.now):  # it was planned before the deadline had passed
+        return Decision("wait", "Waiting", status.message, status, answers.SOON)
+    if escalation.stops(s, status):
+        return _failed(s, status, step, "a threshold of the runbook says that people take over", now, leave=False)
     holds, spared = holding(BEFORE_FORCING, s, now), _spared(s, step)
-    if not spared and _untold(s, holds, now):
-        return answers.held(s, status, holds, now)
+    if not spared and (since := _untold_since(s, holds, now)):
+        return _waiting(s, status, holds, since, now)
     if why_not := holds[0].message if holds else spared:
         return _failed(s, status, step, why_not, now, leave=False)
-    if not is_to_be_forced(step, s.pinned.ladder[step.rung], s.world.now):
-        return answers.answer("wait", "Waiting", status, answers.SOON)  # it was planned before the deadline had passed
     return _forced(s, status, step, now)
+
+
+def _untold_since(s: Situation, holds: Sequence[Hold], now: datetime) -> datetime | None:
+    """Since when nothing but a lack of knowledge speaks against it; None where something else does, or when it was for
+    `unknownTimeout`. The drain has not failed by that: who was started anew a moment ago has seen no rule evaluated."""
+    if not holds or any(hold.reason not in UNTOLD for hold in holds):
+        return None
+    since = min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=now)
+    return since if now - since < s.pinned.unknown_timeout else None
+
+
+def _waiting(s: Situation, status: IncidentStatus, holds: Sequence[Hold], since: datetime, now: datetime) -> Decision:
+    """Nothing is deleted yet. What is not known may be another thing each time: the time counts from the first one."""
+    decision = answers.held(s, status, holds, now)
+    records = [hold.model_copy(update={"since": since}) for hold in decision.status.holds]
+    status = record.changed(decision.status, holds=records)
+    message = f"its deadline has passed, and nothing is deleted by force before it is known: {records[0].message}"
+    return replace(decision, status=record.say(status, f"on hold: {message}"))
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now: datetime, *, leave: bool) -> Decision:
@@ -88,15 +114,6 @@ def _left_cordoned(status: IncidentStatus, step: Step, now: datetime) -> Inciden
 
 def _settled(status: IncidentStatus, obligation: Obligation, why: str) -> IncidentStatus:
     return record.each_obligation(status, lambda o: record.settled(o, "Void", why) if o == obligation else o)
-
-
-def _untold(s: Situation, holds: Sequence[Hold], now: datetime) -> bool:
-    """Whether nothing but a lack of knowledge speaks against deleting what is left, and not for `unknownTimeout` yet.
-    It is not the drain that has failed then: who was started anew a moment ago has not seen the rule evaluated."""
-    if not holds or any(hold.reason not in UNTOLD for hold in holds):
-        return False
-    since = min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=now)
-    return now - since < s.pinned.unknown_timeout
 
 
 def _spared(s: Situation, step: Step) -> str:

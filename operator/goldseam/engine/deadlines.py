@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Rung
@@ -14,6 +14,15 @@ def given(s: Situation, step: Step, rung: Rung, now: datetime) -> Step:
     if rung.drain is None or step.purpose != "Rung":
         return step
     return step.model_copy(update={"deadline_at": now + (rung.drain.deadline or timeout(s, rung))})
+
+
+def after_force(s: Situation, step: Step, rung: Rung) -> timedelta:
+    """How much of the rung's time is left for the alert to be gone once what was left was deleted by force: as much as
+    after a deadline by which nothing was left, however long it was not known whether to."""
+    deadline = rung.drain.deadline if rung.drain is not None else None
+    if deadline is None or not is_forced(step):
+        return timedelta(0)
+    return max(timeout(s, rung) - deadline, timedelta(0))
 
 
 def is_over(step: Step, now: datetime) -> bool:

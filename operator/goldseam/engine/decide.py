@@ -16,8 +16,8 @@ Stage = Callable[[Situation, datetime], Decision | None]
 
 STAGES: Sequence[Stage] = (
     closing.abandoned,  # the target or the policy is gone
-    at_deadline.passed,  # a drain has not ended in time
     closing.returned,  # a node that was out of service reports again
+    at_deadline.passed,  # a drain has not ended in time
     verify.under_way,  # an intent is open: was it carried out?
     verify.taken_over,  # somebody changed what we changed
     verify.judged,  # a step was carried out: did it help?

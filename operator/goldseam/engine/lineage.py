@@ -64,8 +64,9 @@ def _judge(write: Write, token: str, world: World) -> Write:
     obj = live(world, write)
     if obj is None:
         return _superseded(write, f"{write.object} is gone or was replaced")
-    value = value_at(obj, write.field)
-    if value == write.want or (not write.subresource and annotation(obj, TOKEN) == token and token):
+    value, marks = value_at(obj, write.field), bool(token) and not write.subresource
+    unchanged = marks and write.before == write.want  # then only our mark tells that it was made
+    if (value == write.want and not unchanged) or (marks and annotation(obj, TOKEN) == token):
         return write.model_copy(update={"state": "Done"}) if value == write.want else _moved(write, obj, value)
     if value == write.before and (not write.resource_version or _nobody_wrote(write, obj, world)):
         return write.model_copy(

@@ -273,7 +273,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
 def _ends(s: Situation, step: Step, rung: Rung, now: datetime) -> datetime:
     """When the rung's time is over."""
     ends = _began(s, step, now) + timeout(s, rung)
-    return ends if step.deadline_at is None else max(ends, step.deadline_at)
+    return ends if step.deadline_at is None else max(ends, step.deadline_at + deadlines.after_force(s, step, rung))
 
 
 def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decision:
