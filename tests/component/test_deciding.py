@@ -12,6 +12,7 @@ from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Unavailable
 from goldseam.ports import LINE, Json, Line, waiting_in
+from goldseam.services.book import CROWD
 from goldseam.services.gather import Opened
 from goldseam.services.lately import SHARED_FOR, Lately
 from goldseam.services.live_policies import live_policy
@@ -178,6 +179,20 @@ async def test_only_so_many_are_read_for_at_the_same_time(monkeypatch: pytest.Mo
     prepared = counted(h, monkeypatch)
     await looked_at_together(h)
     assert (max(prepared), len(acted(h))) == (PREPARED_AT_ONCE, 30)
+
+
+@pytest.mark.parametrize(("concurrent", "read_for"), [(2, CROWD + 2), (50, 30)])
+async def test_in_a_crowd_of_one_policy_all_is_read_only_for_those_that_nothing_holds(
+    concurrent: int, read_for: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"actions": [{"count": 50, "per": "1h"}], "concurrent": concurrent}
+    h = await opened(30, limits=limits)
+    prepared = counted(h, monkeypatch)
+    for incident in h.book.all():
+        await h.looker.look(incident.uid)
+    assert len(acted(h)) == min(concurrent, 30)
+    assert len(prepared) <= read_for
+    assert all(i.status is not None and (i.status.holds or i.status.steps) for i in h.book.all()), "all are decided on"
 
 
 async def just_opened() -> tuple[Harness, IncidentView, list[tuple[str, str]]]:

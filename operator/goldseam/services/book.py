@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from pydantic import ValidationError
 
@@ -17,6 +18,9 @@ from goldseam.engine.situation import Other, Situation, Spent
 from goldseam.engine.turns import in_line, line_of, stuck
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
+
+CROWD = 10
+"""More than so many incidents of one policy that have done nothing yet are a crowd."""
 
 
 class IncidentBook:
@@ -124,6 +128,13 @@ class IncidentBook:
     def of_policy(self, policy: PolicyKey) -> list[IncidentView]:
         """Those of a policy of that name."""
         return [self._views[uid] for uid in self._of.get(policy, ())]
+
+    def crowded(self, policy: PolicyKey) -> bool:
+        """Whether so many of that policy have done nothing yet that its limits hardly let one more through at once."""
+        idle = (
+            uid for uid in self._of.get(policy, ()) if (status := self._views[uid].status) is None or not status.steps
+        )
+        return next(islice(idle, CROWD, None), None) is not None
 
     def others(self, mine: IncidentView) -> tuple[Other, ...]:
         """All incidents but this one, as far as they matter to it: of its target and debts its own namespace speaks."""

@@ -134,8 +134,7 @@ class Looker:
         if incident.of_a_newer_version:
             return OVER
         try:
-            first = incident.status is None
-            again = await (self._first(incident, turn, opened) if first else self._look(incident, turn))
+            again = await (self._look(incident, turn) if incident.status else self._first(incident, turn, opened))
         except Conflict:
             return timedelta(seconds=0.2)
         found = self.book.get(known.uid)
@@ -167,7 +166,8 @@ class Looker:
             return OVER
         status = first_status(policy, incident.spec, self.clock.now())
         LINE.set(Line.ACTING)
-        waits = self._preparing.locked() or self.asks(replace(incident, status=status))
+        busy = self._preparing.locked() or self.book.crowded(incident.policy)
+        waits = busy or self.asks(replace(incident, status=status))
         if waits or opened is None:  # another leader may have begun on it: it is stamped before anything is read
             incident = await self.write(incident, status)
         if waits:
