@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,6 +194,19 @@ async def test_in_a_crowd_of_one_policy_all_is_read_only_for_those_that_nothing_
     assert len(acted(h)) == min(concurrent, 30)
     assert len(prepared) <= read_for
     assert all(i.status is not None and (i.status.holds or i.status.steps) for i in h.book.all()), "all are decided on"
+
+
+async def test_incidents_of_which_people_have_taken_over_are_no_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = await opened(CROWD + 3, limits={"actions": [{"count": 50, "per": "1h"}], "concurrent": 50})
+    incidents = h.book.all()
+    for incident in incidents[:-1]:
+        await h.looker.look(incident.uid)
+        known = h.book.get(incident.uid)
+        assert known is not None
+        assert known.status is not None
+        over = known.status.model_copy(update={"phase": "Escalated", "handed_over": True, "steps": []})
+        h.book.put(replace(known, status=over))
+    assert not h.book.crowded(incidents[0].policy)
 
 
 async def just_opened() -> tuple[Harness, IncidentView, list[tuple[str, str]]]:

@@ -30,6 +30,7 @@ def forget(h: Harness, what: str) -> None:
     h.knows = what != "the alert"
     h.fresh = what != "a fresh alert"
     h.alert_state = "Pending" if what == "whether it fires again" else "Firing"
+    h.cluster.unreadable = {"pauses"} if what == "the Pauses" else set()
     h.silence = Silence("Unknown", "Alertmanager has not answered yet") if what == "the silences" else Silence()
     h.cluster.__dict__.pop("allowed", None)
     if what == "the rights":
@@ -68,9 +69,9 @@ async def test_what_is_not_known_for_too_long_after_the_deadline_ends_the_drain_
 async def test_that_it_is_another_thing_each_time_that_is_not_known_makes_the_wait_no_longer() -> None:
     h = await opened(FORCE, allowed=["*"], unknownTimeout="60s")
     await h.settle(10)
-    for what in ("the alert", "a fresh alert", "the silences", "the rights", "the alert"):
+    for what in ("the alert", "a fresh alert", "the Pauses", "the silences", "the rights"):
         forget(h, what)
-        await h.settle(11)
+        await h.settle(9)
     assert (h.status.steps[0].outcome, made(h, "delete")) == (None, [])
     await ended_in_vain(h, "nothing is deleted by force: ")
 

@@ -64,6 +64,11 @@ def test_what_an_earlier_drain_has_left_there_is_said_anew_with_the_cordon(
     step = Step(id="1-drain", rung=0, action="drain", intent_at=NOW, writes=writes, token="t")
     world = World(target=there, touched={place("Node", "", there["metadata"]["name"]): there})
     assert [write.state for write in judged(step, world).writes] == ["Pending", "Pending"], "both go in one request"
+    del there["metadata"]["annotations"][AT_DEADLINE]  # somebody tidies up before it was made
+    step = judged(step, world)
+    assert [write.state for write in step.writes] == ["Pending", "Pending"]
+    there["metadata"]["annotations"] |= {AT_DEADLINE: at_deadline, "goldseam.dev/token": "t"}
+    assert judged(step, world).writes[1].state == "Done"
 
 
 def left(deadline: str | None = "2026-11-23T12:00:00Z", at: str | None = "LeaveCordoned", by: str = "goldseam") -> bool:

@@ -10,6 +10,7 @@ from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
 from goldseam.engine import answers, escalation, record
 from goldseam.engine.deadlines import is_forced, is_over, is_to_be_forced
 from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.knowledge import unread
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
 from goldseam.engine.lineage import judged
 from goldseam.engine.matching import protected
@@ -36,8 +37,10 @@ started anew counts the rule's `for` from its beginning."""
 def passed(s: Situation, now: datetime) -> Decision | None:
     """The deadline has passed, and pods are left. What is not begun has not failed, and what is not read is unknown."""
     step = s.status.open_step()
-    if step is None or not is_over(step, now) or s.unknown or s.status.handed_over or s.effect is None:
+    if step is None or not is_over(step, now) or s.status.handed_over:
         return None
+    if s.unknown or s.effect is None:
+        return _unread(s, step, now)
     if s.effect.done or s.effect.waits_for:  # no pod is left
         return None
     if cordon_taken(step, s.world.target):  # whoever has uncordoned the node has it: nothing is tried on it again
@@ -53,6 +56,15 @@ def passed(s: Situation, now: datetime) -> Decision | None:
     if drain.at_deadline == "Force" and not is_forced(step):
         return _by_force(s, status, step, now)
     return _failed(s, status, step, "", now, leave=drain.at_deadline == "LeaveCordoned")
+
+
+def _unread(s: Situation, step: Step, now: datetime) -> Decision | None:
+    """While it is waited for what is not known, what cannot be read is one thing more of that."""
+    drain = s.pinned.ladder[step.rung].drain
+    since = min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=None)
+    if since is None or drain is None or not s.unknown or drain.at_deadline != "Force" or is_forced(step):
+        return None
+    return _waiting(s, s.status, holding((unread,), s, now), since, now)
 
 
 def _by_force(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:

@@ -71,11 +71,13 @@ def _dropped(s: Situation, status: IncidentStatus, step: Step, why: str, now: da
 
 def returned(s: Situation, now: datetime) -> Decision | None:
     """A node that was taken out of service reports again: its taint goes at once, whatever is being watched, or done:
-    where pods are evicted with the taint there, their volumes are detached while they are mounted."""
+    where pods are evicted with the taint there, their volumes are detached while they are mounted. What holds that back
+    holds nothing else back."""
     step = s.status.open_step()
     if step is not None and (step.purpose == "Undo" or (step.phase == "Intended" and step.action == "outOfService")):
         return None
-    return _undone(s, now, [o for o in s.status.open_obligations() if o.kind == "Untaint"])
+    found = _undone(s, now, [o for o in s.status.open_obligations() if o.kind == "Untaint"])
+    return found if found is not None and found.kind == "undo" else None
 
 
 def undone(s: Situation, now: datetime) -> Decision | None:

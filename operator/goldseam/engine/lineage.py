@@ -66,7 +66,10 @@ def _judge(write: Write, token: str, world: World) -> Write:
         return _superseded(write, f"{write.object} is gone or was replaced")
     value, marks = value_at(obj, write.field), bool(token) and not write.subresource
     unchanged = marks and write.before == write.want  # then only our mark tells that it was made
-    if (value == write.want and not unchanged) or (marks and annotation(obj, TOKEN) == token):
+    marked = marks and annotation(obj, TOKEN) == token
+    if unchanged and not marked:  # what it is besides is of no account
+        write = write.model_copy(update={"before": value})
+    if (value == write.want and not unchanged) or marked:
         return write.model_copy(update={"state": "Done"}) if value == write.want else _moved(write, obj, value)
     if value == write.before and (not write.resource_version or _nobody_wrote(write, obj, world)):
         return write.model_copy(

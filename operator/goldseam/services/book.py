@@ -20,7 +20,7 @@ from goldseam.engine.views import IncidentView
 from goldseam.ports import Json
 
 CROWD = 10
-"""More than so many incidents of one policy that have done nothing yet are a crowd."""
+"""More than so many incidents of one policy that wait are a crowd."""
 
 
 class IncidentBook:
@@ -130,11 +130,9 @@ class IncidentBook:
         return [self._views[uid] for uid in self._of.get(policy, ())]
 
     def crowded(self, policy: PolicyKey) -> bool:
-        """Whether so many of that policy have done nothing yet that its limits hardly let one more through at once."""
-        idle = (
-            uid for uid in self._of.get(policy, ()) if (status := self._views[uid].status) is None or not status.steps
-        )
-        return next(islice(idle, CROWD, None), None) is not None
+        """Whether so many of that policy wait to be looked at, or for limits, that one more is hardly let through."""
+        waiting = (one for one in self.of_policy(policy) if _waits(one))
+        return next(islice(waiting, CROWD, None), None) is not None
 
     def others(self, mine: IncidentView) -> tuple[Other, ...]:
         """All incidents but this one, as far as they matter to it: of its target and debts its own namespace speaks."""
@@ -213,6 +211,11 @@ def _other(incident: IncidentView) -> Other:
         runs=_runs(status),
         line=in_line(status, opened) if incident.spec.target.kind == "Node" else None,
     )
+
+
+def _waits(incident: IncidentView) -> bool:
+    """Whether nobody has looked at it yet, or it waits for limits only."""
+    return incident.status is None or in_line(incident.status, datetime.fromisoformat(incident.created)) is not None
 
 
 def _acts(status: IncidentStatus | None) -> bool:

@@ -177,7 +177,7 @@ class Looker:
     async def _look(self, incident: IncidentView, turn: AsyncExitStack, opened: Opened | None = None) -> timedelta:
         now, status = self.clock.now(), incident.status
         assert status is not None
-        LINE.set(line_of(incident))  # an incident has a task of its own
+        LINE.set(line_of(incident) if opened is None else Line.ACTING)  # an incident has a task of its own
         if status.epoch != self.epoch():  # before anything is read for a decision
             incident = await self.write(incident, status)
         status = self.delivery.noted(incident, status)
@@ -185,7 +185,7 @@ class Looker:
         self.book.lined_up(situation, now)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
-            return await self._decided(incident, status, turn)
+            return await self._decided(incident, status, turn, opened)
         return await self._finish(incident, situation, decision, now)
 
     async def _considered(
@@ -260,7 +260,7 @@ class Looker:
         ours were a conflict.
         """
         if incident.status is not None:
-            return incident, await self._prepared(incident, status)
+            return incident, await self._prepared(incident, status, opened)
         both = self.write(incident, status), self._prepared(replace(incident, status=status), status, opened)
         written, situation = await asyncio.gather(*both, return_exceptions=True)
         if isinstance(written, BaseException):
