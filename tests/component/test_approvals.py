@@ -47,7 +47,8 @@ async def test_mode_propose_asks_before_it_does_anything_and_people_are_told() -
     assert h.status.phase == "AwaitingApproval"
     assert replicas(h) == 3
     assert question(h).summary == "scale Deployment shop/api from 3 to 8 replicas"
-    assert any("goldseam approve" in note for note in h.people.events.values())
+    command = f"goldseam approve {h.book.all()[0].name} -n shop"
+    assert any(command in note for note in h.people.events.values()), "it works as it stands there"
 
 
 async def test_what_is_approved_is_done_once_and_the_name_is_on_the_incident() -> None:

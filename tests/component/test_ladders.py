@@ -62,6 +62,17 @@ async def test_an_alert_that_clears_while_waiting_is_monitored() -> None:
     assert h.live()["metadata"]["generation"] == 1
 
 
+@pytest.mark.parametrize("rung", [{"notify": {"message": "look at the queue"}}, {"escalate": {}}])
+async def test_in_mode_observe_a_rung_that_would_tell_people_does_not_say_that_they_were_told(
+    rung: dict[str, Any],
+) -> None:
+    h = await opened(rung, mode="Observe", book=runbook())
+    await h.settle(20)
+    (step,) = h.status.steps
+    assert (step.outcome, step.message[:19]) == ("Observed", "would tell people: ")
+    assert (h.status.escalations, h.people.events) == ([], {})
+
+
 async def test_a_notify_rung_tells_its_contact_and_goes_on() -> None:
     h = await opened({"notify": {"contact": "oncall", "message": "look at the queue"}}, RESTART, book=runbook())
     await h.settle(5)

@@ -102,18 +102,18 @@ async def test_whether_an_alert_is_about_an_incidents_node_is_told_by_the_node_n
     targets, spec = stage.opener.targets, live_policy("ClusterRemediationPolicy", policy_of(stage)).spec
     assert spec is not None
 
-    def concerned(**labels: str) -> bool:
+    def concerned(**labels: str) -> bool | None:
         alert = replace(stage.alerts[0], labels={"alertname": "Trouble", **labels})
         return targets.concerned(spec, (), incident, alert)
 
     assert concerned(node="N1")
     assert concerned(instance="10.0.0.1:9100")
-    assert concerned(node="not-looked-up"), "in doubt it counts, so that nothing is taken for recovered"
+    assert concerned(node="not-looked-up") is None, "neither ours nor another's"
     await stage.targets_of(node="n2")
     await stage.targets_of(node="gone")
-    assert not concerned(node="n2")
-    assert not concerned(node="gone"), "an alert about a node that is no more keeps no other one's incident open"
-    assert not targets.concerned(spec, (), incident, replace(stage.alerts[0], labels={}))
+    assert concerned(node="n2") is False
+    assert concerned(node="gone") is False, "an alert about a node that is no more keeps no other one's incident open"
+    assert targets.concerned(spec, (), incident, replace(stage.alerts[0], labels={})) is False
 
 
 def policy_of(stage: Nodes) -> Json:

@@ -43,7 +43,8 @@ class Drain(Parameters):
     """When pods are left at the deadline, the drain has failed. `Uncordon` (default): the node is uncordoned, if it was
     Goldseam that cordoned it, before anything else is tried. `LeaveCordoned`: it stays cordoned until a person
     uncordons it. `Force`: the pods that are left are deleted, past their PodDisruptionBudgets, with the time to end
-    that they ask for; then as with `Uncordon`. Only on nodes that the Guardrails name in `allowForcedDrain`."""
+    that they ask for, and the drain goes on; only if they do not end it has failed, as with `Uncordon`. Only on nodes
+    that the Guardrails name in `allowForcedDrain`."""
     control_plane: bool = False
     """Whether a node of the control plane may be drained, too: never a second one. Default: false, and the rung is
     passed over for such a node."""

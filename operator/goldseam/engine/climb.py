@@ -82,7 +82,8 @@ def _asking(s: Situation, rung: Rung, holds: list[Hold], now: datetime) -> Decis
         assert isinstance(s.plan, Proposal), "the guard holds for proposals only"
         status = approvals.asked(s, status, s.plan, now)
         question = status.approvals[-1]
-        why = f"may Goldseam {s.plan.summary}? Answer until {question.expires_at:%H:%M} UTC: goldseam approve {s.name}"
+        until, which = f"{question.expires_at:%H:%M} UTC", f"{s.name} -n {s.namespace}"
+        why = f"may Goldseam {s.plan.summary}? Answer until {until}: goldseam approve {which}"
         status = escalation.asked(s, status, question, why, now)
     status = record.changed(status, phase="AwaitingApproval" if s.words_protected else status.phase)
     return answers.held(s, status, holds, now)
@@ -173,7 +174,7 @@ def _escalated(s: Situation, parameters: Escalate, now: datetime) -> Decision:
     why = "the ladder says that people take over here"
     rung = s.rung
     assert rung is not None
-    status = record.ended(s.status, _step(s, rung, now), "Told", why, now)
+    status = _ended_by_telling(s, _step(s, rung, now), why, now)
     status = escalation.told(s, status, escalation.RUNG, parameters.level, why, now)
     status = record.changed(status, rung=s.status.rung + 1)
     if not s.acts:
@@ -187,9 +188,16 @@ def _escalated(s: Situation, parameters: Escalate, now: datetime) -> Decision:
 def _notified(s: Situation, rung: Rung, parameters: Notify, now: datetime) -> Decision:
     step = _step(s, rung, now)
     why = parameters.message or "the ladder says that people are told"
-    status = record.ended(s.status, step, "Told", why, now)
+    status = _ended_by_telling(s, step, why, now)
     status = escalation.told(s, status, f"notify-{step.id}"[:63], None, why, now, contact=parameters.contact or "")
     return answers.answer("wait", "Told", record.changed(status, rung=s.status.rung + 1), answers.SOON)
+
+
+def _ended_by_telling(s: Situation, step: Step, why: str, now: datetime) -> IncidentStatus:
+    """In mode Observe nobody is told."""
+    if not s.tells:
+        return record.ended(s.status, step, "Observed", f"would tell people: {why}", now)
+    return record.ended(s.status, step, "Told", why, now)
 
 
 def _collected(s: Situation, rung: Rung, now: datetime) -> Decision:

@@ -18,6 +18,8 @@ from goldseam.engine.alerts import NEVER, ActiveAlert, AlertRule, RulesAnswer
 LOOKBACK = timedelta(minutes=5)
 """How old a sample may be that an evaluation takes: Prometheus' `query.lookback-delta`."""
 
+UNCLEAR = "it is not known yet what another alert of this name is about"
+
 
 @dataclass(frozen=True)
 class RuleWatch:
@@ -85,6 +87,8 @@ class Reading:
     since when they are, by the server's clock."""
     inputs_gone: bool = False
     """Whether it is Unknown only because what the rule reads is gone, or that could not be asked."""
+    unclear: bool = False
+    """Whether one of the alerts that are shown is about something that was not looked up yet, maybe this."""
 
 
 def observe(history: History, answer: RulesAnswer, now: float, poll: timedelta = timedelta(0)) -> History:
@@ -141,7 +145,7 @@ def _in_time(watch: RuleWatch, now: float) -> bool:
 def verdict(
     history: History,
     alert: str,
-    ours: Callable[[ActiveAlert], bool],
+    ours: Callable[[ActiveAlert], bool | None],
     now: float,
     today: datetime,
     poll: timedelta,
@@ -152,7 +156,8 @@ def verdict(
     Args:
         history: what was seen of the source.
         alert: the alert's name.
-        ours: whether an active alert concerns this policy and target.
+        ours: whether an active alert concerns this policy and target; None where that is not known: such an alert is
+            no proof that it fires, nor does it let it be gone.
         now: monotonic seconds.
         today: the time of day at `now`.
         poll: how often the source is read.
@@ -172,8 +177,10 @@ def verdict(
         showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts_in(namespace))]
         if showing:
             return _present(state, showing, now, today, dead or history.problem, look_back)
+    unclear = any(ours(alert) is None for watch in watches for alert in watch.rule.alerts_in(namespace))
     doubt = dead or history.problem or history.missing or _unlike(watches, history.servers)
-    return _absent(watches, now, today, doubt, look_back)
+    doubt = doubt or (UNCLEAR if unclear else "")
+    return replace(_absent(watches, now, today, doubt, look_back), unclear=unclear)
 
 
 def heartbeat(history: History, alert: str, now: float) -> tuple[bool, str]:

@@ -288,7 +288,7 @@ def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decisio
         return tried_in_vain(s, s.status, step, effect.message, now)
     left = step.intent_at + timeout(s, rung) - now
     if left > timedelta(0):
-        status = record.say(s.status, f"{rung.title} was done; waiting for {effect.message}")
+        status = record.say(s.status, f"{rung.title} was begun; waiting for {effect.message}")
         return answers.answer("wait", "Verifying", status, min(left, answers.SHORTLY))
     message = (
         f"{rung.title} takes longer than its timeout; nothing else is tried beside it; waiting for {effect.message}"

@@ -70,8 +70,12 @@ class Relations:
         )
 
     async def judged(self, incident: IncidentView, spec: PolicySpec) -> Reading:
-        """The same, as far as its inputs let it be believed."""
-        return await self.inputs.judged(incident, spec, self.reading(incident, spec))
+        """The same, once it is known what its alerts are about, and as far as its inputs let it be believed."""
+        reading = self.reading(incident, spec)
+        source = self.source(spec, incident.spec.policy_ref.namespace)
+        if reading.unclear and isinstance(source, Source) and await self.targets.looked_up(spec, incident, source):
+            reading = self.reading(incident, spec)
+        return await self.inputs.judged(incident, spec, reading)
 
     def as_last_judged(self, incident: IncidentView) -> Reading:
         """The same, with what its inputs were last found to be; nothing is asked."""

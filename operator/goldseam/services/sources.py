@@ -245,7 +245,9 @@ class Source:
         """The rules of this name, as last read from each server."""
         return tuple(watch.rule for watch in self.history.watches(alert))
 
-    def reading(self, alert: str, ours: Callable[[ActiveAlert], bool], namespace: str | None = None) -> verdict.Reading:
+    def reading(
+        self, alert: str, ours: Callable[[ActiveAlert], bool | None], namespace: str | None = None
+    ) -> verdict.Reading:
         """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""
         now, today = self._clock.monotonic(), self._clock.now()
         found = verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from goldseam.engine.matching import (
 from goldseam.engine.objects import controller, metadata
 from goldseam.engine.silences import Labels
 from goldseam.engine.views import IncidentView
-from goldseam.errors import NotFound
+from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Cluster
 from goldseam.resources import NAMESPACES, PODS, REPLICA_SETS
 from goldseam.services.book import target_key
@@ -29,6 +30,8 @@ from goldseam.services.node_names import NodeNames
 from goldseam.services.sources import Source
 
 REMEMBERED = 20_000
+LOOKED_UP = 20
+"""So many alerts are looked up for one look, at the most."""
 
 
 @dataclass
@@ -94,21 +97,31 @@ class Targets:
 
         def mine(alerts: list[ActiveAlert], *, in_doubt: bool) -> list[Labels]:
             of, cluster = incident, source.spec.matchers
-            found = [a for a in alerts if self.concerned(spec, cluster, of, a, in_doubt=in_doubt)]
+            found = [
+                a for a in alerts if (is_ours := self.concerned(spec, cluster, of, a)) or (in_doubt and is_ours is None)
+            ]
             return [dict(labels) for labels in dict.fromkeys(tuple(sorted(a.labels.items())) for a in found)]
 
         return mine(firing, in_doubt=False) or mine(known, in_doubt=True)
 
+    async def looked_up(self, spec: PolicySpec, incident: IncidentView, source: Source) -> bool:
+        """Look up what those alerts are about of which that is not known; whether any of it is known by now."""
+        rules, cluster = source.rules_of(spec.alert.name), source.spec.matchers
+        alerts = (a for rule in rules for a in rule.alerts_in(incident.spec.target.namespace or None))
+        unclear = [a for a in alerts if self.concerned(spec, cluster, incident, a) is None][:LOOKED_UP]
+        namespace = incident.spec.policy_ref.namespace
+        asked = (self.found(spec, namespace, alert) for alert in unclear)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException) and not isinstance(error, GoldseamError):
+                raise error
+        return any(self.concerned(spec, cluster, incident, alert) is not None for alert in unclear)
+
     def concerned(
-        self,
-        spec: PolicySpec,
-        cluster: Sequence[str],
-        incident: IncidentView,
-        alert: ActiveAlert,
-        *,
-        in_doubt: bool = True,
-    ) -> bool:
-        """Whether an active alert is about this incident's policy and target; in doubt yes, so that it is not gone.
+        self, spec: PolicySpec, cluster: Sequence[str], incident: IncidentView, alert: ActiveAlert
+    ) -> bool | None:
+        """Whether an active alert is about this incident's policy and target; None where that was not looked up yet, or
+        cannot be told. The alert for which it was opened is about it.
 
         `cluster` are the source's matchers, which say what is about this cluster at all.
         """
@@ -119,8 +132,9 @@ class Targets:
             return False
         if named.kind == "Pod":
             owner = self._owners.get((named.namespace, named.name))
-            return in_doubt if owner is None else owner == target_key(incident)
-        if named.kind == "Node" and spec.target.name is None:
+            means = None if owner is None else owner == target_key(incident)
+        elif named.kind == "Node" and spec.target.name is None:
             means = self.nodes.means(named.name, incident.spec.target.name)
-            return in_doubt if means is None else means
-        return named == target_key(incident)
+        else:
+            means = named == target_key(incident)
+        return True if means is None and alert.labels == incident.spec.alert.labels else means
