@@ -7,17 +7,12 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from tests.cluster.test_drain_ends import incident_of
 from tests.support.objects_on_cluster import cluster_policy, forgotten
-from tests.support.operator_process import NAMESPACE, OperatorProcess
+from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
 
 Json = dict[str, Any]
-
-
-def status_of(plane: Plane, node: str) -> Json:
-    """The status of the node's incident; empty while there is none."""
-    found = [one for one in plane.all("incidents", NAMESPACE) if one["spec"]["target"]["name"] == node]
-    return dict(found[0].get("status", {})) if found else {}
 
 
 def states(plane: Plane, node: str) -> list[str]:
@@ -41,17 +36,17 @@ def test_a_node_that_is_well_again_is_given_back_while_another_ones_alert_is_pen
         trouble(1, alert="Feed", node=sick, sure="yes")
         eventually(lambda: installed.get("node", sick)["spec"].get("unschedulable"), "the node to be cordoned", 60)
         trouble(0, alert="Feed", node=sick, sure="yes")
-        eventually(lambda: status_of(installed, sick).get("phase") == "Monitoring", "the alert to be gone", 90)
+        eventually(lambda: incident_of(installed, sick).get("phase") == "Monitoring", "the alert to be gone", 90)
         trouble(1, alert="Feed", node=suspected, sure="no")
         eventually(lambda: states(installed, suspected) == ["pending"], "the other alert to be pending", 30)
-        eventually(lambda: status_of(installed, sick).get("phase") == "Resolved", "the end", 60)
+        eventually(lambda: incident_of(installed, sick).get("phase") == "Resolved", "the end", 60)
         assert states(installed, suspected) == ["pending"], "still"
         eventually(lambda: not installed.get("node", sick)["spec"].get("unschedulable"), "the node to be back")
         trouble(0, alert="Feed", node=suspected, sure="no")
-        eventually(lambda: status_of(installed, sick).get("owes") == 0, "nothing to be owed")
-        assert [step["outcome"] for step in status_of(installed, sick)["steps"]] == ["Passed", "Undone"]
+        eventually(lambda: incident_of(installed, sick).get("owes") == 0, "nothing to be owed")
+        assert [step["outcome"] for step in incident_of(installed, sick)["steps"]] == ["Passed", "Undone"]
         assert not installed.get("node", suspected)["spec"].get("unschedulable")
-        assert status_of(installed, suspected) == {}
+        assert incident_of(installed, suspected) == {}
         forgotten(installed)
     finally:
         installed.rules(f"{namespace}-sick", [])

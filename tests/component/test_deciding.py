@@ -196,7 +196,7 @@ async def test_in_a_crowd_of_one_policy_all_is_read_only_for_those_that_nothing_
     assert all(i.status is not None and (i.status.holds or i.status.steps) for i in h.book.all()), "all are decided on"
 
 
-async def test_incidents_of_which_people_have_taken_over_are_no_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_incidents_of_which_people_have_taken_over_are_no_crowd() -> None:
     h = await opened(CROWD + 3, limits={"actions": [{"count": 50, "per": "1h"}], "concurrent": 50})
     incidents = h.book.all()
     for incident in incidents[:-1]:

@@ -44,16 +44,13 @@ async def opened(stage: Stage, **labels: str) -> tuple[Relations, IncidentView, 
     return relations, incident, policy.spec
 
 
-async def seen(stage: Stage) -> None:
-    """The source is read, and nobody opens anything."""
+async def seen(stage: Stage, state: str, *shown: Json) -> None:
+    """The source shows alerts with these labels, and nobody opens anything, nor looks up what they are about."""
+    every = ({"alertname": "Trouble", "namespace": "shop"} | labels for labels in shown)
+    stage.alerts += [ActiveAlert(labels, {}, state, START) for labels in every]
     for _ in range(3):
         await stage.source.read()
         stage.clock.advance(1)
-
-
-def shown(stage: Stage, state: str, **labels: str) -> None:
-    """An alert that nobody has looked up."""
-    stage.alerts.append(ActiveAlert({"alertname": "Trouble", "namespace": "shop"} | labels, {}, state, START))
 
 
 def deployment_pod(stage: Stage, pod: str, owner: str) -> None:
@@ -80,8 +77,7 @@ async def test_an_alert_about_something_else_that_was_not_looked_up_does_not_mak
 ) -> None:
     stage, relations, incident, spec = await scene(make, mine)
     assert relations.reading(incident, spec).state == "Cleared"
-    shown(stage, state, **other)
-    await seen(stage)
+    await seen(stage, state, other)
     before = relations.reading(incident, spec)
     assert (before.state, before.fresh, before.message) == ("Unknown", False, f"no alert is shown, but {UNCLEAR}")
     after = await relations.judged(incident, spec)
@@ -94,8 +90,7 @@ async def test_what_cannot_be_looked_up_is_not_known_to_be_ours_nor_gone(
     make: type[Stage], mine: Json, other: Json
 ) -> None:
     stage, relations, incident, spec = await scene(make, mine)
-    shown(stage, "firing", **other)
-    await seen(stage)
+    await seen(stage, "firing", other)
     stage.cluster.unreadable = {"nodes", "pods"}
     found = await relations.judged(incident, spec)
     assert (found.state, found.fresh) == ("Unknown", False)
@@ -107,8 +102,7 @@ async def test_the_alert_for_which_it_was_opened_is_ours_also_where_its_object_i
 ) -> None:
     stage, relations, incident, spec = await scene(make, mine)
     stage.cluster.objects = {key: obj for key, obj in stage.cluster.objects.items() if key[0] not in ("nodes", "pods")}
-    shown(stage, "firing", **mine)
-    await seen(stage)
+    await seen(stage, "firing", mine)
     assert (await relations.judged(incident, spec)).state == "Firing"
 
 
@@ -117,8 +111,6 @@ async def test_ours_that_fires_is_not_doubted_for_what_else_is_not_known(
     make: type[Stage], mine: Json, other: Json
 ) -> None:
     stage, relations, incident, spec = await scene(make, mine)
-    shown(stage, "firing", **other)
-    shown(stage, "firing", **mine)
-    await seen(stage)
+    await seen(stage, "firing", other, mine)
     found = relations.reading(incident, spec)
     assert (found.state, found.fresh, found.unclear) == ("Firing", True, False)

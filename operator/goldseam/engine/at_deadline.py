@@ -52,16 +52,21 @@ def passed(s: Situation, now: datetime) -> Decision | None:
         return None
     status = record.with_step(s.status, step)
     if step != s.status.open_step():  # what was found out is written down before anything is made of it
-        return Decision("wait", "Waiting", status.message, status, answers.SOON)
+        return _again(status)
     if drain.at_deadline == "Force" and not is_forced(step):
         return _by_force(s, status, step, now)
     return _failed(s, status, step, "", now, leave=drain.at_deadline == "LeaveCordoned")
 
 
+def _again(status: IncidentStatus) -> Decision:
+    """Look again at once; what it waits for stays on the incident."""
+    return Decision("wait", "Waiting", status.message, status, answers.SOON)
+
+
 def _unread(s: Situation, step: Step, now: datetime) -> Decision | None:
     """While it is waited for what is not known, what cannot be read is one thing more of that."""
     drain = s.pinned.ladder[step.rung].drain
-    since = min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=None)
+    since = _waits_since(s)
     if since is None or drain is None or not s.unknown or drain.at_deadline != "Force" or is_forced(step):
         return None
     return _waiting(s, s.status, holding((unread,), s, now), since, now)
@@ -71,9 +76,9 @@ def _by_force(s: Situation, status: IncidentStatus, step: Step, now: datetime) -
     """What is left is deleted, if nothing speaks against it. All or nothing: half a drain helps nobody."""
     rung = s.pinned.ladder[step.rung]
     if not is_to_be_forced(step, rung, s.world.now):  # it was planned before the deadline had passed
-        return Decision("wait", "Waiting", status.message, status, answers.SOON)
-    if escalation.stops(s, status):
-        return _failed(s, status, step, "a threshold of the runbook says that people take over", now, leave=False)
+        return _again(status)
+    if why := escalation.stops(s, status):
+        return _failed(s, status, step, why, now, leave=False)
     holds, spared = holding(BEFORE_FORCING, s, now), _spared(s, step)
     if not spared and (since := _untold_since(s, holds, now)):
         return _waiting(s, status, holds, since, now)
@@ -82,12 +87,17 @@ def _by_force(s: Situation, status: IncidentStatus, step: Step, now: datetime) -
     return _forced(s, status, step, now)
 
 
+def _waits_since(s: Situation) -> datetime | None:
+    """Since when it waits for what is not known."""
+    return min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=None)
+
+
 def _untold_since(s: Situation, holds: Sequence[Hold], now: datetime) -> datetime | None:
     """Since when nothing but a lack of knowledge speaks against it; None where something else does, or when it was for
     `unknownTimeout`. The drain has not failed by that: who was started anew a moment ago has seen no rule evaluated."""
     if not holds or any(hold.reason not in UNTOLD for hold in holds):
         return None
-    since = min((hold.since for hold in s.status.holds if hold.reason in UNTOLD), default=now)
+    since = _waits_since(s) or now
     return since if now - since < s.pinned.unknown_timeout else None
 
 

@@ -23,8 +23,8 @@ def handed_over(s: Situation, now: datetime) -> Decision | None:
     if status.handed_over:
         status = record.moved(status, "Escalated", now, "the alert is back, and people have the incident")
         return answers.answer("escalate", "HandedOver", status, answers.IDLE)
-    if s.acts and escalation.stops(s, status):
-        return verify_stop(s, now)
+    if s.acts and (why := escalation.stops(s, status)):
+        return verify_stop(s, why, now)
     if s.rung is not None:
         return None
     if hold := source(s, now):
@@ -32,9 +32,8 @@ def handed_over(s: Situation, now: datetime) -> Decision | None:
     return _exhausted(s, now)
 
 
-def verify_stop(s: Situation, now: datetime) -> Decision:
+def verify_stop(s: Situation, why: str, now: datetime) -> Decision:
     """A threshold that ends all acting was crossed."""
-    why = "a threshold of the runbook says that people take over"
     status = record.moved(record.changed(s.status, handed_over=True), "Escalated", now, why)
     return answers.answer("escalate", "ThresholdStops", status, answers.IDLE)
 

@@ -95,10 +95,11 @@ def exhausted(s: Situation, status: IncidentStatus, why: str, now: datetime) -> 
     return status
 
 
-def stops(s: Situation, status: IncidentStatus) -> bool:
-    """Whether a threshold that was crossed ends all acting."""
+def stops(s: Situation, status: IncidentStatus) -> str:
+    """Why a threshold that was crossed ends all acting; empty where none does."""
     stopping = {t.name for t in _bound(s.runbook) if t.stops}
-    return any(e.threshold in stopping for e in status.escalations)
+    crossed = any(e.threshold in stopping for e in status.escalations)
+    return "a threshold of the runbook says that people take over" if crossed else ""
 
 
 def about_data(s: Situation) -> list[str]:

@@ -72,9 +72,10 @@ class Relations:
     async def judged(self, incident: IncidentView, spec: PolicySpec) -> Reading:
         """The same, once it is known what its alerts are about, and as far as its inputs let it be believed."""
         reading = self.reading(incident, spec)
-        source = self.source(spec, incident.spec.policy_ref.namespace)
-        if reading.unclear and isinstance(source, Source) and await self.targets.looked_up(spec, incident, source):
-            reading = self.reading(incident, spec)
+        if reading.unclear:
+            source = self.source(spec, incident.spec.policy_ref.namespace)
+            if isinstance(source, Source) and await self.targets.looked_up(spec, incident, source):
+                reading = self.reading(incident, spec)
         return await self.inputs.judged(incident, spec, reading)
 
     def as_last_judged(self, incident: IncidentView) -> Reading:

@@ -95,14 +95,11 @@ class Targets:
         opened = ActiveAlert(incident.spec.alert.labels, {}, "firing", incident.spec.alert.active_at)
         known = [opened] if opened.labels.get("alertname") == spec.alert.name else []
 
-        def mine(alerts: list[ActiveAlert], *, in_doubt: bool) -> list[Labels]:
-            of, cluster = incident, source.spec.matchers
-            found = [
-                a for a in alerts if (is_ours := self.concerned(spec, cluster, of, a)) or (in_doubt and is_ours is None)
-            ]
+        def mine(alerts: list[ActiveAlert]) -> list[Labels]:
+            found = [a for a in alerts if self.concerned(spec, source.spec.matchers, incident, a)]
             return [dict(labels) for labels in dict.fromkeys(tuple(sorted(a.labels.items())) for a in found)]
 
-        return mine(firing, in_doubt=False) or mine(known, in_doubt=True)
+        return mine(firing) or mine(known)
 
     async def looked_up(self, spec: PolicySpec, incident: IncidentView, source: Source) -> bool:
         """Look up what those alerts are about of which that is not known; whether any of it is known by now."""
