@@ -120,7 +120,7 @@ async def test_few_reads_are_under_way_at_the_same_time_and_what_is_urgent_waits
         return await says({"metadata": {"name": "web"}})(request)
 
     server.will(slow)
-    reads = [asyncio.create_task(cluster.get(DEPLOYMENTS, "shop", "web")) for _ in range(2 * READS_AT_ONCE)]
+    reads = [asyncio.create_task(cluster.get(DEPLOYMENTS, "shop", f"web-{n}")) for n in range(2 * READS_AT_ONCE)]
     async with asyncio.timeout(5):
         while now < READS_AT_ONCE:
             await asyncio.sleep(0.01)

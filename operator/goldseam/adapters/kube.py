@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from pydantic_core import from_json
 
 from goldseam import metrics
 from goldseam.adapters import kubeconfig as kubeconfig_
+from goldseam.adapters.joined import Joined
 from goldseam.adapters.kube_errors import translated
 from goldseam.adapters.throttle import Throttle
 from goldseam.engine.objects import FIELD_MANAGER
@@ -78,7 +80,7 @@ class KubeCluster:
     ) -> None:
         self._api, self._timeout, self._manager = api, timeout, manager
         self._throttle, self._answered = Throttle(per_second), time.monotonic()
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._reads, self._joined = asyncio.Semaphore(READS_AT_ONCE), Joined()
 
     @property
     def silent_for(self) -> float:
@@ -216,10 +218,16 @@ class KubeCluster:
         return isinstance(status, dict) and status.get("allowed") is True and status.get("denied") is not True
 
     async def _read(self, path: str, query: dict[str, str] | None = None) -> Json:
+        """One read for all who ask for the same, in the same line, before it begins."""
+        which = LINE.get(), path, tuple(sorted((query or {}).items()))
+        found: Json = await self._joined.read(which, partial(self._repeated, path, dict(query or {})))
+        return found
+
+    async def _repeated(self, path: str, query: dict[str, str]) -> Json:
         """Reads are repeated when no answer came: they change nothing."""
         for attempt in range(TRIES):
             try:
-                return await self._call("GET", path, query or {})
+                return await self._call("GET", path, query)
             except (Unavailable, Throttled) as error:
                 if attempt == TRIES - 1:
                     raise
