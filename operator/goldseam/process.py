@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -43,6 +44,9 @@ from goldseam.settings import Settings
 
 log = structlog.get_logger("goldseam")
 
+GARBAGE = 50_000
+"""So many new objects, which may hold others, are looked through for garbage at a time. Long lists of JSON are nearly
+all that is made here, and none of it is garbage: with Python's 700, reading 1,500 nodes took three times as long."""
 STOP_KOPF = 5.0
 SILENT = 30.0
 """Seconds without any answer of the API server after which we are not ready: the lease alone is asked for each 2 s."""
@@ -181,6 +185,7 @@ def _why(task: asyncio.Task[None]) -> str:
 
 def main(settings: Settings) -> int:
     """Run it; the exit status."""
+    gc.set_threshold(GARBAGE)
     lines = logs.setup(settings.log_level, settings.log_format)
     metrics.lines_dropped(lambda: lines.dropped)
     return asyncio.run(run(settings))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from goldseam.engine.objects import Json
 
+REMEMBERED = 20_000
+"""Labels, as many as there are nodes in a large cluster: each look asks of every alert that fires what it is about."""
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _PORT = re.compile(r":[0-9]{1,5}$")
 _KINDS = ("InternalIP", "Hostname", "InternalDNS")
 """The addresses by which a node is known inside the cluster; others may be those of a router in front of many."""
 
 
+@lru_cache(REMEMBERED)
 def host_of(label: str) -> str:
     """The name or the address of a node in a label, as nodes have it: without a port, in lower case, IPv6 in its short
     form. Empty where it is neither.
