@@ -131,7 +131,7 @@ async def just_opened(*ladder: Json, **fields: object) -> tuple[Harness, list[st
     await h.start()
     await h.open(begun=False)
     uid = h.book.all()[0].uid
-    h.looker.opened(uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.live()))
+    h.looker.newly.opened(uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.live()))
     asked: list[str] = []
     for verb in ("get", "list", "patch"):
         setattr(h.cluster, verb, noting(getattr(h.cluster, verb), verb, asked))

@@ -213,7 +213,9 @@ async def just_opened() -> tuple[Harness, IncidentView, list[tuple[str, str]]]:
     h = await opened(1)
     asked: list[tuple[str, str]] = slowed(h)
     incident = h.book.all()[0]
-    h.looker.opened(incident.uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.target))
+    h.looker.newly.opened(
+        incident.uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.target)
+    )
     return h, incident, asked
 
 

@@ -21,6 +21,7 @@ from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
 from goldseam.services.live_policies import live_policy
 from goldseam.services.opener import AT_ONCE, Opener
+from goldseam.services.predecessors import Predecessors
 from goldseam.services.sources import Listening, Source
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
@@ -60,6 +61,7 @@ class Stage:
             self._problem,
             self.tenants,
             Targets(self.cluster),
+            Predecessors(self.cluster, NAMESPACE),
         )
         spec_of_source = AlertSourceSpec.model_validate({"url": "http://p", "matchers": matchers or []})
         self.source = Source("default", spec_of_source, self, self, self.clock, Listening(self.opener.answered))  # type: ignore[arg-type]

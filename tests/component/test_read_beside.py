@@ -70,7 +70,7 @@ async def test_what_the_plan_needs_beyond_what_was_foreseen_is_asked_for_too() -
     await h.start()
     await h.open(begun=False)
     uid = h.book.all()[0].uid
-    h.looker.opened(uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.target))
+    h.looker.newly.opened(uid, Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.target))
     h.cluster.denied.add("horizontalpodautoscalers")
     rights = asked_for(h)
     await h.look()

@@ -25,7 +25,7 @@ async def both_opened(*, later: float = 0.0) -> tuple[Harness, list[tuple[str, s
         ref = incident.spec.target
         target = h.cluster.objects["deployments", ref.namespace, ref.name]
         opening = Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), target)
-        h.looker.opened(incident.uid, opening)
+        h.looker.newly.opened(incident.uid, opening)
     if later:
         first, second = h.book.all()
         await h.looker.look(first.uid)
@@ -219,7 +219,7 @@ async def test_where_many_are_opened_at_once_what_was_read_for_that_is_not_read_
     await h.open(begun=False)
     (incident,) = h.book.all()
     opening = Opened(h.clock.monotonic(), live_policy("RemediationPolicy", h.policy), h.live())
-    h.looker.opened(incident.uid, opening)
+    h.looker.newly.opened(incident.uid, opening)
     h.looker._preparing = asyncio.Semaphore(0)
     asked = slowed(h)
     await h.looker.look(incident.uid)

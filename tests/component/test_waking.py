@@ -457,7 +457,7 @@ async def test_of_many_that_wait_a_few_look_at_the_same_time_and_each_has_its_lo
         now -= 1
         looked.add(known.uid)
 
-    h.looker._read = read  # type: ignore[method-assign,assignment]
+    h.looker.records.read = read  # type: ignore[method-assign,assignment]
     await asyncio.gather(*(h.looker.look(one.uid) for one in views))
     assert len(looked) == 50
     assert most == WAITING_AT_ONCE
@@ -472,7 +472,7 @@ async def test_those_that_are_in_line_when_it_stops_are_not_looked_at_any_more()
         read.append(known.uid)
         await going_on.wait()
 
-    h.looker._read = reading  # type: ignore[method-assign,assignment]
+    h.looker.records.read = reading  # type: ignore[method-assign,assignment]
     views = [replace(incident, uid=f"b{number}", name=f"b{number}") for number in range(50)]
     for one in views:
         h.book.put(one)
@@ -494,7 +494,7 @@ async def test_one_at_which_something_is_under_way_waits_for_none_of_those_that_
         if known.uid != incident.uid:
             await asyncio.Event().wait()
 
-    h.looker._read = read  # type: ignore[method-assign,assignment]
+    h.looker.records.read = read  # type: ignore[method-assign,assignment]
     others = [waiting(f"b{number}", incident, "Freeze") for number in range(50)]
     for other in others:
         h.book.put(other)
@@ -518,10 +518,10 @@ async def test_the_leaders_number_costs_one_write_and_a_read_only_where_the_inci
 
     h.cluster.get = get  # type: ignore[method-assign]
     h.looker.epoch = lambda: 7
-    await h.looker.stamp(incident)
+    await h.looker.records.stamp(incident)
     assert (h.status.epoch, reads) == (7, [])
     h.looker.epoch = lambda: 8
-    await h.looker.stamp(incident)  # as it was before it was stamped: its version is not that of now
+    await h.looker.records.stamp(incident)  # as it was before it was stamped: its version is not that of now
     assert (h.status.epoch, reads) == (8, ["incidents"])
 
 

@@ -203,7 +203,7 @@ class Harness:
         assert incident is not None
         self.book.put(incident)
         if begun:
-            await self.looker.write(incident, first_status(policy, spec, self.clock.now()))
+            await self.looker.records.write(incident, first_status(policy, spec, self.clock.now()))
 
     @property
     def status(self) -> IncidentStatus:

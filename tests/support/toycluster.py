@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from collections.abc import AsyncGenerator, Callable, Iterator
+import re
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,8 +121,7 @@ class ToyCluster:
         self._readable(resource)
         found = [o for (p, ns, _), o in sorted(self.objects.items()) if p == resource.plural and namespace in ("", ns)]
         if labels:
-            wanted_labels = dict(label.split("=") for label in labels.split(","))
-            found = [o for o in found if wanted_labels.items() <= (o["metadata"].get("labels") or {}).items()]
+            found = [o for o in found if _selected(o["metadata"].get("labels") or {}, labels)]
         if fields:
             path, _, wanted = fields.partition("=")
             found = [o for o in found if value_at(o, path) == json.dumps(wanted)]
@@ -325,3 +325,12 @@ def _fields(path: str) -> Json:
     for key in reversed(path.split("\0")):
         nested = {as_managed(key): nested}
     return nested
+
+
+def _selected(labels: Mapping[str, str], selector: str) -> bool:
+    """Whether a label selector selects these: requirements `key=value` or `key in (a,b)`, with commas between them."""
+    for requirement in re.split(r",(?![^(]*\))", selector):
+        key, values = re.fullmatch(r"([^ =]+)(?:=| in \()([^)]*)\)?", requirement).groups()  # type: ignore[union-attr]
+        if labels.get(key) not in values.split(","):
+            return False
+    return True

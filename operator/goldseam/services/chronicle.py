@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from functools import partial
@@ -36,12 +35,19 @@ AFTER_THE_ACT = 0.3
 """Seconds that an Event waits: until then what it tells of is decided and done, which comes first."""
 
 
+Calm = Callable[[], Awaitable[object]]
+
+
+async def at_once() -> None:
+    """Where nothing is to be waited for."""
+
+
 class Chronicle:
     """Writes an Event for each new entry of a timeline. Nothing waits for it, and a lost one is only a lost one."""
 
-    def __init__(self, events: Events, later: float = AFTER_THE_ACT) -> None:
-        """`later`: seconds after which an Event is written."""
-        self._events, self._later = events, later
+    def __init__(self, events: Events, later: float = AFTER_THE_ACT, calm: Calm = at_once) -> None:
+        """`later`: seconds after which an Event is written, and then not before it is `calm`."""
+        self._events, self._later, self._calm = events, later, calm
         self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -72,10 +78,15 @@ class Chronicle:
         task.add_done_callback(self._tasks.discard)
 
     async def _in_time(self, write: Callable[[], Awaitable[Any]]) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._later):
-                await self._closing.wait()
+        waiting = [asyncio.ensure_future(each) for each in (self._rested(), self._closing.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
         await write()
+
+    async def _rested(self) -> None:
+        await asyncio.sleep(self._later)
+        await self._calm()
 
     async def _write(self, incident: IncidentView, entries: Iterable[TimelineEntry]) -> None:
         for entry in entries:

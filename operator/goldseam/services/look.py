@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,13 +20,11 @@ from goldseam.engine.lasting import lasts
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
 from goldseam.engine.situation import Decision, Situation
-from goldseam.engine.size import fitted
 from goldseam.engine.turns import far_back
 from goldseam.engine.verdict import believed
-from goldseam.engine.views import IncidentView, merge_patch, view
-from goldseam.errors import Conflict, GoldseamError, NotFound, Outdated
+from goldseam.engine.views import IncidentView
+from goldseam.errors import Conflict, GoldseamError, NotFound
 from goldseam.ports import LINE, Clock, Cluster, Line
-from goldseam.resources import INCIDENTS
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
@@ -38,16 +36,18 @@ from goldseam.services.gate import Gate
 from goldseam.services.gather import Gatherer, Opened, nothing_unknown
 from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
+from goldseam.services.newly import Newly
 from goldseam.services.node_leases import NodeLeases
 from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
+from goldseam.services.records import Records
 from goldseam.services.waking import Pace, line_of, under_way
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
 
 AFTER_ERROR, UNSURE, OVER = timedelta(seconds=5), timedelta(seconds=3), timedelta(days=1)
-PREPARED_AT_ONCE = 10
+PREPARED_AT_ONCE = 5
 """Decisions for which everything is read at the same time: so many wait for their turn to be taken."""
 STILL_NEW = 0.5
 """Seconds that what was read for a decision may wait for its turn."""
@@ -82,6 +82,8 @@ class Looker:
     """Reads anew all that fires at the alert source of that name; why it is not known, empty where it is."""
     together: Lately | None = None
     """What is shared by decisions of the same moment; None: nothing, but within one of them."""
+    newly: Newly = field(default_factory=Newly)
+    """What was opened just now."""
     asks: Callable[[IncidentView], bool] = lambda _: False
     """Whether the incident's runbook asks queries, which takes its time."""
     gate: Gate | None = None
@@ -95,13 +97,9 @@ class Looker:
         self.node_leases = NodeLeases(self.cluster, self.clock)
         self._deciding = asyncio.Lock()
         self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
-        self._opened: dict[str, Opened] = {}
         self._waiting = asyncio.Semaphore(WAITING_AT_ONCE)
         self._pace = Pace(self.clock, lambda: len(self.book.all()))
-
-    def opened(self, uid: str, opened: Opened) -> None:
-        """The incident of that uid was opened just now: its first look need not read again what was read for that."""
-        self._opened[uid] = opened
+        self.records = Records(self.cluster, self.book, self.chronicle, lambda: self.epoch(), self._pace.changed)
 
     async def look(self, uid: str) -> timedelta | None:
         """Look at one incident.
@@ -109,7 +107,13 @@ class Looker:
         Returns:
             When to look again at the latest; None when there is nothing left to do.
         """
-        known, opened = self.book.get(uid), self._opened.pop(uid, None)
+        try:
+            return await self._once(uid, self.newly.taken(uid))
+        finally:
+            self.newly.over(uid)
+
+    async def _once(self, uid: str, opened: Opened | None) -> timedelta | None:
+        known = self.book.get(uid)
         if known is None:
             self._forget(uid)
             return None
@@ -122,7 +126,7 @@ class Looker:
 
     async def _looked(self, known: IncidentView, turn: AsyncExitStack, opened: Opened | None) -> timedelta | None:
         try:
-            incident = known if opened is not None and known.status is None else await self._read(known)
+            incident = known if opened is not None and known.status is None else await self.records.read(known)
         except NotFound:
             log.warning("incident_deleted", incident=known.title)
             self.book.drop(known.uid)
@@ -134,7 +138,9 @@ class Looker:
         if incident.of_a_newer_version:
             return OVER
         try:
-            again = await (self._look(incident, turn) if incident.status else self._first(incident, turn, opened))
+            again = await (
+                self._look(incident, incident.status, turn) if incident.status else self._first(incident, turn, opened)
+            )
         except Conflict:
             return timedelta(seconds=0.2)
         found = self.book.get(known.uid)
@@ -150,43 +156,53 @@ class Looker:
         if self.gate is not None:
             self.gate.forget(uid)
 
-    async def _read(self, known: IncidentView) -> IncidentView | None:
-        found = view(await self.cluster.get(INCIDENTS, known.namespace, known.name))
-        if found is None or found.uid != known.uid:
-            self.book.drop(known.uid)
-            return None
-        self.book.put(found)
-        return found
-
     async def _first(self, incident: IncidentView, turn: AsyncExitStack, opened: Opened | None) -> timedelta:
         """The first look. Where it was not opened just now, the operator died before its status was written."""
         policy = opened.policy if opened else await self.gatherer.policies.surely(incident)
         if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
             self.book.drop(incident.uid)
             return OVER
-        status = first_status(policy, incident.spec, self.clock.now())
+        status = first_status(policy, incident.spec, self.clock.now()).model_copy(update={"epoch": self.epoch()})
         LINE.set(Line.ACTING)
         busy = self._preparing.locked() or self.book.crowded(incident.policy)
         waits = busy or self.asks(replace(incident, status=status))
-        if waits or opened is None:  # another leader may have begun on it: it is stamped before anything is read
-            incident = await self.write(incident, status)
+        if opened is None:  # another leader may have begun on it: it is stamped before anything is read
+            incident = await self.records.write(incident, status)
         if waits:
-            return await self._look(incident, turn, opened)
+            self.book.put(replace(incident, status=status))  # the others know of it before it is written
+            return await self._look(incident, status, turn, opened)
         return await self._decided(incident, incident.status or status, turn, opened)  # it is not gathered twice
 
-    async def _look(self, incident: IncidentView, turn: AsyncExitStack, opened: Opened | None = None) -> timedelta:
-        now, status = self.clock.now(), incident.status
-        assert status is not None
+    async def _look(
+        self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack, opened: Opened | None = None
+    ) -> timedelta:
+        """`opened`: what was read for one that was opened just now. Its `status` is not written yet: what is written
+        first is what it waits for, and a conflict where another leader has begun on it."""
+        now = self.clock.now()
         LINE.set(line_of(incident) if opened is None else Line.ACTING)  # an incident has a task of its own
-        if status.epoch != self.epoch():  # before anything is read for a decision
-            incident = await self.write(incident, status)
+        if opened is None and status.epoch != self.epoch():  # before anything is read for a decision
+            incident = await self.records.write(incident, status)
         status = self.delivery.noted(incident, status)
-        situation, decision = await self._considered(incident, status, now, opened)
+        shown = incident if incident.status is not None else replace(incident, status=status)
+        situation, decision = await self._considered(shown, status, now, opened)
         self.book.lined_up(situation, now)
+        if decision.kind == "act" and opened is not None and self.book.crowded(incident.policy):
+            now, situation, decision = await self._after_the_others(shown, situation, turn)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn, opened)
         return await self._finish(incident, situation, decision, now)
+
+    async def _after_the_others(
+        self, incident: IncidentView, s: Situation, turn: AsyncExitStack
+    ) -> tuple[datetime, Situation, Decision]:
+        """One of a crowd that may go: who of them goes first is told when all were looked at. Nothing is read anew to
+        know whether it is this one: who acts decides once more."""
+        await turn.aclose()
+        self.newly.seen.reached(incident.uid)
+        await self.newly.seen.by_all()
+        now, s = self.clock.now(), self.gatherer.beside_others(incident, s)
+        return now, s, decide(s, now)
 
     async def _considered(
         self, incident: IncidentView, status: IncidentStatus, now: datetime, opened: Opened | None
@@ -249,7 +265,7 @@ class Looker:
         self.recorded(s, decision, now)
         if decision.reason == "Act":
             await self.ledger.spend(s.policy_name, s.target_name, now)
-        return now, decision, await self.write(incident, decision.status)
+        return now, decision, await self.records.write(incident, decision.status)
 
     async def _fenced(
         self, incident: IncidentView, status: IncidentStatus, opened: Opened | None
@@ -261,7 +277,7 @@ class Looker:
         """
         if incident.status is not None:
             return incident, await self._prepared(incident, status, opened)
-        both = self.write(incident, status), self._prepared(replace(incident, status=status), status, opened)
+        both = self.records.write(incident, status), self._prepared(replace(incident, status=status), status, opened)
         written, situation = await asyncio.gather(*both, return_exceptions=True)
         if isinstance(written, BaseException):
             raise written
@@ -276,7 +292,7 @@ class Looker:
         assert status.policy_snapshot is not None
         source = str(status.policy_snapshot.spec.get("sourceRef", {}).get("name", "default"))
         await self.refresh(source, incident.spec.policy_ref.namespace)
-        await self._stamp_rivals(incident)
+        await self.records.stamp_rivals(incident)
         now, long_ago = self.clock.now(), self.clock.monotonic() - STILL_NEW
         opened = opened if opened is not None and opened.at > long_ago else None
         together = self.together or Lately(self.clock)
@@ -296,23 +312,6 @@ class Looker:
         await self.fleet.assess(together)
         return problem
 
-    async def _stamp_rivals(self, incident: IncidentView) -> None:
-        """No late leader writes an intent on this target any more, nor runs its CronJob, in whichever incident of its
-        namespace."""
-        for other in self.book.rivals(incident):
-            await self.stamp(other)
-
-    async def stamp(self, incident: IncidentView) -> None:
-        """Write the leader's number, so that the API server refuses what an earlier leader still sends."""
-        if incident.status is None or incident.status.epoch == self.epoch():
-            return
-        try:
-            await self.write(incident, incident.status)
-        except Conflict:  # it has changed since it was read
-            found = await self._read(incident)
-            if found is not None and found.status is not None:
-                await self.write(found, found.status)
-
     async def _permitted(self, s: Situation, *, remembered: bool = False, ahead: Ahead | None = None) -> Situation:
         plan = s.plan
         if not isinstance(plan, Proposal):
@@ -327,10 +326,13 @@ class Looker:
         self, incident: IncidentView, decision: Decision, s: Situation, correlating: asyncio.Task[Situation]
     ) -> timedelta:
         assert incident.status is not None
+        self.newly.over(incident.uid)
         step = next(step for step in incident.status.steps if step.id == decision.step)
+        begun = any(write.state == "Done" for write in step.writes)
 
         async def may_go_on(made: int) -> bool:
-            return (made == 0 or await self._still_free(incident, s, step)) and not self.stopping()
+            late = emptying is not None and (made > 0 or begun) and await self.newly.decided.by_all()
+            return ((made == 0 and not late) or await self._still_free(incident, s, step)) and not self.stopping()
 
         if self.gate is not None and decision.kind == "act":
             await self.gate.before_acting(incident)
@@ -342,7 +344,7 @@ class Looker:
         results = waits or await self.actor.perform(step, incident.title, may_go_on, turn, body, emptying)
         now = self.clock.now()
         status = told(s, recorded(incident.status, step.id, results, now), now)
-        await self.write(incident, status)
+        await self.records.write(incident, status)
         await self.node_leases.released(step.writes[result.index] for result in results if result.state == "Done")
         return _after(results, decision, emptying=emptying is not None)
 
@@ -354,37 +356,11 @@ class Looker:
     async def _finish(self, incident: IncidentView, s: Situation, decision: Decision, now: datetime) -> timedelta:
         if decision.status != s.status:
             self.recorded(s, decision, now)
-        written = await self.write(incident, decision.status)
+        written = await self.records.write(incident, decision.status)
         await self.hearing.judge(s, decision.status)
         self.delivery.deliver(written)
         metrics.decided(decision.kind, decision.reason)
         return decision.look_again
-
-    async def write(self, incident: IncidentView, status: IncidentStatus) -> IncidentView:
-        """Write the status with the resourceVersion that was read; nothing is written when nothing changed.
-
-        Raises:
-            Conflict: somebody else wrote it: forget what was decided, and look again.
-            Outdated: the CRD does not know what must be recorded. People are told by an Event.
-        """
-        status = fitted(incident.spec, status.model_copy(update={"epoch": self.epoch()}))
-        patch = merge_patch(incident.status.dump() if incident.status else {}, status.dump())
-        if not patch:
-            return replace(incident, status=status)
-        patch["epoch"] = status.epoch  # in every write, for the fence to see
-        body = {"metadata": {"resourceVersion": incident.resource_version, "uid": incident.uid}, "status": patch}
-        try:
-            obj = await self.cluster.patch(INCIDENTS, incident.namespace, incident.name, body, "status")
-        except Outdated as error:
-            self.chronicle.warn(incident, "CrdOutdated", str(error))
-            raise
-        written = view(obj)
-        assert written is not None, "the API server returns what it accepted"
-        self.chronicle.tell(written, incident.status)
-        log.info("incident", incident=written.title, phase=status.phase, message=status.message)
-        self.book.put(written)
-        self._pace.changed(written.uid)
-        return written
 
 
 def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:

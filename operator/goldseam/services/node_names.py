@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from goldseam.engine.hosts import fitting, is_name
 from goldseam.engine.matching import NoTarget, TargetKey, allows
@@ -15,6 +16,15 @@ from goldseam.resources import NODES
 REMEMBERED = 20_000
 
 
+@dataclass(frozen=True)
+class Found:
+    """What an alert is about."""
+
+    key: TargetKey
+    obj: dict[str, Any] | None = None
+    """The object itself, where it was read to find that out."""
+
+
 @dataclass
 class NodeNames:
     """Finds nodes, and remembers which ones each label meant."""
@@ -22,7 +32,7 @@ class NodeNames:
     cluster: Cluster
     _meant: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    async def found(self, host: str, label: str, selector: Mapping[str, str] | None) -> TargetKey | NoTarget:
+    async def found(self, host: str, label: str, selector: Mapping[str, str] | None) -> Found | NoTarget:
         """The one node that a host, as `host_of` gives it, is the name or an address of.
 
         Raises:
@@ -37,7 +47,7 @@ class NodeNames:
         (node,) = nodes
         if selector is not None and (why := await self._unselected(node, selector)):
             return NoTarget(why)
-        return TargetKey("Node", "", _name(node))
+        return Found(TargetKey("Node", "", _name(node)), dict(node))
 
     async def _meaning(self, host: str, label: str) -> list[Json]:
         """One request where the label `node` has a node's name, as it mostly does."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from goldseam import metrics
-from goldseam.api.incident import IncidentSpec, ObjectRef
+from goldseam.api.incident import IncidentSpec
 from goldseam.engine.alerts import ActiveAlert
 from goldseam.engine.matching import (
     NoTarget,
@@ -20,9 +20,8 @@ from goldseam.engine.matching import (
     concerns,
     matches,
 )
-from goldseam.engine.naming import label
 from goldseam.engine.objects import reference
-from goldseam.engine.opening import TARGET_LABEL, incident_spec, is_same, manifest
+from goldseam.engine.opening import incident_spec, is_same, manifest
 from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import IncidentView, of_a_newer_version, view
 from goldseam.errors import AlreadyExists, GoldseamError, NotFound
@@ -32,6 +31,8 @@ from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Armed, Catalogue
 from goldseam.services.gather import Opened
 from goldseam.services.live_policies import live_policy
+from goldseam.services.node_names import Found
+from goldseam.services.predecessors import Predecessors
 from goldseam.services.sources import JUST_NOW, Source
 from goldseam.services.targets import Targets
 from goldseam.services.tenants import Tenants
@@ -70,6 +71,8 @@ class Opener:
     tenants: Tenants
     """Knows to whom each source is closed."""
     targets: Targets
+    predecessors: Predecessors
+    """Lists the Incidents that a target has had."""
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
     _opening: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
     """What is being opened: another alert may name the same target."""
@@ -166,15 +169,17 @@ class Opener:
     async def _concerned_by(
         self, source: Source, armed: Armed, seen: _Seen, spec: PolicySpec, alert: ActiveAlert
     ) -> None:
-        target = await self.targets.found(spec, armed.key.namespace, alert)
-        if isinstance(target, NoTarget):
-            self.problem(armed.key, target.message)
-        elif self._handled(seen.policy.key, seen.policy.uid, target):
+        found = await self.targets.found(spec, armed.key.namespace, alert)
+        if isinstance(found, NoTarget):
+            self.problem(armed.key, found.message)
+            return
+        target = found.key
+        if self._handled(seen.policy.key, seen.policy.uid, target):
             self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
         elif self._long_enough(source, seen.policy, target) and (seen.policy.key, target) not in self._opening:
             self._opening.add((seen.policy.key, target))
             try:
-                await self._open_if_fresh(source, seen, target, alert)
+                await self._open_if_fresh(source, seen, found, alert)
             finally:
                 self._opening.discard((seen.policy.key, target))
 
@@ -194,14 +199,14 @@ class Opener:
         self._seen[source.name].add((policy.key, target))
         return now - self._firing_since.setdefault((policy.key, target), now) >= wanted
 
-    async def _open_if_fresh(self, source: Source, seen: _Seen, target: TargetKey, alert: ActiveAlert) -> None:
+    async def _open_if_fresh(self, source: Source, seen: _Seen, found: Found, alert: ActiveAlert) -> None:
         """Open for an alert that fires freshly."""
-        policy = seen.policy
+        policy, target = seen.policy, found.key
         if not _is_fresh(source, alert):
             return
         resource = TARGETS[target.kind]
         try:
-            known = seen.target if seen.key == target else None
+            known = seen.target if seen.key == target else found.obj
             obj = known or await self.cluster.get(resource, target.namespace, target.name)
         except NotFound:
             self.problem(
@@ -210,7 +215,7 @@ class Opener:
             return
         self.problem(policy.key, "")
         ref = reference(obj, resource.api_version, target.kind)
-        of_target = await self._of_target(ref)
+        of_target = await self.predecessors.of(ref)
         if any(map(of_a_newer_version, of_target)):
             return  # what was done to the target is not known here: nothing is begun beside it
         newest = _newest(policy, of_target)
@@ -219,12 +224,6 @@ class Opener:
         else:
             await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
         self._firing_since.pop((policy.key, target), None)
-
-    async def _of_target(self, target: ObjectRef) -> tuple[Json, ...]:
-        """All Incidents of this target: one list, by label, where such Incidents are."""
-        wanted = f"{TARGET_LABEL}={label(target.uid)}"
-        page = await self.cluster.list(INCIDENTS, target.namespace or self.namespace, labels=wanted)
-        return page.items
 
     def _take_up(self, incident: IncidentView, opened: Opened | None) -> None:
         self.book.put(incident)

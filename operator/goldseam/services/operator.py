@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -39,8 +40,10 @@ from goldseam.services.lately import AT_ONCE, Lately
 from goldseam.services.leadership import Leadership
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.look import Looker
+from goldseam.services.newly import TELLING, Newly
 from goldseam.services.opener import Opener
 from goldseam.services.permissions import Permissions
+from goldseam.services.predecessors import Predecessors
 from goldseam.services.queries import Queries
 from goldseam.services.registrar import POLICIES, Registrar, Tell
 from goldseam.services.relations import Relations
@@ -105,15 +108,19 @@ class Operator:
         self._record, self._events = outside.record, outside.events
         self._leadership, self._outside, self._leaving = leadership, outside, False
         self.loaded, self.standby, self._beat = False, True, clock.monotonic()
-        self.book, self.catalogue, self.ledger = IncidentBook(namespace), Catalogue(), LedgerBook(cluster)
-        self.lately, self.together = Lately(clock), Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
+        self.book, self.catalogue, self.newly = IncidentBook(namespace), Catalogue(), Newly()
+        self.ledger, self.lately = LedgerBook(cluster), Lately(clock)
+        self.together = Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
         permissions = Permissions(cluster, clock)
         self.fleet = FleetWatch(self._lists, clock, self.book, self.catalogue, self._firing)
-        self.hearing = Hearing(cluster)
+        self.hearing, self.chronicle = (
+            Hearing(cluster),
+            Chronicle(outside.events, calm=partial(self.newly.decided.by_all, TELLING)),
+        )
         self.tenants = Tenants(cluster, self._allows_others)
-        inputs, targets = Inputs(self.sources.get, clock), Targets(cluster)
+        inputs, targets = Inputs(self.sources.get, clock), Targets(self._lists)
         self.relations = of = Relations(self.sources, self.tenants, inputs, targets, self.catalogue, self.book)
         self.statuses = Statuses(cluster, clock, permissions, self.sources.get, self.tenants, namespace)
         self.judging = Judging(self.statuses, self.catalogue)
@@ -123,7 +130,6 @@ class Operator:
         )
         self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, of.runbook, self._wake, namespace)
         self.delivery.calling = self.calling = Calling(self.book, of.source_of, self._by_alertmanager)
-        self.chronicle = Chronicle(outside.events)
         self.gate = Gate(self.sources.all, of.source_of, of.alerts, clock, self._of_the_gate)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
@@ -143,6 +149,7 @@ class Operator:
             self.registrar.problem,
             self.tenants,
             targets,
+            Predecessors(self._cluster, self._namespace),
         )
 
     def _looker(self, permissions: Permissions) -> Looker:
@@ -173,6 +180,7 @@ class Operator:
             hearing=self.hearing,
             fleet=self.fleet,
             actor=Actor(self._cluster, own),
+            newly=self.newly,
             asks=self.relations.asks,
             gate=self.gate,
             refresh=self._refresh,
@@ -244,7 +252,7 @@ class Operator:
                 incident = self.book.get(uid)
                 try:
                     if incident is not None:
-                        await self.looker.stamp(incident)
+                        await self.looker.records.stamp(incident)
                 except GoldseamError as error:
                     log.warning("not_stamped", incident=uid, problem=str(error))
 
@@ -303,7 +311,7 @@ class Operator:
 
     def _opened(self, uid: str, opened: Opened | None) -> None:
         if opened is not None:
-            self.looker.opened(uid, opened)
+            self.newly.opened(uid, opened)
         self.workers.wake(uid)
 
     async def _answered(self, source: Source) -> None:

@@ -26,7 +26,7 @@ from goldseam.errors import GoldseamError, NotFound
 from goldseam.ports import Cluster
 from goldseam.resources import NAMESPACES, PODS, REPLICA_SETS
 from goldseam.services.book import target_key
-from goldseam.services.node_names import NodeNames
+from goldseam.services.node_names import Found, NodeNames
 from goldseam.services.sources import Source
 
 REMEMBERED = 20_000
@@ -44,7 +44,7 @@ class Targets:
     def __post_init__(self) -> None:
         self.nodes = NodeNames(self.cluster)
 
-    async def found(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> TargetKey | NoTarget:
+    async def found(self, spec: PolicySpec, namespace: str, alert: ActiveAlert) -> Found | NoTarget:
         """The object that the alert is about: as the labels say, a pod by its topmost owner, a node by its address.
 
         Raises:
@@ -59,10 +59,11 @@ class Targets:
             if not allows(wanted, metadata(found).get("labels") or {}):
                 return NoTarget(f"namespace {named.namespace} is not one that namespaceSelector selects")
         if named.kind == "Pod":
-            return await self._owner(named, spec.target.kind)
+            owner = await self._owner(named, spec.target.kind)
+            return owner if isinstance(owner, NoTarget) else Found(owner)
         if named.kind == "Node" and spec.target.name is None:
             return await self.nodes.found(named.name, label_of_node(alert.labels), selector_of_nodes(spec))
-        return named
+        return Found(named)
 
     async def _owner(self, pod: TargetKey, wanted: str) -> TargetKey | NoTarget:
         key = (pod.namespace, pod.name)
