@@ -8,6 +8,13 @@ from goldseam.engine.reasons.entry import Entry
 
 CONDITIONS: tuple[Entry, ...] = (
     Entry(c.ARMED, "The policy is valid and waits for its alert.", "", c.READY),
+    Entry(
+        c.NO_NODE_FITS,
+        "The policy is valid and waits for its alert, but as the nodes and the Guardrails are now there is no node that"
+        " it could act on. It stays Ready, for nodes come and go.",
+        "See the condition NodesFit.",
+        c.READY,
+    ),
     Entry(c.ACCEPTED, "The spec is valid.", "", c.READY),
     Entry(c.SUSPENDED, "The policy has `spec.suspend: true`.", "Set it to false where the policy is kept.", c.READY),
     Entry(
