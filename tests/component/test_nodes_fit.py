@@ -52,6 +52,17 @@ async def test_a_policy_for_nodes_says_on_how_many_it_may_act() -> None:
     )  # fmt: skip
 
 
+async def test_nodes_of_the_control_plane_do_not_count_as_such_that_it_may_act_on_unless_it_says_so() -> None:
+    nodes = {"m1": MASTER, "w1": A, "w2": B}
+    said = "it may act on 2 of 3 nodes; not on 1 of the control plane, for no rung says `controlPlane: true`"
+    assert (await Nodes(**nodes).judged(DRAIN, {"reboot": {}}))["message"].startswith("rung 2: "), "it has no CronJob"
+    assert (await Nodes(**nodes).judged(DRAIN, {"uncordon": {}}))["message"] == said
+    assert (await Nodes(**nodes).judged(DRAIN, {"drain": {"controlPlane": True}}))["message"] == (
+        "it may act on 3 of 3 nodes"
+    )
+    assert (await Nodes(["w*"], **nodes).judged(FORCE))["message"] == said, "nobody needs to allow what is left alone"
+
+
 @pytest.mark.parametrize(
     ("nodes", "target", "ladder", "why"),
     [
@@ -60,7 +71,7 @@ async def test_a_policy_for_nodes_says_on_how_many_it_may_act() -> None:
         ({"w1": A, "w2": A}, {"nodeSelector": {"matchLabels": A}}, [DRAIN], "selects every one of the 2 nodes"),
         ({"w1": A}, {}, [DRAIN, {"reboot": {}}, {"uncordon": {}}, {"escalate": {}}], "there is one node only"),
         ({"m1": MASTER, "w1": A}, {"name": "m1"}, [{"cordon": {}}, DRAIN], "is of the control plane"),
-        ({"w1": A, "w2": B}, {}, [FORCE], "does not name w1, w2 (2 of 2 nodes"),
+        ({"m1": MASTER, "w1": A, "w2": B}, {}, [FORCE], "does not name w1, w2 (2 of 2 nodes"),
         ({"w1": A, "w2": B}, {"name": "w2"}, [{"outOfService": {}}], "does not name w2 (1 of 1 nodes"),
         ({"w1": A, "w2": B}, {}, [{"reboot": {}}], "rung 1: "),
         ({"w1": A}, {"name": "w9"}, [DRAIN], "Node w9 does not exist (yet)"),

@@ -3,7 +3,7 @@ Guardrails, said before there is any incident. Like `Uncontested` it is judged a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,12 +82,23 @@ async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: da
         return Fit(condition(c.NODES_FIT, None, c.NO_TARGET, message, generation, now), message)
     found = [*_findings(spec, nodes, meant, limits), *rebooting]
     if not found:
-        message = f"it may act on {len(meant)} of {len(nodes)} nodes"
+        message = _told(spec, len(nodes), meant)
         return Fit(condition(c.NODES_FIT, True, c.NODES_TOLD, message, generation, now))
     message = "; ".join(one.message for one in found)
     nowhere = _acting(spec) <= frozenset[int]().union(*(one.rungs for one in found))
     judged = condition(c.NODES_FIT, False, found[0].reason, message, generation, now)
     return Fit(judged, message if nowhere else "")
+
+
+def _told(spec: ClusterRemediationPolicySpec, nodes: int, meant: list[Json]) -> str:
+    """On how many nodes it may act. Those of the control plane are left alone where every rung leaves them alone."""
+    closed = {number for number, told in _taking(spec) if not told.control_plane}
+    anyone = not closed or _acting(spec) - closed
+    free = [node for node in meant if anyone or not of_control_plane(node)]
+    message = f"it may act on {len(free)} of {nodes} nodes"
+    if kept := len(meant) - len(free):
+        message += f"; not on {kept} of the control plane, for no rung says `controlPlane: true`"
+    return message
 
 
 async def _rebooting(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[Finding]:
@@ -129,14 +140,14 @@ def _findings(
 def _forbidden(spec: ClusterRemediationPolicySpec, meant: list[Json], limits: GuardrailsSpec) -> Iterator[Finding]:
     """What the Guardrails do not allow."""
     forcing = {n: told for n, told in _taking(spec) if isinstance(told, Drain) and told.at_deadline == "Force"}
-    if forcing and (refused := _not_named(meant, limits.allow_forced_drain)):
+    if forcing and (refused := _not_named(forcing.values(), meant, limits.allow_forced_drain)):
         said = (
             f"rung {min(forcing)}: atDeadline is Force, and allowForcedDrain of the Guardrails does not name {refused}"
         )
         everywhere = frozenset(forcing if refused.everywhere else ())
         yield Finding(c.FORCE_FORBIDDEN, f"{said}: there the drain is not begun", everywhere)
     taking = {n: told for n, told in _taking(spec) if isinstance(told, OutOfService)}
-    if taking and (refused := _not_named(meant, limits.allow_out_of_service)):
+    if taking and (refused := _not_named(taking.values(), meant, limits.allow_out_of_service)):
         said = f"rung {min(taking)}: allowOutOfService of the Guardrails does not name {refused}"
         everywhere = frozenset(taking if refused.everywhere else ())
         yield Finding(c.OUT_OF_SERVICE_FORBIDDEN, f"{said}: there the rung is passed over", everywhere)
@@ -159,8 +170,9 @@ class Unnamed:
         return f"{shown} ({len(self.names)} of {self.of} nodes that it may act on)"
 
 
-def _not_named(meant: list[Json], patterns: list[str]) -> Unnamed | None:
-    """Those that no pattern names; None where there is none such."""
-    names = sorted(str(metadata(node).get("name")) for node in meant)
+def _not_named(rungs: Iterable[Drain | OutOfService], meant: list[Json], patterns: list[str]) -> Unnamed | None:
+    """Those that no pattern names, of the nodes that these rungs take; None where there is none such."""
+    every = any(told.control_plane for told in rungs)
+    names = sorted(str(metadata(node).get("name")) for node in meant if every or not of_control_plane(node))
     refused = [name for name in names if not protected(name, patterns)]
     return Unnamed(refused, len(names)) if refused else None
