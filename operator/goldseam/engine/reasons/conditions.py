@@ -199,13 +199,13 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(
         f.NEVER_PASSES,
         "What a rung waits for before it has passed (`settle`, the queries' `for`) is longer than its timeout.",
-        "Write the timeout that the message names, or shorter times.",
+        "Write the timeout that the message names, or a shorter `settle` or `for`.",
         c.PLAUSIBLE,
     ),
     Entry(
         f.LOOKS_BACK,
         "The alert's rule, or a query of `verify`, looks back further than the rung has time.",
-        "Write the timeout that the message names, or take a shorter range.",
+        "Write the timeout that the message names, or use a shorter range.",
         c.PLAUSIBLE,
     ),
     Entry(
