@@ -151,14 +151,32 @@ async def test_left_cordoned_it_owes_nothing_and_says_how_to_uncordon() -> None:
     await h.settle(30)
     assert (h.status.steps[0].outcome, cordoned(h), h.status.owes) == ("Failed", True, 0)
     (owed,) = h.status.obligations
-    said = "Node n1 stays cordoned, for atDeadline is LeaveCordoned: `kubectl uncordon n1` when it may take pods again"
-    assert (owed.state, owed.message) == ("Void", said)
+    said = (
+        "Node n1 stays cordoned (atDeadline: LeaveCordoned): `kubectl uncordon n1` once it is mended. Its drain has"
+        " failed: its deadline, 12:00:20 UTC, has passed; 2 of 3 pods are still on Node n1: shop/p1"
+    )
+    assert owed.state == "Void"
+    assert owed.message.startswith(said)
+    assert "disruption budget" in owed.message
+    said = owed.message
     assert ("LeftCordoned", said) in [(entry.kind, entry.message) for entry in h.status.timeline]
     told = [note for note in h.chronicle.events.values() if note.startswith(said)]
     assert len(told) == 2, "on the Incident and on the node"
     h.alert_state = "Cleared"
     await h.settle(60)
     assert cordoned(h)
+
+
+async def test_who_is_called_after_it_was_left_cordoned_hears_what_to_do_and_why() -> None:
+    h = await opened(drain("LeaveCordoned"))
+    await h.settle(120)
+    (call,) = h.status.escalations
+    assert (call.threshold, h.status.phase) == ("ladderExhausted", "Escalated")
+    for said in (call.message, h.status.message):
+        assert "the ladder is used up and the alert still fires. Node n1 stays cordoned (atDeadline: LeaveC" in said
+        assert "`kubectl uncordon n1` once it is mended. Its drain has failed: its deadline, 12:00:20 UTC, has" in said
+        assert "2 of 3 pods are still on Node n1: shop/p1" in said
+    assert call.message.endswith("Tried: drain (Failed).")
 
 
 async def test_a_node_that_was_left_cordoned_is_not_taken_for_a_forgotten_one() -> None:

@@ -135,9 +135,9 @@ async def test_what_is_found_is_said_with_file_line_object_field_and_what_to_wri
         ' no alert satisfies severity="critical": the rule sets severity="page"',
         '    write severity="page", or take the matcher out',
         f"{file}:17: Warning LooksBackTooFar: RemediationPolicy shop/api-errors: spec.ladder[0].timeout:"
-        " the alert's rule looks back 1h30s (with two of its intervals), and the rung has 20m: the next rung may be"
+        " the alert's rule looks back 1h30s (two of its intervals included), and the rung has 20m: the next rung may be"
         " tried though this one has helped",
-        "    write timeout: 1h1m or more, or take a shorter range",
+        "    write timeout: 1h1m or more, or use a shorter range",
         f"{file}:20: Warning QueryWithoutData: RemediationPolicy shop/api-errors:"
         " spec.ladder[0].verify.queries[0].expr: query 'errors' has no data now: while that is so, it is Inconclusive,"
         " and the rung never passes",

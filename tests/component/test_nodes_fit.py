@@ -35,10 +35,10 @@ class Nodes(Court):
             await self.settled()
         return self.said()
 
-    def said(self) -> Json:
+    def said(self, kind: str = "NodesFit") -> Json:
         (body,) = self.cluster.all("clusterremediationpolicies")
         found = {entry["type"]: entry for entry in body["status"]["conditions"]}
-        return found.get("NodesFit", {})
+        return found.get(kind, {})
 
 
 A, B, MASTER = {"pool": "a"}, {"pool": "b"}, {CONTROL_PLANE: ""}
@@ -50,6 +50,81 @@ async def test_a_policy_for_nodes_says_on_how_many_it_may_act() -> None:
     assert (found["status"], found["reason"], found["message"]) == (
         "True", "NodesSelected", "it may act on 1 of 2 nodes",
     )  # fmt: skip
+
+
+async def test_nodes_of_the_control_plane_do_not_count_as_such_that_it_may_act_on_unless_it_says_so() -> None:
+    nodes = {"m1": MASTER, "w1": A, "w2": B}
+    said = "it may act on 2 of 3 nodes; not on 1 of the control plane, for no rung says `controlPlane: true`"
+    assert (await Nodes(**nodes).judged(DRAIN, {"reboot": {}}))["message"].startswith("rung 2: "), "it has no CronJob"
+    assert (await Nodes(**nodes).judged(DRAIN, {"uncordon": {}}))["message"] == said
+    assert (await Nodes(**nodes).judged(DRAIN, {"drain": {"controlPlane": True}}))["message"] == (
+        "it may act on 3 of 3 nodes"
+    )
+    assert (await Nodes(["w*"], **nodes).judged(FORCE))["message"] == said, "nobody needs to allow what is left alone"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "target", "ladder", "why"),
+    [
+        ({"w1": A, "w2": A}, {"nodeSelector": {"matchLabels": B}}, [DRAIN, {"notify": {}}], "selects none of the 2"),
+        ({"w1": A, "w2": A}, {"nodeSelector": {"matchLabels": B}}, [{"notify": {}}], "selects none of the 2 nodes"),
+        ({"w1": A, "w2": A}, {"nodeSelector": {"matchLabels": A}}, [DRAIN], "selects every one of the 2 nodes"),
+        ({"w1": A}, {}, [DRAIN, {"reboot": {}}, {"uncordon": {}}, {"escalate": {}}], "there is one node only"),
+        ({"m1": MASTER, "w1": A}, {"name": "m1"}, [{"cordon": {}}, DRAIN], "is of the control plane"),
+        ({"m1": MASTER, "w1": A, "w2": B}, {}, [FORCE], "does not name w1, w2 (2 of 2 nodes"),
+        ({"w1": A, "w2": B}, {"name": "w2"}, [{"outOfService": {}}], "does not name w2 (1 of 1 nodes"),
+        ({"w1": A, "w2": B}, {}, [{"reboot": {}}], "rung 1: "),
+        ({"w1": A}, {"name": "w9"}, [DRAIN], "Node w9 does not exist (yet)"),
+    ],
+)  # fmt: skip
+async def test_a_policy_that_can_act_on_no_node_says_so_beside_ready_and_stays_ready(
+    nodes: Json, target: Json, ladder: list[Json], why: str
+) -> None:
+    court = Nodes(**nodes)
+    await court.judged(*ladder, **target)
+    ready = court.said("Ready")
+    assert (ready["status"], ready["reason"]) == ("True", "NoNodeFits")
+    assert "in mode Act, and there is no node that it could act on now: " in ready["message"]
+    assert why in ready["message"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "nodes", "ladder"),
+    [
+        (None, {"w1": A, "w2": B}, [DRAIN]),
+        (["w1"], {"w1": A, "w2": B}, [FORCE]),
+        (None, {"w1": A, "w2": B}, [FORCE, DRAIN]),
+        (None, {"w1": A, "w2": B}, [DRAIN, {"reboot": {}}]),
+        (None, {"w1": A, "w2": B}, [{"outOfService": {}}, DRAIN]),
+    ],
+)
+async def test_a_policy_of_which_some_rung_may_act_on_some_node_is_armed(
+    allowed: list[str] | None, nodes: Json, ladder: list[Json]
+) -> None:
+    court = Nodes(allowed, **nodes)
+    await court.judged(*ladder)
+    assert (court.said("Ready")["status"], court.said("Ready")["reason"]) == ("True", "Armed")
+
+
+async def test_what_cannot_be_read_is_no_word_on_what_it_could_act_on() -> None:
+    court = Nodes(w1=A)
+    court.cluster.unreadable = {"nodes"}
+    await court.judged(DRAIN)
+    assert court.said("Ready")["reason"] == "Armed"
+
+
+async def test_a_policy_is_ready_without_a_break_while_nodes_come_and_go() -> None:
+    court = Nodes(w1=A)
+    await court.judged(DRAIN)
+    before = court.said("Ready")
+    court.cluster.add("nodes", {"metadata": {"name": "w2", "labels": {}}, "spec": {}})
+    court.clock.advance(600)
+    with at_work(court):
+        court.judging.recheck_owners()
+        await court.settled()
+    after = court.said("Ready")
+    assert (before["reason"], after["reason"]) == ("NoNodeFits", "Armed")
+    assert after["lastTransitionTime"] == before["lastTransitionTime"]
 
 
 @pytest.mark.parametrize(

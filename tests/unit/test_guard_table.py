@@ -222,7 +222,8 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("source", situation(reading=believed(Reading("Cleared", True, "gone"), "its input x has no data")), "Wait",
      "source/InputsGone", "no alert is shown, but its input x has no data"),
     ("source", acted(), "Wait", "source/NotEvaluatedSince",
-     "the rule has not been evaluated since restart has settled (12:01:00 UTC)"),
+     "what comes after restart waits for an evaluation of the alert's rule after settle (1m), which ends at 12:01:00"
+     " UTC"),
     ("silenced", situation(silence=Silence("Silenced", "silenced by jane")), "Wait", "silenced/Silenced",
      "silenced by jane"),
     ("silenced", situation(silence=Silence("Unknown", "no answer")), "Wait", "silenced/SilenceUnknown",

@@ -74,19 +74,80 @@ def test_the_first_moment_that_it_was_well_is_kept() -> None:
     assert judged(replace(s, status=s.status.model_copy(update={"kpis": kpis}))).status.kpis.fixed_at == ACTED
 
 
+SETTLING = "an evaluation of the alert's rule after settle (1m), which ends at 11:59:00 UTC"
+
+
 @pytest.mark.parametrize(
     ("reading", "message"),
     [
-        (FIRING, "the alert is firing"),
-        (replace(GONE, fresh=False), "the alert is gone"),
-        (replace(GONE, evaluated_after=None), "the alert is gone"),
-        (replace(GONE, evaluated_after=ACTED + MINUTE - SECOND), "the alert is gone"),
+        (FIRING, "the alert to be Cleared after restart (the alert is firing)"),
+        (replace(GONE, fresh=False), "the alert to be Cleared after restart (the alert is gone)"),
+        (replace(GONE, evaluated_after=None), f"{SETTLING}; the alert is Cleared"),
+        (replace(GONE, evaluated_after=ACTED + MINUTE - SECOND), f"{SETTLING}; the alert is Cleared"),
     ],
 )
 def test_the_alert_must_be_gone_as_evaluated_after_it_had_settled(reading: Reading, message: str) -> None:
     found = judged(done(effect=DONE, reading=reading))
     assert found.reason == "Verifying"
-    assert found.message.endswith(f"the alert to be Cleared after restart ({message})")
+    assert found.message == f"restart was done; waiting for: {message}"
+
+
+def told(s: Situation, later: timedelta = timedelta(0)) -> str:
+    return decide(s, NOW + later).message
+
+
+def test_while_it_settles_an_alert_that_is_over_is_told_as_such_in_words_that_stay() -> None:
+    early = done(effect=DONE, reading=replace(GONE, evaluated_after=None))
+    status = early.status.model_copy(update={"verdict": Verdict(state="Cleared", fresh=True, since=ACTED + 5 * SECOND)})
+    early = replace(early, status=status)
+    assert told(early) == f"restart was done; waiting for: {SETTLING}; the alert is Cleared since 11:58:05 UTC"
+    assert {told(early, number * SECOND) for number in range(120)} == {told(early)}
+
+
+def test_without_a_time_to_settle_any_evaluation_after_it_counts() -> None:
+    rung = {"verify": {"settle": "0s"}}
+    early = judged(done(rung, effect=DONE, reading=replace(GONE, evaluated_after=ACTED - SECOND)))
+    assert "waiting for: an evaluation of the alert's rule after 11:58:00 UTC; the alert is Cleared" in early.message
+
+
+ON = {"goOn": "WhenDone"}
+
+
+def prepared(*after: dict[str, Any], **fields: Any) -> Situation:
+    """A rung that only prepares the next one, and was carried out two minutes ago."""
+    return done(spec=spec(ladder=[{"restart": {}} | ON, *after]), **fields)
+
+
+def test_what_only_prepares_the_next_rung_says_that_it_is_done_and_when_that_one_comes() -> None:
+    early = prepared({"scale": {"replicas": 5}}, effect=DONE, reading=replace(FIRING, evaluated_after=ACTED))
+    comes = "restart is done; the next rung (scale) comes with"
+    assert told(early) == f"{comes} {SETTLING}, if the alert still fires"
+    assert {told(early, number * SECOND) for number in range(120)} == {told(early)}
+    last = prepared(effect=DONE, reading=replace(FIRING, evaluated_after=ACTED))
+    assert told(last).startswith("restart is done; the end of the ladder comes with an evaluation")
+
+
+def test_what_only_prepares_the_next_rung_says_what_is_not_known_or_not_done_yet() -> None:
+    stale = Reading("Firing", False, "the alert was firing when last seen, but HTTP 502", NOW)
+    assert told(prepared(effect=DONE, reading=stale)) == (
+        "restart is done; the end of the ladder comes once the alert is known to fire still (the alert was firing when"
+        " last seen, but HTTP 502)"
+    )
+    assert told(prepared(effect=ROLLING, reading=FIRING)) == "restart was done; waiting for: 2 of 3 pods ready"
+    over = prepared(effect=DONE, reading=replace(GONE, evaluated_after=None))
+    assert told(over).startswith(f"restart was done; waiting for: {SETTLING}; the alert is Cleared")
+
+
+@pytest.mark.parametrize(
+    "ladder", [[{"restart": {}}], [{"restart": {}}, {"restart": {}}]], ids=["used up", "next rung"]
+)
+def test_what_comes_after_a_step_that_failed_waits_until_that_has_settled_and_says_so(ladder: list[Any]) -> None:
+    s = done(spec=spec(ladder=ladder), reading=replace(FIRING, evaluated_after=ACTED))
+    failed = s.status.steps[0].model_copy(update={"phase": "Done", "outcome": "Failed"})
+    status = s.status.model_copy(update={"steps": [failed], "rung": 1, "phase": "Investigating", "obligations": []})
+    found = decide(replace(s, status=status), NOW)
+    assert (found.kind, found.reason) == ("hold", "NotEvaluatedSince")
+    assert found.message == f"what comes after restart waits for {SETTLING}"
 
 
 def test_the_rollout_must_be_complete_and_the_queries_must_hold() -> None:
@@ -149,7 +210,7 @@ def test_a_step_does_not_fail_by_an_evaluation_that_began_before_it_had_settled(
     early = replace(FIRING, evaluated_after=NOW - timedelta(days=1))
     found = judged(done({"timeout": "120s"}, effect=DONE, reading=early))
     assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "Inconclusive", None)
-    assert "has not been evaluated since it has settled" in found.message
+    assert found.message == f"whether restart helped cannot be told: what is missing is {SETTLING}"
 
 
 def test_where_the_inputs_are_gone_the_hold_says_so() -> None:

@@ -295,7 +295,7 @@ def test_a_rule_that_looks_back_further_than_the_rung_has_time_is_a_warning(
     known = replace(OURS, query=query)
     findings = found(policy(target={"name": "api"}, ladder=ladder), known)
     assert codes(findings) == (["Warning LooksBackTooFar spec.ladder[0].timeout"] if warned else [])
-    assert not warned or findings[0].instead == "write timeout: 7m or more, or take a shorter range"
+    assert not warned or findings[0].instead == "write timeout: 7m or more, or use a shorter range"
 
 
 @pytest.mark.parametrize(

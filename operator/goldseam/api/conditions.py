@@ -40,6 +40,9 @@ NODES_FIT = "NodesFit"
 
 ARMED = "Armed"
 """Ready: valid, not suspended, waiting for its alert."""
+NO_NODE_FITS = "NoNodeFits"
+"""Ready, and as the nodes and the Guardrails are now there is no node that the policy could act on; `NodesFit` says
+why. Nodes come and go, so Ready stays True."""
 ACCEPTED = "Accepted"
 """Ready: valid."""
 SUSPENDED = "Suspended"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
-from goldseam.engine import answers, escalation, record
+from goldseam.engine import answers, cordons, escalation, record
 from goldseam.engine.deadlines import is_forced, is_over, is_to_be_forced
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unread
@@ -116,20 +116,17 @@ def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now:
     reasons = [hold.message for hold in holding(BETWEEN_WRITES, s, now)[:1]]
     reasons += [f"nothing is deleted by force: {why_not}"] if why_not else []
     passed_at = f"its deadline, {step.deadline_at:%H:%M:%S} UTC, has passed"
+    failed = "; ".join([passed_at, *reasons, s.effect.message])
     if leave:
-        status = _left_cordoned(status, step, now)
-    return tried_in_vain(s, status, step, "; ".join([passed_at, *reasons, s.effect.message]), now)
+        status = _left_cordoned(status, failed, now)
+    return tried_in_vain(s, status, step, failed, now)
 
 
-def _left_cordoned(status: IncidentStatus, step: Step, now: datetime) -> IncidentStatus:
+def _left_cordoned(status: IncidentStatus, failed: str, now: datetime) -> IncidentStatus:
     """Nothing is owed for the cordon any more: the policy says that it stays, and the node says so, too."""
     owed = [o for o in status.open_obligations() if o.kind == "Uncordon"]
     for obligation in owed:
-        name = obligation.object.name
-        why = (
-            f"{obligation.object} stays cordoned, for atDeadline is LeaveCordoned: `kubectl uncordon {name}` when it"
-            " may take pods again"
-        )
+        why = record.cut(cordons.left_with(obligation.object, failed))
         status = record.note(_settled(status, obligation, why), now, "LeftCordoned", why)
     return status
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Obligation, Step
 from goldseam.api.ladder import Escalate, Notify, Rung
-from goldseam.engine import answers, approvals, deadlines, escalation, naming, record, verify
+from goldseam.engine import answers, approvals, cordons, deadlines, escalation, naming, record, verify
 from goldseam.engine.evidence import FOUND, summary
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
@@ -45,7 +45,9 @@ def _exhausted(s: Situation, now: datetime) -> Decision:
             return answers.answer("wait", "LadderExhausted", s.status, answers.IDLE)
         status = escalation.exhausted(s, record.say(s.status, why), why, now)
         return answers.answer("wait", "LadderExhausted", record.say(status, why), answers.IDLE)
-    status = record.moved(record.changed(s.status, handed_over=True), "Escalated", now, why)
+    left = cordons.left(s.status, s.world.target)
+    said = f"{why}. {left}" if left else why
+    status = record.moved(record.changed(s.status, handed_over=True), "Escalated", now, said)
     return answers.answer("escalate", "LadderExhausted", escalation.exhausted(s, status, why, now), answers.SOON)
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from goldseam.api.incident import Write
+from goldseam.api.incident import IncidentStatus, ObjectRef, Write
 from goldseam.engine import out_of_service
-from goldseam.engine.objects import Json, annotation, cordoned_by_us
+from goldseam.engine.objects import Json, annotation, cordoned, cordoned_by_us
 
 UNSCHEDULABLE = "spec.unschedulable"
 DEADLINE = "goldseam.dev/drain-deadline"
@@ -34,6 +34,22 @@ def _of_the_cordon(writes: Sequence[Write], deadline_at: datetime | None) -> dic
     if not writes or deadline_at is None:
         return old
     return old | {DEADLINE: deadline_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+_STAYS = " stays cordoned (atDeadline: LeaveCordoned)"
+
+
+def left_with(node: ObjectRef, why: str) -> str:
+    """What people are told of a node that is not uncordoned: first what to do, for the why may be long."""
+    return f"{node}{_STAYS}: `kubectl uncordon {node.name}` once it is mended. Its drain has failed: {why}"
+
+
+def left(status: IncidentStatus, target: Json | None) -> str:
+    """That of the incident's node; empty where none was left cordoned, or somebody is seen to have uncordoned it."""
+    if target is not None and not cordoned(target):
+        return ""
+    told = [o.message for o in status.obligations if o.kind == "Uncordon" and o.state == "Void"]
+    return next((message for message in reversed(told) if _STAYS in message), "")
 
 
 def left_for_good(node: Json, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import ENDED, ApprovalRecord, Escalation, HoldRecord, IncidentStatus
 from goldseam.api.runbook import RunbookSpec, Threshold
 from goldseam.api.verifying import Bounded
-from goldseam.engine import turns
+from goldseam.engine import cordons, turns
 from goldseam.engine.changes import in_words
 from goldseam.engine.matching import matches
 from goldseam.engine.record import changed, cut, note, unpaused_age
@@ -26,6 +26,9 @@ INCONCLUSIVE = "inconclusive"
 
 ASK_EACH = timedelta(minutes=1)
 """How often the queries of thresholds are asked for an incident, at least."""
+
+LEFT = 280
+"""How much of a call may tell of a node that was left cordoned: what was tried must fit in behind it."""
 
 ASKED_FOR = ("paused", "mode", "silenced", "approval")
 """Guards by which people themselves hold the work: however long it lasts, they need not be told."""
@@ -225,6 +228,8 @@ def _of(s: Situation, threshold: Threshold, why: str, now: datetime) -> Escalati
 
 
 def _crossing(s: Situation, threshold: str, level: str | None, why: str, now: datetime) -> Escalation:
+    left = cordons.left(s.status, s.world.target)
+    why = f"{why}. {cut(left, LEFT)}" if left else why
     what = s.pinned.component or str(s.spec.target)
     lately = in_words(s.status.changes or [], s.spec.alert.active_at)
     since = f"{lately}. " if lately else ""

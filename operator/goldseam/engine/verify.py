@@ -16,12 +16,11 @@ from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMIN
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import spared, was_evicted, was_spared, without_the_rest
+from goldseam.engine.missing import all_of, evaluated_since, gone, next_comes, settling, still_missing, waiting_for
 from goldseam.engine.proposal import Effect
 from goldseam.engine.situation import Decision, Situation, timeout
 from goldseam.engine.taken_back import cordon_taken, reverted
 
-TOLD = 3
-"""Things that a step still waited for when its time was over, of which people are told in words."""
 ANEW = "what is written down differs from what would be done now"
 
 
@@ -250,7 +249,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     if s.unknown:  # neither that it has helped, nor that it has not
         return answers.held(s, s.status, holding((unread,), s, now), now)
     rung = s.pinned.ladder[step.rung]
-    if rung.wait is not None and not _gone(s, step, rung):
+    if rung.wait is not None and not gone(s, step, rung):
         return _waited(s, step, rung.wait, now)
     if s.effect is not None and s.effect.course in ("Runs", "Failed", "Vanished"):
         return _at_work(s, step, s.effect, now)
@@ -258,13 +257,13 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     ends = _ends(s, step, rung, now)
     s, step = aftermath.seen(s, step, ends, now)
     status = record.with_step(s.status, step)
-    missing = _missing(s, step, rung, now)
+    missing = still_missing(s, step, rung, now)
     if not missing:
         return helped(s, status, step, rung, now)
-    if _evaluated_since(s, step, rung) and (decision := went_on(s, status, step, rung, now)):
+    if evaluated_since(s, step, rung) and (decision := went_on(s, status, step, rung, now)):
         return decision
     if ends > now:
-        waits = aftermath.said(s, rung) or f"{rung.title} was done; waiting for: {missing[0]}"
+        waits = aftermath.said(s, rung) or next_comes(s, step, rung) or waiting_for(rung, missing)
         status = record.say(status, waits)
         return answers.answer("wait", "Verifying", status, min(ends - now, answers.SHORTLY))
     return _timed_out(s, status, step, missing, now)
@@ -319,18 +318,6 @@ def _waited(s: Situation, step: Step, wait: Wait, now: datetime) -> Decision:
     )
 
 
-def _gone(s: Situation, step: Step, rung: Rung) -> bool:
-    return s.reading.state == "Cleared" and s.reading.fresh and _evaluated_since(s, step, rung)
-
-
-def _evaluated_since(s: Situation, step: Step, rung: Rung) -> bool:
-    """Whether the evaluation that is shown began after the step had settled: else it says nothing of its effect."""
-    assert step.acted_at is not None
-    after = s.reading.evaluated_after
-    settle = timedelta(0) if rung.wait is not None else rung.verify.settle
-    return after is not None and after >= step.acted_at + settle
-
-
 def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
     """Since when all queries hold without a break."""
     all_hold = bool(s.answers) and all(answer.state == "Holds" for answer in s.answers)
@@ -338,40 +325,19 @@ def _with_queries(s: Situation, step: Step, now: datetime) -> Step:
     return step if since == step.holding_since else step.model_copy(update={"holding_since": since})
 
 
-def _missing(s: Situation, step: Step, rung: Rung, now: datetime) -> list[str]:
-    missing = [] if _gone(s, step, rung) else [f"the alert to be Cleared after {rung.title} ({s.reading.message})"]
-    if s.effect is not None and not s.effect.done and (rung.verify.rollout or s.effect.asked_for):
-        first = s.effect.trouble or s.effect.asked_for
-        missing.insert(0 if first else len(missing), s.effect.message)
-    broken = [answer.message for answer in s.answers if answer.state != "Holds"]
-    longest = max((query.hold_for for query in rung.verify.queries), default=timedelta(0))
-    if rung.verify.queries and not broken and (step.holding_since is None or now - step.holding_since < longest):
-        broken.append("the queries to hold for their time")
-    return missing + broken
-
-
 def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[str], now: datetime) -> Decision:
     """A verification fails on fresh knowledge only; without it we wait, and after `unknownTimeout` people are told."""
     unknown = next((a.message for a in s.answers if a.state == "Unknown"), "")
     if not s.reading.fresh or s.reading.state not in ("Firing", "Cleared"):
         unknown = unknown or s.reading.message
-    elif not _evaluated_since(s, step, s.pinned.ladder[step.rung]):
-        unknown = unknown or "the rule has not been evaluated since it has settled"
+    elif not evaluated_since(s, step, s.pinned.ladder[step.rung]):
+        unknown = unknown or f"what is missing is {settling(step, s.pinned.ladder[step.rung])}"
     if unknown:
         before = f"whether {step.action} helped cannot be told: "
         hold = Hold("source", "Wait", "Inconclusive", before + unknown)
         hold = unsure(s.reading, before) if s.reading.inputs_gone else hold
         return answers.held(s, status, [hold], now)
-    return _failed(s, status, step, _all(missing), now)
-
-
-def _all(missing: list[str]) -> str:
-    """All that was still waited for, bounded: each of several is cut, and of many the last are counted only."""
-    if len(missing) == 1:
-        return missing[0]
-    rest = len(missing) - TOLD
-    told = "; and for ".join(record.cut(one, 140) for one in missing[:TOLD])
-    return f"{told}; and {rest} more" if rest > 0 else told
+    return _failed(s, status, step, all_of(missing), now)
 
 
 def _failed(s: Situation, status: IncidentStatus, step: Step, why: str, now: datetime) -> Decision:

@@ -3,10 +3,12 @@ Guardrails, said before there is any incident. Like `Uncontested` it is judged a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from goldseam.actions.reboot import unfit
+from goldseam.actions.registry import ACTIONS
 from goldseam.api import conditions as c
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.guardrails import GuardrailsSpec
@@ -21,8 +23,25 @@ from goldseam.services.limits import in_force
 from goldseam.services.node_names import selects_too_much
 from goldseam.services.reads import Reads
 
-Finding = tuple[str, str]
-"""A reason and its message."""
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that would be refused."""
+
+    reason: str
+    message: str
+    rungs: frozenset[int]
+    """The numbers of the rungs that are refused on every node."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is found out of a policy for nodes."""
+
+    condition: Condition | None = None
+    """`NodesFit`; None where it cannot be told."""
+    nowhere: str = ""
+    """Why it can act on no node at all; empty where it can, or where that is not known."""
 
 
 def may_not_fit(spec: PolicySpec) -> bool:
@@ -37,33 +56,58 @@ def _taking(spec: PolicySpec) -> Iterator[tuple[int, Cordon | Drain | OutOfServi
             yield number, told
 
 
-async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: datetime) -> Condition | None:
-    """The condition; None where it cannot be told."""
+def _acting(spec: PolicySpec) -> frozenset[int]:
+    """The rungs that do something to a node by themselves: an uncordon follows a cordon, and so does a reboot, where
+    the ladder has one. The others only tell people, look or wait."""
+    empties = any(rung.cordon or rung.drain for rung in spec.ladder)
+    following = {"uncordon", "reboot"} if empties else {"uncordon"}
+    rungs = enumerate(spec.ladder, 1)
+    return frozenset(number for number, rung in rungs if rung.action in ACTIONS and rung.action not in following)
+
+
+async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: datetime) -> Fit:
+    """What is found out; nothing of a policy of which it cannot be told."""
     if not may_not_fit(spec):
-        return None
+        return Fit()
     assert isinstance(spec, ClusterRemediationPolicySpec)
     reads = Reads(cluster)
     nodes, (limits, problem) = await reads.all(NODES), in_force(await reads.one(GUARDRAILS, "", "cluster"))
     rebooting = await _rebooting(spec, reads)
     unknown = reads.unknown + ([problem] if problem else [])
     if unknown:
-        return condition(c.NODES_FIT, None, c.UNREACHABLE, f"not read: {', '.join(unknown)}", generation, now)
-    if not (meant := _meant(spec, nodes)):
+        return Fit(condition(c.NODES_FIT, None, c.UNREACHABLE, f"not read: {', '.join(unknown)}", generation, now))
+    meant = _meant(spec, nodes)
+    if not meant and spec.target.name is not None:
         message = f"Node {spec.target.name} does not exist (yet)"
-        if spec.target.name is not None:
-            return condition(c.NODES_FIT, None, c.NO_TARGET, message, generation, now)
-    if found := [*_findings(spec, nodes, meant, limits), *rebooting]:
-        message = "; ".join(message for _, message in found)
-        return condition(c.NODES_FIT, False, found[0][0], message, generation, now)
-    message = f"it may act on {len(meant)} of {len(nodes)} nodes"
-    return condition(c.NODES_FIT, True, c.NODES_TOLD, message, generation, now)
+        return Fit(condition(c.NODES_FIT, None, c.NO_TARGET, message, generation, now), message)
+    found = [*_findings(spec, nodes, meant, limits), *rebooting]
+    if not found:
+        message = _told(spec, len(nodes), meant)
+        return Fit(condition(c.NODES_FIT, True, c.NODES_TOLD, message, generation, now))
+    message = "; ".join(one.message for one in found)
+    nowhere = _acting(spec) <= frozenset[int]().union(*(one.rungs for one in found))
+    judged = condition(c.NODES_FIT, False, found[0].reason, message, generation, now)
+    return Fit(judged, message if nowhere else "")
+
+
+def _told(spec: ClusterRemediationPolicySpec, nodes: int, meant: list[Json]) -> str:
+    """On how many nodes it may act. Those of the control plane are left alone where every rung leaves them alone."""
+    closed = {number for number, told in _taking(spec) if not told.control_plane}
+    anyone = not closed or _acting(spec) - closed
+    free = [node for node in meant if anyone or not of_control_plane(node)]
+    message = f"it may act on {len(free)} of {nodes} nodes"
+    if kept := len(meant) - len(free):
+        message += f"; not on {kept} of the control plane, for no rung says `controlPlane: true`"
+    return message
 
 
 async def _rebooting(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[Finding]:
     """Why its reboots would be refused on any node."""
     rungs = [number for number, rung in enumerate(spec.ladder, 1) if rung.reboot is not None]
     refused = unfit(await reads.one(CRON_JOBS, reboots.NAMESPACE, reboots.CRON_JOB)) if rungs else None
-    return [(c.REBOOT_UNFIT, f"rung {rungs[0]}: {refused.message}")] if refused is not None else []
+    if refused is None:
+        return []
+    return [Finding(c.REBOOT_UNFIT, f"rung {rungs[0]}: {refused.message}", frozenset(rungs))]
 
 
 def _meant(spec: ClusterRemediationPolicySpec, nodes: tuple[Json, ...]) -> list[Json]:
@@ -80,32 +124,55 @@ def _findings(
     """All that would be refused, whatever the alert says."""
     selector = selector_of_nodes(spec)
     if selector is not None and (why := selects_too_much(selector, nodes)):
-        yield c.NOT_SELECTIVE, why
+        yield Finding(c.NOT_SELECTIVE, why, _acting(spec))
         return
-    if len(nodes) == 1 and any(rung.cordon or rung.drain for rung in spec.ladder):
-        yield c.LAST_NODE, "there is one node only, and the last one in service is neither cordoned nor drained"
+    emptying = frozenset(number for number, rung in enumerate(spec.ladder, 1) if rung.cordon or rung.drain)
+    if len(nodes) == 1 and emptying:
+        message = "there is one node only, and the last one in service is neither cordoned nor drained"
+        yield Finding(c.LAST_NODE, message, emptying)
     closed = [number for number, told in _taking(spec) if not told.control_plane]
     if closed and meant and all(of_control_plane(node) for node in meant):
         message = f"rung {closed[0]}: every node that it may act on is of the control plane: write `controlPlane: true`"
-        yield c.CONTROL_PLANE_NODE, f"{message} if they may go"
-    yield from _forced(spec, meant, limits)
+        yield Finding(c.CONTROL_PLANE_NODE, f"{message} if they may go", frozenset(closed))
+    yield from _forbidden(spec, meant, limits)
 
 
-def _forced(spec: ClusterRemediationPolicySpec, meant: list[Json], limits: GuardrailsSpec) -> Iterator[Finding]:
-    rungs = list(enumerate(spec.ladder, 1))
-    forcing = [number for number, rung in rungs if rung.drain and rung.drain.at_deadline == "Force"]
-    if forcing and (refused := _not_named(meant, limits.allow_forced_drain)):
-        said = f"rung {forcing[0]}: atDeadline is Force, and allowForcedDrain of the Guardrails does not name {refused}"
-        yield c.FORCE_FORBIDDEN, f"{said}: there the drain is not begun"
-    taking = [number for number, rung in rungs if rung.out_of_service]
-    if taking and (refused := _not_named(meant, limits.allow_out_of_service)):
-        said = f"rung {taking[0]}: allowOutOfService of the Guardrails does not name {refused}"
-        yield c.OUT_OF_SERVICE_FORBIDDEN, f"{said}: there the rung is passed over"
+def _forbidden(spec: ClusterRemediationPolicySpec, meant: list[Json], limits: GuardrailsSpec) -> Iterator[Finding]:
+    """What the Guardrails do not allow."""
+    forcing = {n: told for n, told in _taking(spec) if isinstance(told, Drain) and told.at_deadline == "Force"}
+    if forcing and (refused := _not_named(forcing.values(), meant, limits.allow_forced_drain)):
+        said = (
+            f"rung {min(forcing)}: atDeadline is Force, and allowForcedDrain of the Guardrails does not name {refused}"
+        )
+        everywhere = frozenset(forcing if refused.everywhere else ())
+        yield Finding(c.FORCE_FORBIDDEN, f"{said}: there the drain is not begun", everywhere)
+    taking = {n: told for n, told in _taking(spec) if isinstance(told, OutOfService)}
+    if taking and (refused := _not_named(taking.values(), meant, limits.allow_out_of_service)):
+        said = f"rung {min(taking)}: allowOutOfService of the Guardrails does not name {refused}"
+        everywhere = frozenset(taking if refused.everywhere else ())
+        yield Finding(c.OUT_OF_SERVICE_FORBIDDEN, f"{said}: there the rung is passed over", everywhere)
 
 
-def _not_named(meant: list[Json], patterns: list[str]) -> str:
-    """Which of the nodes no pattern names, for people; empty where there is none such."""
-    names = sorted(str(metadata(node).get("name")) for node in meant)
+@dataclass(frozen=True)
+class Unnamed:
+    """Nodes that no pattern of the Guardrails names, of so many."""
+
+    names: list[str]
+    of: int
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is all of them."""
+        return len(self.names) == self.of
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.names[:3]) + (f" and {len(self.names) - 3} more" if len(self.names) > 3 else "")
+        return f"{shown} ({len(self.names)} of {self.of} nodes that it may act on)"
+
+
+def _not_named(rungs: Iterable[Drain | OutOfService], meant: list[Json], patterns: list[str]) -> Unnamed | None:
+    """Those that no pattern names, of the nodes that these rungs take; None where there is none such."""
+    every = any(told.control_plane for told in rungs)
+    names = sorted(str(metadata(node).get("name")) for node in meant if every or not of_control_plane(node))
     refused = [name for name in names if not protected(name, patterns)]
-    shown = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
-    return f"{shown} ({len(refused)} of {len(names)} nodes that it may act on)" if refused else ""
+    return Unnamed(refused, len(names)) if refused else None

@@ -71,9 +71,10 @@ class Statuses:
             await source.know(spec.alert.name)
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
         plausible = self.plausibility.condition(key, spec, rule, now)
-        ready = _ready(spec, refusal, permitted, obj, generation, now)
+        fit = await nodes_fit(self._cluster, spec, generation, now)
+        ready = _unready(spec, refusal, permitted, obj, generation, now) or _armed(spec, fit.nowhere, generation, now)
         told = [*self._target(key, generation, now), await uncontested(self._cluster, key, spec, generation, now)]
-        told.append(await nodes_fit(self._cluster, spec, generation, now))
+        told.append(fit.condition)
         await self._write(kind, obj, [ready, permitted, rule, plausible, *(one for one in told if one is not None)])
 
     def group(self, key: PolicyKey, spec: PolicySpec) -> Hashable:
@@ -270,18 +271,26 @@ def _closed(refusal: str, generation: int, now: datetime) -> Condition:
     return condition(c.RULE_FOUND, None, c.SOURCE_REFUSED, refusal, generation, now)
 
 
-def _ready(
+def _unready(
     spec: PolicySpec, refusal: str, permitted: Condition, obj: Json, generation: int, now: datetime
-) -> Condition:
+) -> Condition | None:
+    """Ready where it is False, else None."""
     if spec.suspend:
         return condition(c.READY, False, c.SUSPENDED, "spec.suspend is true", generation, now)
     if refusal:
         return condition(c.READY, False, c.SOURCE_REFUSED, refusal, generation, now)
     if spec.mode == "Act" and permitted.status == "False" and not _was_permitted(obj):
         return condition(c.READY, False, permitted.reason, permitted.message, generation, now)
-    return condition(
-        c.READY, True, c.ARMED, f"waiting for alert {spec.alert.name} in mode {spec.mode}", generation, now
-    )
+    return None
+
+
+def _armed(spec: PolicySpec, nowhere: str, generation: int, now: datetime) -> Condition:
+    """Nodes come and go, so that none can be acted on now does not turn Ready off, on which GitOps tools wait; but the
+    reason, which `kubectl get` shows, says so."""
+    message = f"waiting for alert {spec.alert.name} in mode {spec.mode}"
+    if nowhere:
+        message += f", and there is no node that it could act on now: {nowhere}"
+    return condition(c.READY, True, c.NO_NODE_FITS if nowhere else c.ARMED, message, generation, now)
 
 
 def _was_permitted(obj: Json) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from goldseam.engine.guards.hold import Hold
+from goldseam.engine.missing import evaluated_since, settling
 from goldseam.engine.situation import Situation
 from goldseam.engine.verdict import Reading
 
@@ -27,13 +28,12 @@ def _outdated(s: Situation) -> Hold | None:
     """What was evaluated before the last action had settled says nothing about its effect."""
     acted = (step for step in s.status.steps if step.acted_at and step.phase != "Intended")  # not what goes on still
     last = max(acted, key=lambda step: step.intent_at, default=None)
-    after = s.reading.evaluated_after
     if last is None or last.acted_at is None or last.purpose == "Undo" or last.action == "wait":
         return None
-    settled = last.acted_at + s.pinned.ladder[last.rung].verify.settle
-    if after is not None and after >= settled:
+    rung = s.pinned.ladder[last.rung]
+    if evaluated_since(s, last, rung):
         return None
-    message = f"the rule has not been evaluated since {last.action} has settled ({settled:%H:%M:%S} UTC)"
+    message = f"what comes after {last.action} waits for {settling(last, rung)}"
     return Hold("source", "Wait", "NotEvaluatedSince", message)
 
 

@@ -59,7 +59,7 @@ def queries_look_back(policy: Policy, known: Known | None) -> Iterator[Finding]:
                 where = f"spec.ladder[{number}].verify.queries[{place}].expr"
                 message = (
                     f"the query looks back {format_duration(back)}, and the rung has {_said(has, certain)}:"
-                    " what was before the action counts to the end"
+                    " it still counts what was before the action when that is over"
                 )
                 yield Finding("Warning", f.LOOKS_BACK, where, message, _longer(back))
 
@@ -70,7 +70,7 @@ def rule_looks_back(policy: Policy, known: Known) -> Iterator[Finding]:
     for number, rung in _acting(policy):
         if rung.timeout is not None and back > rung.timeout:
             message = (
-                f"the alert's rule looks back {format_duration(back)} (with two of its intervals), and the rung has"
+                f"the alert's rule looks back {format_duration(back)} (two of its intervals included), and the rung has"
                 f" {format_duration(rung.timeout)}: the next rung may be tried though this one has helped"
             )
             yield Finding("Warning", f.LOOKS_BACK, f"spec.ladder[{number}].timeout", message, _longer(back))
@@ -89,8 +89,8 @@ def _range(query: str) -> timedelta:
 def _longer(back: timedelta) -> str:
     longest = timedelta(hours=168)
     if back >= longest:
-        return "take a shorter range"
-    return f"write timeout: {format_duration(minutes(back))} or more, or take a shorter range"
+        return "use a shorter range"
+    return f"write timeout: {format_duration(minutes(back))} or more, or use a shorter range"
 
 
 def minutes(length: timedelta) -> timedelta:

@@ -8,6 +8,13 @@ from goldseam.engine.reasons.entry import Entry
 
 CONDITIONS: tuple[Entry, ...] = (
     Entry(c.ARMED, "The policy is valid and waits for its alert.", "", c.READY),
+    Entry(
+        c.NO_NODE_FITS,
+        "The policy is valid and waits for its alert, but as the nodes and the Guardrails are now there is no node that"
+        " it could act on. It stays Ready, for nodes come and go.",
+        "See the condition NodesFit.",
+        c.READY,
+    ),
     Entry(c.ACCEPTED, "The spec is valid.", "", c.READY),
     Entry(c.SUSPENDED, "The policy has `spec.suspend: true`.", "Set it to false where the policy is kept.", c.READY),
     Entry(
@@ -192,13 +199,13 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(
         f.NEVER_PASSES,
         "What a rung waits for before it has passed (`settle`, the queries' `for`) is longer than its timeout.",
-        "Write the timeout that the message names, or shorter times.",
+        "Write the timeout that the message names, or a shorter `settle` or `for`.",
         c.PLAUSIBLE,
     ),
     Entry(
         f.LOOKS_BACK,
         "The alert's rule, or a query of `verify`, looks back further than the rung has time.",
-        "Write the timeout that the message names, or take a shorter range.",
+        "Write the timeout that the message names, or use a shorter range.",
         c.PLAUSIBLE,
     ),
     Entry(
