@@ -138,7 +138,7 @@ async def test_the_group_is_shown_as_one_and_taken_back_at_the_end() -> None:
     group.h.cluster.budget = 0
     await group.h.settle_all(30)
     assert group.shown == {
-        "policy": "ClusterRemediationPolicy//nodes",
+        "policy": "ClusterRemediationPolicy nodes",
         "alert": "Trouble",
         "nodes": 12,
         "inWork": 2,
@@ -182,7 +182,7 @@ async def test_the_command_line_shows_the_group_and_lists_only_the_next_of_it(ev
     await looking.incidents(session, every=every)
     rows = [line for line in said if "Node/n" in line]
     assert len(rows) == (12 if every else 4), "one in work, and the first three that wait"
-    assert any(line.startswith("Trouble, ClusterRemediationPolicy//nodes: 12 nodes: 1 in work (n11)") for line in said)
+    assert any(line.startswith("Trouble, ClusterRemediationPolicy nodes: 12 nodes: 1 in work (n11)") for line in said)
     assert ("8 that wait further back are not listed: --all" in said) is not every
 
 
