@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.api.base import format_time
 from goldseam.cli import answering, explain, looking, pausing
 from goldseam.cli.pausing import What
 from goldseam.cli.session import DONE, FAILED, UNANSWERED, Session
@@ -117,6 +118,30 @@ async def test_show_has_the_plan_of_a_step_below_it() -> None:
     t = Terminal(h)
     await looking.show(t.session, name_of(h))
     assert "         - 12 pods would go" in t.text
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 write waits"), (2, "2 writes wait")])
+async def test_show_counts_the_writes_that_wait(count: int, said: str) -> None:
+    h = await begun()
+    (incident,) = h.cluster.all("incidents")
+    step = incident["status"]["steps"][0]
+    waiting = [step["writes"][0] | {"state": "Pending", "message": "a budget lets nothing go now"}] * count
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": [step | {"writes": waiting}]}})
+    t = Terminal(h)
+    await looking.show(t.session, name_of(h))
+    assert f"({said}: a budget lets nothing go now)" in t.text
+
+
+async def test_a_step_that_has_ended_is_as_old_as_its_end() -> None:
+    h = await begun()
+    (incident,) = h.cluster.all("incidents")
+    began = h.clock.now() - timedelta(minutes=30)
+    times = {"intentAt": format_time(began), "endedAt": format_time(h.clock.now() - timedelta(minutes=3))}
+    step = incident["status"]["steps"][0] | times | {"phase": "Done", "outcome": "Failed"}
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": [step]}})
+    t = Terminal(h)
+    await looking.show(t.session, name_of(h))
+    assert "Failed, 3m ago: " in t.text
 
 
 async def test_an_incident_is_found_by_its_target_too() -> None:

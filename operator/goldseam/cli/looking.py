@@ -154,8 +154,12 @@ def _step(step: Step, now: datetime) -> str:
     state = step.outcome or {"Intended": "under way", "Acted": "done, being verified"}.get(step.phase, step.phase)
     again = f", attempt {step.attempt}" if step.attempt > 1 else ""
     stuck = [w for w in step.writes if w.state == "Pending" and w.message]
-    held = f" ({len(stuck)} writes wait: {stuck[0].message})" if stuck else ""
-    return f"{state}{again}, {ago(step.intent_at, now)} ago: {step.message}{held}"
+    held = f" ({_writes(len(stuck))}: {stuck[0].message})" if stuck else ""
+    return f"{state}{again}, {ago(step.ended_at or step.intent_at, now)} ago: {step.message}{held}"
+
+
+def _writes(count: int) -> str:
+    return "1 write waits" if count == 1 else f"{count} writes wait"
 
 
 def _questions(incident: IncidentView, status: IncidentStatus, now: datetime) -> Iterator[str]:
