@@ -6,6 +6,12 @@ from goldseam.api import conditions as c
 from goldseam.engine.lint import findings as f
 from goldseam.engine.reasons.entry import Entry
 
+_BIND = (
+    "Install the component that the message names, or bind the right to the policy's `serviceAccountName`; of one that"
+    " names none to the group `goldseam:policies:<namespace>`, and of a cluster policy, which has none, to the group"
+    " `goldseam:cluster-policies`."
+)
+
 CONDITIONS: tuple[Entry, ...] = (
     Entry(c.ARMED, "The policy is valid and waits for its alert.", "", c.READY),
     Entry(c.ACCEPTED, "The spec is valid.", "", c.READY),
@@ -19,7 +25,7 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(
         c.PERMISSION_MISSING,
         "The policy is in mode Act, and a right that its ladder needs is missing.",
-        "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        _BIND,
         c.READY,
     ),
     Entry(
@@ -47,7 +53,7 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(
         c.PERMISSION_MISSING,
         "A right that the ladder needs is missing.",
-        "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        _BIND,
         c.PERMITTED,
     ),
     Entry(
