@@ -180,7 +180,9 @@ async def test_explain_names_every_guard_in_order_and_what_to_do_about_those_tha
     guards = [line.split()[1] for line in t.lines if line.startswith(("  ok ", "  WAITS", "  NO "))]
     assert guards[:5] == ["paused", "unread", "invalid", "lowered", "source"]
     assert guards[-1] == "approval"
-    assert "  WAITS  paused      Suspended: spec.suspend of the policy is true" in t.lines
+    assert "switched-off" in guards
+    assert not any("_" in name for name in guards), "a name of the code is no word for people"
+    assert "  WAITS  paused       Suspended: spec.suspend of the policy is true" in t.lines
     assert "What to do: Set it to false where the policy is kept." in t.text
 
 
@@ -192,7 +194,7 @@ async def test_explain_never_calls_a_guard_ok_that_was_not_asked() -> None:
     await explain.explain(t.session, name_of(h))
     unasked = [line.split()[1] for line in t.lines if line.startswith("  -      ") and "not asked: " in line]
     assert unasked == [
-        *("ceiling", "node_caps", "owner", "headroom", "disruption", "collateral", "permission", "approval")
+        *("ceiling", "node-caps", "owner", "headroom", "disruption", "collateral", "permission", "approval")
     ]
 
 
@@ -210,7 +212,7 @@ async def test_explain_shows_a_missing_right_beside_what_else_holds() -> None:
     await h.settle(10)
     t = Terminal(h)
     await explain.explain(t.session, name_of(h))
-    assert "  NO     permission  PermissionMissing: " in t.text
+    assert "  NO     permission   PermissionMissing: " in t.text
 
 
 async def test_explain_of_a_policy_reads_its_conditions() -> None:
