@@ -60,6 +60,15 @@ async def test_incidents_lists_what_goes_on_with_its_message() -> None:
     assert "Deployment/api" in t.lines[1]
 
 
+async def test_incidents_lists_a_long_message_whole_for_at_its_end_stands_what_is_waited_for() -> None:
+    h = await begun()
+    message = f"{'waits, ' * 60}for PodDisruptionBudget shop/slow"
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"message": message}})
+    t = Terminal(h)
+    await looking.incidents(t.session, every=False)
+    assert t.lines[1].endswith(f"   {message}")
+
+
 async def test_incidents_says_so_when_there_is_none() -> None:
     h = Harness(policy(SCALE, mode="Act"), deployment(3), "deployments")
     t = Terminal(h)

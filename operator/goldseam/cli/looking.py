@@ -11,7 +11,7 @@ from goldseam.api.findings import Evidence
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung
 from goldseam.cli.session import DONE, Session, is_open
-from goldseam.cli.text import ago, clock, cut, span, table
+from goldseam.cli.text import ago, clock, span, table
 from goldseam.engine.changes import words
 from goldseam.engine.groups import groups
 from goldseam.engine.views import IncidentView
@@ -72,7 +72,7 @@ def _row(incident: IncidentView, now: datetime) -> tuple[str, ...]:
     state = status.verdict.state if status.verdict else "Unknown"
     created = datetime.fromisoformat(incident.created)
     about = (incident.namespace, incident.name, status.phase, f"{spec.target.kind}/{spec.target.name}")
-    return (*about, spec.alert.name, state, str(status.owes), ago(created, now), cut(status.message))
+    return (*about, spec.alert.name, state, str(status.owes), ago(created, now), status.message)
 
 
 async def show(session: Session, name: str) -> int:
