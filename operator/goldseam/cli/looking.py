@@ -10,11 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 from goldseam.api.findings import Evidence
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung
-from goldseam.cli.session import DONE, Session, is_open
+from goldseam.cli.session import DONE, OPERATOR_NAMESPACE, Session, is_open
 from goldseam.cli.text import ago, clock, span, table
 from goldseam.engine.changes import words
 from goldseam.engine.groups import groups
 from goldseam.engine.views import IncidentView
+from goldseam.errors import Forbidden
 
 LISTED = 3
 """Nodes up to this place in their line are listed; those behind are counted."""
@@ -23,13 +24,36 @@ _LADDER = TypeAdapter(list[Rung])
 
 async def incidents(session: Session, *, every: bool) -> int:
     """List incidents: those that go on or owe something, or all."""
+    await _listed(session, every=every)
+    for line in await _of_nodes(session, every=every):
+        session.say(line)
+    return DONE
+
+
+async def _of_nodes(session: Session, *, every: bool) -> list[str]:
+    """Where those about nodes are, which live elsewhere. Who may not look there has nothing to do with them."""
+    if session.namespace in ("", OPERATOR_NAMESPACE):
+        return []
+    try:
+        known = await session.incidents(OPERATOR_NAMESPACE)
+    except Forbidden:
+        return []
+    count = sum(i.spec.target.kind == "Node" and (every or is_open(i)) for i in known)
+    if not count:
+        return []
+    those = "1 incident about a node is" if count == 1 else f"{count} incidents about nodes are"
+    command = f"goldseam incidents{' --all' * every} -n {OPERATOR_NAMESPACE}"
+    return ["", f"{those} in {OPERATOR_NAMESPACE}: {command}"]
+
+
+async def _listed(session: Session, *, every: bool) -> None:
     known = await session.incidents(session.namespace)
     shown = [i for i in known if every or is_open(i)]
     where = f"namespace {session.namespace}" if session.namespace else "any namespace"
     if not shown:
         rest = f" ({len(known)} are over: --all)" if known else ""
         session.say(f"No open incident in {where}{rest}.")
-        return DONE
+        return
     now = session.now()
     head = ("NAMESPACE", "NAME", "PHASE", "TARGET", "ALERT", "STATE", "OWES", "AGE", "MESSAGE")
     behind = [] if every else [i for i in shown if _place(i) > LISTED]
@@ -42,7 +66,6 @@ async def incidents(session: Session, *, every: bool) -> int:
     if waiting:
         those = "1 incident waits" if len(waiting) == 1 else f"{len(waiting)} incidents wait"
         session.say("", f"{those} for an answer: goldseam show NAME, then approve or deny.")
-    return DONE
 
 
 def _groups(shown: list[IncidentView], behind: int) -> Iterator[str]:
