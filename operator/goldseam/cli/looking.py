@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from goldseam.api.findings import Evidence
-from goldseam.api.incident import IncidentStatus, Step
+from goldseam.api.incident import Escalation, IncidentStatus, Step
 from goldseam.api.ladder import Rung
 from goldseam.cli.session import DONE, OPERATOR_NAMESPACE, Session, is_open
 from goldseam.cli.text import ago, clock, span, table
@@ -212,13 +212,18 @@ def _owed(status: IncidentStatus, now: datetime) -> Iterator[str]:
 
 def _people(status: IncidentStatus, now: datetime) -> Iterator[str]:
     for call in status.escalations:
-        told = f"told {ago(call.notified, now)} ago" if call.notified else "not told yet"
         problem = f" ({call.problem})" if call.problem else ""
-        yield f"{call.level or call.contact or 'people'} {told}{problem}: {call.message}"
+        yield f"{call.level or call.contact or 'people'} {_told(call, now)}{problem}: {call.message}"
         if call.runbook_line:
             yield f"  runbook: {call.runbook_line}"
     for word in status.responses:
         yield f"{word.by}: {word.decision}, {ago(word.at, now)} ago{f': {word.reason}' if word.reason else ''}"
+
+
+def _told(call: Escalation, now: datetime) -> str:
+    if call.notified is None:
+        return "not told yet"
+    return f"{'NOT told' if call.reached_nobody else 'told'} {ago(call.notified, now)} ago"
 
 
 def _timeline(status: IncidentStatus) -> Iterator[str]:

@@ -24,6 +24,7 @@ WARNINGS = (
     "Superseded",
     "NotTaken",
     "Abandoned",
+    "NobodyTold",
     "Lost",
     "Forced",
     "LeftCordoned",
