@@ -15,6 +15,7 @@ from goldseam.api.base import format_time
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.proposal import Right
 from goldseam.engine.views import merge_patch
@@ -28,6 +29,7 @@ from goldseam.services.neighbours import uncontested
 from goldseam.services.node_policies import nodes_fit
 from goldseam.services.permissions import Permissions
 from goldseam.services.plausibility import Plausibility
+from goldseam.services.reach import names_nobody, no_way
 from goldseam.services.sources import Source
 from goldseam.services.tenants import Tenants
 
@@ -71,7 +73,8 @@ class Statuses:
             await source.know(spec.alert.name)
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
         plausible = self.plausibility.condition(key, spec, rule, now)
-        ready = _ready(spec, refusal, permitted, obj, generation, now)
+        nobody = "" if refusal else await no_way(self._cluster, spec, source)
+        ready = _ready(spec, refusal, permitted, obj, _armed(spec, nobody, generation, now))
         told = [*self._target(key, generation, now), await uncontested(self._cluster, key, spec, generation, now)]
         told.append(await nodes_fit(self._cluster, spec, generation, now))
         await self._write(kind, obj, [ready, permitted, rule, plausible, *(one for one in told if one is not None)])
@@ -130,6 +133,13 @@ class Statuses:
         if source is None or not source.history.knows(armed.alert):
             return None
         return c.RULE_PRESENT if armed.alert in source.history.by_name else c.RULE_MISSING
+
+    def untold(self, armed: Armed, runbook: RunbookSpec | None) -> bool | None:
+        """Whether the policy's Ready has to say that nobody can be told; None where a part of that is not known."""
+        source = self._source(armed.source)
+        if not armed.tells or (source is not None and source.alertmanagers is not None):
+            return False
+        return None if source is None or runbook is None else names_nobody(runbook)
 
     def _target(self, key: PolicyKey, generation: int, now: datetime) -> Iterable[Condition]:
         if problem := self.problems.get(key):
@@ -270,18 +280,20 @@ def _closed(refusal: str, generation: int, now: datetime) -> Condition:
     return condition(c.RULE_FOUND, None, c.SOURCE_REFUSED, refusal, generation, now)
 
 
-def _ready(
-    spec: PolicySpec, refusal: str, permitted: Condition, obj: Json, generation: int, now: datetime
-) -> Condition:
+def _armed(spec: PolicySpec, nobody: str, generation: int, now: datetime) -> Condition:
+    message = f"waiting for alert {spec.alert.name} in mode {spec.mode}{'; ' if nobody else ''}{nobody}"
+    return condition(c.READY, True, c.ARMED, message, generation, now)
+
+
+def _ready(spec: PolicySpec, refusal: str, permitted: Condition, obj: Json, armed: Condition) -> Condition:
+    generation, now = armed.observed_generation, armed.last_transition_time
     if spec.suspend:
         return condition(c.READY, False, c.SUSPENDED, "spec.suspend is true", generation, now)
     if refusal:
         return condition(c.READY, False, c.SOURCE_REFUSED, refusal, generation, now)
     if spec.mode == "Act" and permitted.status == "False" and not _was_permitted(obj):
         return condition(c.READY, False, permitted.reason, permitted.message, generation, now)
-    return condition(
-        c.READY, True, c.ARMED, f"waiting for alert {spec.alert.name} in mode {spec.mode}", generation, now
-    )
+    return armed
 
 
 def _was_permitted(obj: Json) -> bool:

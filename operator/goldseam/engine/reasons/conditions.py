@@ -13,7 +13,13 @@ _BIND = (
 )
 
 CONDITIONS: tuple[Entry, ...] = (
-    Entry(c.ARMED, "The policy is valid and waits for its alert.", "", c.READY),
+    Entry(
+        c.ARMED,
+        "The policy is valid and waits for its alert. The message says so where nobody could be told of an incident:"
+        " no contact of its Runbook has a channel, and its AlertSource names no Alertmanager.",
+        "",
+        c.READY,
+    ),
     Entry(c.ACCEPTED, "The spec is valid.", "", c.READY),
     Entry(c.SUSPENDED, "The policy has `spec.suspend: true`.", "Set it to false where the policy is kept.", c.READY),
     Entry(
