@@ -50,7 +50,7 @@ async def test_the_plan_is_on_the_incident_before_anything_is_touched() -> None:
     plan = h.status.steps[0].preflight
     assert plan is not None
     assert plan[0] == "2 pods would go: 2 of ReplicaSet shop/rs"
-    assert plan[-1].endswith("1 pod request cpu 2, and there is room for them on the 1 that were asked")
+    assert plan[-1].endswith("1 pod requests cpu 2, and there is room for it on the 1 that was asked")
 
 
 async def test_a_drain_without_room_elsewhere_is_refused_before_anything_is_touched() -> None:
@@ -149,7 +149,7 @@ async def test_whoever_is_asked_sees_the_plan() -> None:
     assert touched(h) == []
     plan = h.status.approvals[0].preflight
     assert plan is not None
-    assert plan[-1].endswith("there is room for them on the 1 that were asked")
+    assert plan[-1].endswith("there is room for it on the 1 that was asked")
 
 
 async def test_pods_of_a_protected_namespace_may_go_with_their_node() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.api.base import format_time
 from goldseam.cli import answering, explain, looking, pausing
 from goldseam.cli.pausing import What
 from goldseam.cli.session import DONE, FAILED, UNANSWERED, Session
@@ -57,6 +58,15 @@ async def test_incidents_lists_what_goes_on_with_its_message() -> None:
     assert t.lines[0].split() == ["NAMESPACE", "NAME", "PHASE", "TARGET", "ALERT", "STATE", "OWES", "AGE", "MESSAGE"]
     assert "Fixing" in t.lines[1]
     assert "Deployment/api" in t.lines[1]
+
+
+async def test_incidents_lists_a_long_message_whole_for_at_its_end_stands_what_is_waited_for() -> None:
+    h = await begun()
+    message = f"{'waits, ' * 60}for PodDisruptionBudget shop/slow"
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"message": message}})
+    t = Terminal(h)
+    await looking.incidents(t.session, every=False)
+    assert t.lines[1].endswith(f"   {message}")
 
 
 async def test_incidents_says_so_when_there_is_none() -> None:
@@ -119,6 +129,30 @@ async def test_show_has_the_plan_of_a_step_below_it() -> None:
     assert "         - 12 pods would go" in t.text
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 write waits"), (2, "2 writes wait")])
+async def test_show_counts_the_writes_that_wait(count: int, said: str) -> None:
+    h = await begun()
+    (incident,) = h.cluster.all("incidents")
+    step = incident["status"]["steps"][0]
+    waiting = [step["writes"][0] | {"state": "Pending", "message": "a budget lets nothing go now"}] * count
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": [step | {"writes": waiting}]}})
+    t = Terminal(h)
+    await looking.show(t.session, name_of(h))
+    assert f"({said}: a budget lets nothing go now)" in t.text
+
+
+async def test_a_step_that_has_ended_is_as_old_as_its_end() -> None:
+    h = await begun()
+    (incident,) = h.cluster.all("incidents")
+    began = h.clock.now() - timedelta(minutes=30)
+    times = {"intentAt": format_time(began), "endedAt": format_time(h.clock.now() - timedelta(minutes=3))}
+    step = incident["status"]["steps"][0] | times | {"phase": "Done", "outcome": "Failed"}
+    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": [step]}})
+    t = Terminal(h)
+    await looking.show(t.session, name_of(h))
+    assert "Failed, 3m ago: " in t.text
+
+
 async def test_an_incident_is_found_by_its_target_too() -> None:
     h = await begun()
     for title in ("deployment/api", "deployments/api", "deploy/api", "Deployment/api"):
@@ -155,7 +189,9 @@ async def test_explain_names_every_guard_in_order_and_what_to_do_about_those_tha
     guards = [line.split()[1] for line in t.lines if line.startswith(("  ok ", "  WAITS", "  NO "))]
     assert guards[:5] == ["paused", "unread", "invalid", "lowered", "source"]
     assert guards[-1] == "approval"
-    assert "  WAITS  paused      Suspended: spec.suspend of the policy is true" in t.lines
+    assert "switched-off" in guards
+    assert not any("_" in name for name in guards), "a name of the code is no word for people"
+    assert "  WAITS  paused       Suspended: spec.suspend of the policy is true" in t.lines
     assert "What to do: Set it to false where the policy is kept." in t.text
 
 
@@ -167,7 +203,7 @@ async def test_explain_never_calls_a_guard_ok_that_was_not_asked() -> None:
     await explain.explain(t.session, name_of(h))
     unasked = [line.split()[1] for line in t.lines if line.startswith("  -      ") and "not asked: " in line]
     assert unasked == [
-        *("ceiling", "node_caps", "owner", "headroom", "disruption", "collateral", "permission", "approval")
+        *("ceiling", "node-caps", "owner", "headroom", "disruption", "collateral", "permission", "approval")
     ]
 
 
@@ -185,7 +221,7 @@ async def test_explain_shows_a_missing_right_beside_what_else_holds() -> None:
     await h.settle(10)
     t = Terminal(h)
     await explain.explain(t.session, name_of(h))
-    assert "  NO     permission  PermissionMissing: " in t.text
+    assert "  NO     permission   PermissionMissing: " in t.text
 
 
 async def test_explain_of_a_policy_reads_its_conditions() -> None:

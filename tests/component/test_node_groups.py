@@ -14,6 +14,7 @@ from goldseam.engine.objects import metadata
 from goldseam.engine.turns import EXACT
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
+from goldseam.errors import Forbidden
 from tests.component.test_node_incidents import crempol, pod
 from tests.support.harness import NAMESPACE, START, Harness
 
@@ -138,7 +139,7 @@ async def test_the_group_is_shown_as_one_and_taken_back_at_the_end() -> None:
     group.h.cluster.budget = 0
     await group.h.settle_all(30)
     assert group.shown == {
-        "policy": "ClusterRemediationPolicy//nodes",
+        "policy": "ClusterRemediationPolicy nodes",
         "alert": "Trouble",
         "nodes": 12,
         "inWork": 2,
@@ -177,13 +178,43 @@ async def test_the_command_line_shows_the_group_and_lists_only_the_next_of_it(ev
     group = await Group(12, {"atOnce": 1}).opened(12)
     group.h.cluster.budget = 0
     await group.h.settle_all(30)
-    said: list[str] = []
-    session = Session(group.h.cluster, NAMESPACE, said.append, None, group.h.clock.now, None)  # type: ignore[arg-type]
-    await looking.incidents(session, every=every)
+    said = await listed(group, NAMESPACE, every=every)
     rows = [line for line in said if "Node/n" in line]
     assert len(rows) == (12 if every else 4), "one in work, and the first three that wait"
-    assert any(line.startswith("Trouble, ClusterRemediationPolicy//nodes: 12 nodes: 1 in work (n11)") for line in said)
+    assert any(line.startswith("Trouble, ClusterRemediationPolicy nodes: 12 nodes: 1 in work (n11)") for line in said)
     assert ("8 that wait further back are not listed: --all" in said) is not every
+
+
+async def listed(group: Group, namespace: str, *, every: bool = False) -> list[str]:
+    said: list[str] = []
+    session = Session(group.h.cluster, namespace, said.append, None, group.h.clock.now, None)  # type: ignore[arg-type]
+    await looking.incidents(session, every=every)
+    return said
+
+
+@pytest.mark.parametrize(("count", "those"), [(1, "1 incident about a node is"), (3, "3 incidents about nodes are")])
+async def test_the_command_line_says_in_another_namespace_where_those_of_nodes_are(count: int, those: str) -> None:
+    group = await Group(count, {}).opened(count)
+    assert await listed(group, "shop") == [
+        *("No open incident in namespace shop.", ""),
+        f"{those} in goldseam-system: goldseam incidents -n goldseam-system",
+    ]
+    assert (await listed(group, "shop", every=True))[-1].endswith("goldseam incidents --all -n goldseam-system")
+    for everywhere in ("", NAMESPACE):
+        assert not any("goldseam incidents" in line for line in await listed(group, everywhere))
+
+
+async def test_who_may_not_look_at_nodes_hears_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = await Group(2, {}).opened(2)
+    whole = group.h.cluster.list
+
+    async def theirs(resource: Any, namespace: str = "", *more: Any, **options: Any) -> Any:
+        if namespace == NAMESPACE:
+            raise Forbidden("no")
+        return await whole(resource, namespace, *more, **options)
+
+    monkeypatch.setattr(group.h.cluster, "list", theirs)
+    assert await listed(group, "shop") == ["No open incident in namespace shop."]
 
 
 async def test_a_group_that_cannot_be_shown_holds_nothing_up() -> None:

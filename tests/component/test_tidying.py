@@ -144,7 +144,9 @@ async def test_what_was_done_and_no_incident_tells_of_is_said_as_long_as_its_tar
         h.cluster.remove("deployments", "shop", "api")
     lost = await unrecorded(h.cluster, h.ledger.ledger, [])
     assert len(lost) == int(target_is_there)
-    assert all("Deployment/shop/api" in text and "put back by hand" in text for text in lost)
+    assert all(
+        "on Deployment shop/api for RemediationPolicy shop/" in text and "put back by hand" in text for text in lost
+    )
 
 
 async def test_an_incident_that_was_restored_without_its_status_tells_of_nothing() -> None:

@@ -86,7 +86,7 @@ def test_an_incident_restored_without_status_does_nothing_twice(
     restore(installed, incident(installed, namespace))
     with running_operator(operator_kubeconfig, tmp_path / "second.log"):
         said = eventually(lambda: warnings(installed, namespace), "what is not known to be said")
-        assert f"Goldseam acted on Deployment/{namespace}/worker" in said[0]
+        assert f"Goldseam acted on Deployment {namespace}/worker" in said[0]
         assert "limits.cooldown" in holding(installed, namespace, "Cooldown")["message"]
         trouble(0, deployment="worker")
         reached(installed, namespace, "Resolved")

@@ -42,6 +42,15 @@ def test_nobody_more_is_called_once_the_incident_holds_as_many_calls_as_it_may()
     assert status.timeline[-1].message.startswith("people: Deployment shop/api: ")
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [("it is drained now", "it is drained now."), ("It is drained now.", "It is drained now."), ("Why? ", "Why?")],
+)
+def test_what_people_are_told_has_one_full_stop_whoever_wrote_it(why: str, said: str) -> None:
+    told = escalation.told(climbing(), climbing().status, "notify", None, why, NOW).escalations[0].message
+    assert told.endswith(f": {said} Nothing has been tried yet.")
+
+
 def tried(s: Situation) -> Decision:
     return climb.next_rung(s, NOW)
 

@@ -13,6 +13,8 @@ import yaml
 from goldseam.__main__ import _parser
 from goldseam.api.kinds import BY_NAME
 from goldseam.api.problems import read_spec
+from goldseam.engine import cordons
+from goldseam.engine.objects import INCIDENT, TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,6 +45,11 @@ def test_a_link_leads_to_a_page_and_a_heading_that_are_there(page: Path) -> None
             found = (page.parent / path).resolve() if path else page
             assert found.exists(), target
             assert not heading or heading in headings(found), target
+
+
+@pytest.mark.parametrize("mark", [TOKEN, INCIDENT, cordons.DEADLINE, cordons.AT_DEADLINE])
+def test_what_a_drain_writes_on_a_node_stands_whole_in_its_document(mark: str) -> None:
+    assert f"`{mark}`" in (ROOT / "docs/actions/drain.md").read_text()
 
 
 def headings(page: Path) -> set[str]:

@@ -262,7 +262,7 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("busy", situation(others=(other(busy=True),)), "Wait", "busy/OtherIncident",
      "Incident shop/other is acting on the target"),
     ("busy", situation(others=(other(),)), "Wait", "busy/OtherPolicy",
-     "policy RemediationPolicy/shop/a-other acts on the same target and comes first (Incident shop/other)"),
+     "RemediationPolicy shop/a-other acts on the same target and comes first (Incident shop/other)"),
     ("changed", situation(spec=WARY), "Wait", "history/ChangesUnknown",
      "when the target's template was changed is not known: no revision of its own is there"),
     ("changed", situation(spec=WARY, world=World(target=workload(), revisions=(BEFORE, NEWER))), "Refuse",

@@ -17,7 +17,7 @@ from goldseam.engine.inputs import believed
 from goldseam.engine.proposal import Effect, Proposal
 from goldseam.engine.situation import Decision, QueryAnswer, Situation, timeout
 from goldseam.engine.verdict import Reading
-from tests.unit.test_guards import NOW, situation, spec
+from tests.unit.test_guards import NOW, TARGET, situation, spec
 from tests.unit.test_obligations import debt
 from tests.unit.test_open_steps import WRITE, open_step
 
@@ -57,6 +57,19 @@ def test_what_helped_says_what_is_well_again_and_since_when_it_is() -> None:
     assert (found.status.phase, found.status.rung, found.status.kpis.fixed_at) == ("Monitoring", 1, NOW)
     plain = judged(done({"verify": {"rollout": False}}, effect=ROLLING))
     assert plain.message == "restart helped: the alert is Cleared"
+
+
+def test_of_a_node_it_says_what_was_seen_there_for_nothing_is_rolled_out() -> None:
+    cordoned = done(effect=Effect(True, "Node worker-1 is cordoned"))
+    about = cordoned.spec.model_copy(update={"target": TARGET.model_copy(update={"kind": "Node", "namespace": ""})})
+    assert judged(replace(cordoned, spec=about)).message == (
+        "restart helped: the alert is Cleared, Node worker-1 is cordoned"
+    )
+
+
+def test_a_rung_that_only_waits_says_nothing_of_a_rollout() -> None:
+    waited = done(spec=spec(ladder=[{"wait": {"duration": "5m"}}]), effect=None, step={"action": "wait"})
+    assert judged(waited).message == "wait helped: the alert is Cleared"
 
 
 @pytest.mark.parametrize("ago", [MINUTE, 60 * MINUTE])

@@ -239,7 +239,11 @@ OURS = rule(labels={"namespace": "shop"})
         (verified("5m", **{"for": "4m"}), "Error", "settle (1m) and the longest for of its queries (4m) take 5m"),
         (verified("5m", **{"for": "3m59s"}), "", ""),
         (verified(None, **{"for": "9m"}), "Error", "and the rung has 10m: it never passes"),
-        (policy(target={"name": "api"}, ladder=[{"restart": {}, "timeout": "1m"}]), "Error", "settle (1m) take 1m"),
+        (
+            policy(target={"name": "api"}, ladder=[{"restart": {}, "timeout": "1m"}]),
+            "Error",
+            "settle takes 1m, and the rung has 1m",
+        ),
         (policy(target={"name": "api"}, ladder=[{"wait": {"duration": "5m"}, "timeout": "30s"}]), "", ""),
     ],
 )

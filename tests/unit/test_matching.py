@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
-from goldseam.engine.matching import NoTarget, TargetKey, allows, concerns, matches, protected, target_of
+from goldseam.engine.matching import NoTarget, PolicyKey, TargetKey, allows, concerns, matches, protected, target_of
 
 
 def namespaced(alert: dict[str, Any] | None = None, **target: Any) -> RemediationPolicySpec:
@@ -186,3 +186,8 @@ def test_a_selector_needs_all_of_its_labels() -> None:
 )
 def test_protected_namespaces_may_have_stars(namespace: str, expected: bool) -> None:
     assert protected(namespace, ["kube-*", "argocd"]) is expected
+
+
+def test_what_has_no_namespace_shows_people_no_empty_one() -> None:
+    assert PolicyKey("RemediationPolicy", "shop", "api").title == "RemediationPolicy shop/api"
+    assert PolicyKey("ClusterRemediationPolicy", "", "nodes").title == "ClusterRemediationPolicy nodes"

@@ -81,6 +81,9 @@ def test_what_is_known_of_the_machine_stands_before_the_question() -> None:
         "the cloud provider says that the machine is shut down (taint node.cloudprovider.kubernetes.io/shutdown)",
         "2 pods would be deleted by force, and the volumes of 1 detached, mounted or not",
     )
+    bare = plan(world(pods=(pod("api-0"),)))
+    assert isinstance(bare, Proposal)
+    assert bare.preflight[-1] == "1 pod would be deleted by force, and none of them has a volume to detach"
     guessed = plan(world(dead(taints=())), UNREACHABLE)
     assert isinstance(guessed, Proposal)
     assert guessed.asks_about == ("Unreachable",)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from goldseam.actions import preflight
 from goldseam.actions.drain import ACTION
 from goldseam.actions.preflight import claims
 from goldseam.api.ladder import Drain
@@ -56,13 +57,30 @@ def test_it_adds_up_the_budgets_over_all_pods_of_the_node() -> None:
         "PodDisruptionBudget shop/api covers 5 pods of these: 2 of all its pods may be away at once, 1 now"
         " (5 healthy, 4 wanted), so 3 rounds"
     ) in lines
-    assert "3 rounds of evictions at least: every pod is under a budget" in lines
+    assert "3 rounds of evictions at least: every pod that is evicted is under a budget" in lines
 
 
 def test_pods_under_no_budget_go_at_once() -> None:
     assert "1 round of evictions at least: 2 pods under no budget may go at once" in said(
         world(pod("api-1"), pod("api-2"))
     )
+
+
+def test_it_says_of_one_pod_that_it_is_one() -> None:
+    lines = said(world(pod("api-1"), pdbs=(pdb(expected=6, wanted=4, healthy=5),)))
+    assert "1 round of evictions at least: the pod that is evicted is under a budget" in lines
+
+
+def test_it_says_nothing_of_budgets_where_no_pod_is_evicted() -> None:
+    """What only leaves by a restart of its Deployment is under no budget, and no eviction."""
+    assert not any("budget" in line for line in preflight.lines([pod("api-1")], [], world(pod("api-1"))))
+
+
+def test_pods_that_request_nothing_and_keep_apart_are_said_to() -> None:
+    shy = pod("a", spec={"affinity": apart()})
+    assert said(world(shy))[-1].endswith("1 pod requests nothing, and keeps apart")
+    mates = [pod(name, spec={"affinity": apart()}) for name in "bc"]
+    assert said(world(shy, *mates))[-1].endswith("3 pods request nothing, and keep apart")
 
 
 def test_a_budget_that_is_not_counted_says_so() -> None:
@@ -76,7 +94,7 @@ def test_it_is_bounded_whatever_the_node_holds() -> None:
     pods = [pod(f"{n}-{'a' * 240}", spec=volumes, metadata=mark) for n, mark in enumerate(marks)]
     budgets = [pdb(f"{n}-{'b' * 200}", spec={"selector": {"matchLabels": {"n": str(n)}}}) for n in range(200)]
     lines = said(world(*pods, pdbs=tuple(budgets)))
-    assert "and 192 more budgets, each of 1 rounds or less" in lines
+    assert "and 192 more budgets, each of 1 round or less" in lines
 
 
 def test_it_says_what_is_lost_and_what_is_left_behind() -> None:
@@ -87,9 +105,9 @@ def test_it_says_what_is_lost_and_what_is_left_behind() -> None:
 
 def test_it_says_whether_there_is_room_and_how_that_is_known() -> None:
     before = world(pod("a", spec=HUGE))
-    assert said(before)[-1] == "capacity: 1 other node is Ready and in service; 1 pod request cpu 3, memory 2048Mi"
+    assert said(before)[-1] == "capacity: 1 other node is Ready and in service; 1 pod requests cpu 3, memory 2048Mi"
     told = said(replace(before, room={"worker-2": ()}))[-1]
-    assert told.endswith(", and there is room for them on the 1 that were asked")
+    assert told.endswith(", and there is room for it on the 1 that was asked")
     assert said(world(pod("a")))[-1].endswith(
         "the pods request nothing, so that nothing can be told of their room there"
     )

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import get_args
 
 import goldseam
+from goldseam.api.conditions import PERMISSION_MISSING
 from goldseam.api.incident import ApprovalRecord, Phase
 from goldseam.api.outcomes import Outcome
 from goldseam.engine import escalation
 from goldseam.engine.guards.order import BEFORE_ACTING, BEFORE_UNDOING
 from goldseam.engine.lint import findings as f
+from goldseam.engine.matching import PolicyKey
 from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.events import EVENTS
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.people import ANSWERS, DECISIONS, THRESHOLDS
 from goldseam.engine.reasons.places import GUARD_OF, SAYS, sentence
 from goldseam.engine.reasons.refusals import REFUSALS
+from goldseam.services.permissions import identity
 
 SOURCE = Path(goldseam.__file__).parent
 
@@ -41,6 +44,17 @@ def pattern(node: ast.expr) -> str | None:
     if isinstance(node, ast.JoinedStr):
         return "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else "[A-Za-z]+" for p in node.values)
     return None
+
+
+def test_whom_to_bind_a_missing_right_to_is_said_for_policies_without_an_account() -> None:
+    """A cluster policy has none."""
+    groups = {
+        identity(PolicyKey("ClusterRemediationPolicy", "", "nodes"), None)[1][0],
+        identity(PolicyKey("RemediationPolicy", "<namespace>", "api"), None)[1][1],
+    }
+    remedies = [entry.remedy for entry in CONDITIONS if entry.name == PERMISSION_MISSING]
+    assert len(remedies) == 2
+    assert all(f"`{group}`" in remedy for remedy in remedies for group in groups)
 
 
 def same(said: set[str], written: set[str]) -> tuple[set[str], set[str]]:

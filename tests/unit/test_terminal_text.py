@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldseam.cli.text import ago, cut, plain, span, table
+from goldseam.cli.text import ago, plain, span, table
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -48,7 +48,3 @@ def test_columns_are_as_wide_as_they_must_be_and_the_last_is_free() -> None:
         "aaaa   b      one two",
         "c      d",
     ]
-
-
-def test_a_long_message_is_cut() -> None:
-    assert cut("x" * 200, 10) == "xxxxxxxxx…"

@@ -162,7 +162,8 @@ def _known(node: Json, left: list[Json], told: OutOfService, world: World) -> It
     else:
         yield f"nobody says that the machine is off (taint {name}); the policy says that a silent one is: {told.when}"
     mounted = sum(has_volume(pod, "persistentVolumeClaim") for pod in left)
-    yield f"{counted(len(left))} would be deleted by force, and the volumes of {mounted} detached, mounted or not"
+    volumes = f"the volumes of {mounted} detached, mounted or not" if mounted else "none of them has a volume to detach"
+    yield f"{counted(len(left))} would be deleted by force, and {volumes}"
 
 
 def observe(step: Step, world: World) -> Effect:

@@ -122,12 +122,20 @@ def _budgets(leaving: list[Json], budgets: list[DisruptionBudget]) -> list[str]:
     worst = sorted(here, key=lambda budget: (-rounds[budget], str(budget)))
     told = [_budget(budget, here[budget], rounds[budget]) for budget in worst[:MOST_BUDGETS]]
     if len(worst) > MOST_BUDGETS:
-        told.append(
-            f"and {len(worst) - MOST_BUDGETS} more budgets, each of {rounds[worst[MOST_BUDGETS]]} rounds or less"
-        )
+        rest, most = len(worst) - MOST_BUDGETS, rounds[worst[MOST_BUDGETS]]
+        told.append(f"and {rest} more budget{'s, each' * (rest > 1)} of {_rounds(most)} or less")
     free = len(leaving) - sum(bool(of_pod(pod, budgets)) for pod in leaving)
-    at_once = f"{pods(free)} under no budget may go at once" if free else "every pod is under a budget"
-    return [*told, f"{max(longest, 1)} rounds of evictions at least: {at_once}".replace("1 rounds", "1 round", 1)]
+    at_once = f"{pods(free)} under no budget may go at once" if free else _all_under_one(len(leaving))
+    return [*told, f"{_rounds(max(longest, 1))} of evictions at least: {at_once}"]
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"
+
+
+def _all_under_one(count: int) -> str:
+    """Of those that are evicted: what is restarted, or ended by its own controller, no eviction takes."""
+    return "the pod that is evicted is under a budget" if count == 1 else "every pod that is evicted is under a budget"
 
 
 def _budget(budget: DisruptionBudget, count: int, rounds: int) -> str:
@@ -135,7 +143,7 @@ def _budget(budget: DisruptionBudget, count: int, rounds: int) -> str:
     if not budget.counted:
         return f"{told}, and the cluster has not counted yet how many it lets go"
     at_once = f"{budget.most} of all its pods may be away at once, {budget.allowed} now ({budget.health})"
-    return f"{told}: {at_once}, so {'1 round' if rounds == 1 else f'{rounds} rounds'}"
+    return f"{told}: {at_once}, so {_rounds(rounds)}"
 
 
 _KEPT: Mapping[str, Callable[[list[Json], str], str]] = {
@@ -164,10 +172,16 @@ def _room(leaving: list[Json], world: World) -> list[str]:
     if not eaters:
         return [f"{told}; the pods request nothing, so that nothing can be told of their room there"]
     total = _amounts(together(map(requested, eaters)))
-    told = f"{told}; {pods(len(eaters))} request {total or 'nothing, and keep apart'}"
+    told = f"{told}; {pods(len(eaters))} {_request(len(eaters), total)}"
     if world.room is None:
         return [told]
-    return [f"{told}, and there is room for them on the {len(world.room)} that were asked"]
+    asked = "1 that was" if len(world.room) == 1 else f"{len(world.room)} that were"
+    return [f"{told}, and there is room for {'it' if len(eaters) == 1 else 'them'} on the {asked} asked"]
+
+
+def _request(count: int, total: str) -> str:
+    one = count == 1
+    return f"request{'s' * one} {total}" if total else f"request{'s' * one} nothing, and keep{'s' * one} apart"
 
 
 def _amounts(amounts: Mapping[str, Decimal]) -> str:

@@ -156,7 +156,7 @@ class NodeGroup(Record):
     """Open incidents about nodes, of one policy and one alert."""
 
     policy: Annotated[str, Field(max_length=400)]
-    """The policy, as `<kind>/<namespace>/<name>`."""
+    """The policy, such as `ClusterRemediationPolicy nodes`."""
     alert: Annotated[str, Field(max_length=256)]
     """The alert's name."""
     nodes: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})]

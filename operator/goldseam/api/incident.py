@@ -217,6 +217,10 @@ class HoldRecord(Record):
     that it is in (20, 50, 100, 200 and so on)."""
 
 
+NOBODY = "nobody could be told"
+"""So begins the problem of an escalation that had no way to anybody."""
+
+
 class Escalation(Record):
     """One crossing of a threshold: people are told once per level."""
 
@@ -229,13 +233,18 @@ class Escalation(Record):
     at: Time
     """When it was crossed."""
     notified: Time | None = None
-    """When it was delivered; until then it is tried again."""
+    """When it was delivered, or found to have no way to anybody (`problem` says so); until then it is tried again."""
     message: Text = ""
     """What people are told."""
     runbook_line: Annotated[str, Field(max_length=800)] = ""
     """The line of the runbook that says so."""
     problem: Text = ""
-    """Why it could not be delivered so far."""
+    """Why it could not be delivered so far, or to whom not."""
+
+    @property
+    def reached_nobody(self) -> bool:
+        """Whether there was no way to anybody, and it is not tried again."""
+        return self.notified is not None and self.problem.startswith(NOBODY)
 
 
 class TimelineEntry(Record):

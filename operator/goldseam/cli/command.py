@@ -16,11 +16,10 @@ from goldseam.api.durations import format_duration, parse_duration
 from goldseam.api.pause import DEFAULT_PAUSE
 from goldseam.cli import answering, explain, looking, pausing, without_cluster
 from goldseam.cli.pausing import What
-from goldseam.cli.session import FAILED, Session, advice
+from goldseam.cli.session import FAILED, OPERATOR_NAMESPACE, Session, advice
 from goldseam.errors import GoldseamError
 
 INCIDENT = "the incident's name, or its target as KIND/NAME, such as deployment/worker"
-OPERATOR_NAMESPACE = "goldseam-system"
 
 
 def add(commands: Any) -> None:

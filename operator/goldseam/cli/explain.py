@@ -16,7 +16,7 @@ from goldseam.engine.matching import PolicyKey
 from goldseam.engine.objects import condition_of
 from goldseam.engine.reasons.conditions import CONDITIONS
 from goldseam.engine.reasons.holds import HOLDS
-from goldseam.engine.reasons.places import GUARD_OF, sentence
+from goldseam.engine.reasons.places import GUARD_OF, sentence, title
 from goldseam.engine.reasons.refusals import REFUSALS
 from goldseam.engine.turns import far_back
 from goldseam.engine.views import IncidentView
@@ -68,23 +68,23 @@ def _incident(incident: IncidentView, status: IncidentStatus, now: datetime) -> 
 
 
 def _guard(guard: Guard, holds: Sequence[HoldRecord], now: datetime, *, asked: bool) -> Iterator[str]:
-    name = guard.__name__
-    mine = [hold for hold in holds if GUARD_OF.get((hold.guard, hold.reason)) == name]
+    name = title(guard)
+    mine = [hold for hold in holds if GUARD_OF.get((hold.guard, hold.reason)) == guard.__name__]
     if not mine:
-        yield f"  {'ok' if asked else '-':<6} {name:<11} {'' if asked else 'not asked: '}{sentence(guard)}"
+        yield f"  {'ok' if asked else '-':<6} {name:<12} {'' if asked else 'not asked: '}{sentence(guard)}"
     for hold in mine:
-        yield f"  {'WAITS' if hold.kind == 'Wait' else 'NO':<6} {name:<11} {hold.reason}: {hold.message}"
+        yield f"  {'WAITS' if hold.kind == 'Wait' else 'NO':<6} {name:<12} {hold.reason}: {hold.message}"
         yield from _about(hold, now)
 
 
 def _about(hold: HoldRecord, now: datetime) -> Iterator[str]:
     again = hold.look_again_at
     when = f", looked at again in {span(again - now)} at the latest" if again and again > now else ""
-    yield f"  {'':<18} for {ago(hold.since, now)}{when}"
+    yield f"  {'':<19} for {ago(hold.since, now)}{when}"
     for entry in (*HOLDS, *REFUSALS):
         if entry.name == hold.reason:
-            yield f"  {'':<18} {entry.meaning}"
-            yield f"  {'':<18} What to do: {entry.remedy}"
+            yield f"  {'':<19} {entry.meaning}"
+            yield f"  {'':<19} What to do: {entry.remedy}"
             return
 
 
@@ -93,7 +93,7 @@ def _others(status: IncidentStatus, now: datetime) -> Iterator[str]:
     asked = {guard.__name__ for guard in BEFORE_ACTING} if status.phase in ASKED and not status.handed_over else set()
     for hold in status.holds:
         if GUARD_OF.get((hold.guard, hold.reason)) not in asked:
-            yield f"  WAITS  {hold.guard:<11} {hold.reason}: {hold.message}"
+            yield f"  WAITS  {hold.guard:<12} {hold.reason}: {hold.message}"
             yield from _about(hold, now)
     if status.owes:
         yield ""

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from goldseam.api.findings import Evidence
-from goldseam.api.incident import IncidentStatus, Step
+from goldseam.api.incident import Escalation, IncidentStatus, Step
 from goldseam.api.ladder import Rung
-from goldseam.cli.session import DONE, Session, is_open
-from goldseam.cli.text import ago, clock, cut, span, table
+from goldseam.cli.session import DONE, OPERATOR_NAMESPACE, Session, is_open
+from goldseam.cli.text import ago, clock, span, table
 from goldseam.engine.changes import words
 from goldseam.engine.groups import groups
 from goldseam.engine.views import IncidentView
+from goldseam.errors import Forbidden
 
 LISTED = 3
 """Nodes up to this place in their line are listed; those behind are counted."""
@@ -23,13 +24,36 @@ _LADDER = TypeAdapter(list[Rung])
 
 async def incidents(session: Session, *, every: bool) -> int:
     """List incidents: those that go on or owe something, or all."""
+    await _listed(session, every=every)
+    for line in await _of_nodes(session, every=every):
+        session.say(line)
+    return DONE
+
+
+async def _of_nodes(session: Session, *, every: bool) -> list[str]:
+    """Where those about nodes are, which live elsewhere. Who may not look there has nothing to do with them."""
+    if session.namespace in ("", OPERATOR_NAMESPACE):
+        return []
+    try:
+        known = await session.incidents(OPERATOR_NAMESPACE)
+    except Forbidden:
+        return []
+    count = sum(i.spec.target.kind == "Node" and (every or is_open(i)) for i in known)
+    if not count:
+        return []
+    those = "1 incident about a node is" if count == 1 else f"{count} incidents about nodes are"
+    command = f"goldseam incidents{' --all' * every} -n {OPERATOR_NAMESPACE}"
+    return ["", f"{those} in {OPERATOR_NAMESPACE}: {command}"]
+
+
+async def _listed(session: Session, *, every: bool) -> None:
     known = await session.incidents(session.namespace)
     shown = [i for i in known if every or is_open(i)]
     where = f"namespace {session.namespace}" if session.namespace else "any namespace"
     if not shown:
         rest = f" ({len(known)} are over: --all)" if known else ""
         session.say(f"No open incident in {where}{rest}.")
-        return DONE
+        return
     now = session.now()
     head = ("NAMESPACE", "NAME", "PHASE", "TARGET", "ALERT", "STATE", "OWES", "AGE", "MESSAGE")
     behind = [] if every else [i for i in shown if _place(i) > LISTED]
@@ -42,7 +66,6 @@ async def incidents(session: Session, *, every: bool) -> int:
     if waiting:
         those = "1 incident waits" if len(waiting) == 1 else f"{len(waiting)} incidents wait"
         session.say("", f"{those} for an answer: goldseam show NAME, then approve or deny.")
-    return DONE
 
 
 def _groups(shown: list[IncidentView], behind: int) -> Iterator[str]:
@@ -72,7 +95,7 @@ def _row(incident: IncidentView, now: datetime) -> tuple[str, ...]:
     state = status.verdict.state if status.verdict else "Unknown"
     created = datetime.fromisoformat(incident.created)
     about = (incident.namespace, incident.name, status.phase, f"{spec.target.kind}/{spec.target.name}")
-    return (*about, spec.alert.name, state, str(status.owes), ago(created, now), cut(status.message))
+    return (*about, spec.alert.name, state, str(status.owes), ago(created, now), status.message)
 
 
 async def show(session: Session, name: str) -> int:
@@ -154,8 +177,12 @@ def _step(step: Step, now: datetime) -> str:
     state = step.outcome or {"Intended": "under way", "Acted": "done, being verified"}.get(step.phase, step.phase)
     again = f", attempt {step.attempt}" if step.attempt > 1 else ""
     stuck = [w for w in step.writes if w.state == "Pending" and w.message]
-    held = f" ({len(stuck)} writes wait: {stuck[0].message})" if stuck else ""
-    return f"{state}{again}, {ago(step.intent_at, now)} ago: {step.message}{held}"
+    held = f" ({_writes(len(stuck))}: {stuck[0].message})" if stuck else ""
+    return f"{state}{again}, {ago(step.ended_at or step.intent_at, now)} ago: {step.message}{held}"
+
+
+def _writes(count: int) -> str:
+    return "1 write waits" if count == 1 else f"{count} writes wait"
 
 
 def _questions(incident: IncidentView, status: IncidentStatus, now: datetime) -> Iterator[str]:
@@ -185,13 +212,18 @@ def _owed(status: IncidentStatus, now: datetime) -> Iterator[str]:
 
 def _people(status: IncidentStatus, now: datetime) -> Iterator[str]:
     for call in status.escalations:
-        told = f"told {ago(call.notified, now)} ago" if call.notified else "not told yet"
         problem = f" ({call.problem})" if call.problem else ""
-        yield f"{call.level or call.contact or 'people'} {told}{problem}: {call.message}"
+        yield f"{call.level or call.contact or 'people'} {_told(call, now)}{problem}: {call.message}"
         if call.runbook_line:
             yield f"  runbook: {call.runbook_line}"
     for word in status.responses:
         yield f"{word.by}: {word.decision}, {ago(word.at, now)} ago{f': {word.reason}' if word.reason else ''}"
+
+
+def _told(call: Escalation, now: datetime) -> str:
+    if call.notified is None:
+        return "not told yet"
+    return f"{'NOT told' if call.reached_nobody else 'told'} {ago(call.notified, now)} ago"
 
 
 def _timeline(status: IncidentStatus) -> Iterator[str]:

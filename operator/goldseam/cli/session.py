@@ -15,6 +15,8 @@ from goldseam.resources import INCIDENTS
 
 REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", namespaced=False)
 
+OPERATOR_NAMESPACE = "goldseam-system"
+"""What is about nodes or the cluster lives there."""
 DONE, FAILED, USAGE, UNANSWERED = 0, 1, 2, 3
 """Exit statuses: done; refused, or not to be had; wrong command line; sent, and not answered yet."""
 

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 
 from goldseam.api.durations import format_duration
 
-WIDEST = 96
-
 
 def plain(text: str) -> str:
     """One line without anything that a terminal would obey: control characters, and marks that turn text around.
@@ -19,11 +17,6 @@ def plain(text: str) -> str:
     """
     spaced = "".join(" " if c in "\n\t" else c for c in text)
     return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-
-
-def cut(text: str, widest: int = WIDEST) -> str:
-    """The text, or as much of it as fits."""
-    return text if len(text) <= widest else text[: widest - 1] + "…"
 
 
 def ago(then: datetime, now: datetime) -> str:

@@ -232,9 +232,15 @@ def _crossing(s: Situation, threshold: str, level: str | None, why: str, now: da
     why = f"{why}. {cut(left, LEFT)}" if left else why
     what = s.pinned.component or str(s.spec.target)
     lately = in_words(s.status.changes or [], s.spec.alert.active_at)
-    since = f"{lately}. " if lately else ""
-    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {why}. {since}{tried(s.status)}"
+    since = f"{_sentence(lately)} " if lately else ""
+    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {_sentence(why)} {since}{tried(s.status)}"
     return Escalation(threshold=threshold, level=_level(s.runbook, level), at=now, message=cut(text))
+
+
+def _sentence(words: str) -> str:
+    """With a full stop, where it has no end yet: a rung's message is written by people, who may have put one."""
+    words = words.rstrip()
+    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
 
 
 def tried(status: IncidentStatus) -> str:

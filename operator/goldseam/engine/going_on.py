@@ -24,15 +24,24 @@ def still_free(s: Situation, step: Step, now: datetime) -> bool:
 
 def helped(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision:
     """Nothing is missing any more."""
-    after = step.aftermath
-    complete = after.message if after is not None and after.until is not None else "the rollout is complete"
-    well = ["the alert is Cleared", *([complete] if rung.verify.rollout else [])]
+    complete = _complete(s, step) if rung.verify.rollout else ""
+    well = ["the alert is Cleared", *([complete] if complete else [])]
     message = ", ".join([*well, *(answer.message for answer in s.answers)])
     status = record.ended(status, step, "Passed", message, now)
     kpis = status.kpis.model_copy(update={"fixed_at": status.kpis.fixed_at or now})
     status = record.changed(status, kpis=kpis, rung=step.rung + 1)  # for the case that it comes back
     status = record.moved(status, "Monitoring", now, f"{rung.title} helped: {message}")
     return answers.answer("wait", "Passed", status, answers.SOON)
+
+
+def _complete(s: Situation, step: Step) -> str:
+    """What was seen to be done besides: a node rolls nothing out, and of a rung that only waits nothing is asked."""
+    after = step.aftermath
+    if after is not None and after.until is not None:
+        return after.message
+    if s.effect is None:
+        return ""
+    return s.effect.message if s.spec.target.kind == "Node" else "the rollout is complete"
 
 
 def went_on(s: Situation, status: IncidentStatus, step: Step, rung: Rung, now: datetime) -> Decision | None:

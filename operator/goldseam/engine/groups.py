@@ -24,7 +24,7 @@ def groups(incidents: Iterable[IncidentView]) -> list[NodeGroup]:
     found: dict[tuple[str, str], list[IncidentView]] = defaultdict(list)
     for incident in incidents:
         if incident.spec.target.kind == "Node" and (incident.status is None or incident.status.phase not in ENDED):
-            found[str(incident.policy), incident.alert].append(incident)
+            found[incident.policy.title, incident.alert].append(incident)
     made = [_group(*key, members) for key, members in found.items() if len(members) >= AT_LEAST]
     return sorted(made, key=lambda group: (-group.nodes, group.policy, group.alert))[:MOST]
 

@@ -32,6 +32,11 @@ class PolicyKey:
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
+    @property
+    def title(self) -> str:
+        """For people: `RemediationPolicy shop/api`, `ClusterRemediationPolicy nodes`."""
+        return titled(str(self))
+
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
@@ -44,6 +49,12 @@ class TargetKey:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+def titled(key: str) -> str:
+    """For people, what the ledger has as `<kind>/<namespace>/<name>`: what has no namespace shows no empty one."""
+    kind, _, rest = key.partition("/")
+    return f"{kind} {rest.removeprefix('/')}"
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def first_status(policy: LivePolicy, spec: IncidentSpec, now: datetime) -> Incid
         verdict=Verdict(state="Firing", fresh=True, since=now, message="the alert is firing"),
         kpis=Kpis(detected_at=now),
     )
-    text = f"alert {spec.alert.name} is firing for {spec.target}; policy {policy.key} in mode {policy.spec.mode}"
+    text = f"alert {spec.alert.name} is firing for {spec.target}; {policy.key.title} in mode {policy.spec.mode}"
     return record.note(record.say(status, text), now, "Opened", text)
 
 

@@ -15,6 +15,7 @@ from goldseam.engine.situation import LivePolicy
 from goldseam.services.allowing import makes_objects
 from goldseam.services.neighbours import may_be_contested
 from goldseam.services.node_policies import may_not_fit
+from goldseam.services.reach import DEFAULT, runbook_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class Armed:
     """Whether it names a target that others may own, or is for nodes, which come and go."""
     makes: bool = False
     """Whether it makes objects, of kinds that the Guardrails have to list."""
+    runbook: str = DEFAULT
+    """The name of its Runbook."""
+    tells: bool = True
+    """Whether people are told of its incidents: not in mode Observe."""
 
 
 @dataclass
@@ -74,6 +79,8 @@ class Catalogue:
             queries=asks_queries(spec),
             contestable=may_be_contested(spec) or may_not_fit(spec),
             makes=makes_objects(spec),
+            runbook=runbook_of(spec),
+            tells=spec.mode != "Observe",
         )
         self._by_alert[spec.source_ref.name, spec.alert.name].add(policy.key)
 
@@ -101,7 +108,7 @@ class Catalogue:
 
     def runbook(self, name: str | None) -> RunbookSpec | None:
         """The runbook of that name, or the default one."""
-        return self.runbooks.get(name or "default")
+        return self.runbooks.get(name or DEFAULT)
 
 
 def _selector(spec: PolicySpec) -> str:

@@ -23,6 +23,7 @@ WARNINGS = (
     "Superseded",
     "NotTaken",
     "Abandoned",
+    "NobodyTold",
     "Lost",
     "Forced",
     "LeftCordoned",

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from goldseam.api.incident import Escalation, IncidentStatus
+from goldseam.api.incident import NOBODY, Escalation, IncidentStatus
 from goldseam.api.runbook import Contact, RunbookSpec, Webhook
 from goldseam.engine import naming, record
 from goldseam.engine.views import IncidentView
@@ -75,6 +75,9 @@ class Delivery:
         told = [self._with_outcome(incident, escalation) for escalation in status.escalations]
         if told == status.escalations:
             return status
+        for before, now in zip(status.escalations, told, strict=True):
+            if before.notified is None and now.notified and now.reached_nobody:
+                status = record.note(status, now.notified, "NobodyTold", f"{now.threshold}: {now.problem}")
         return record.changed(status, escalations=told)
 
     def _with_outcome(self, incident: IncidentView, escalation: Escalation) -> Escalation:
@@ -111,20 +114,29 @@ class Delivery:
             _regarding(incident), "Warning", "Escalated", "Escalate", message.text, event
         )
         contact = self._contact(incident, escalation)
-        if self.calling is not None and not self.has_channel(incident, escalation) and self.calling.possible(incident):
+        if contact is not None and contact.channels:
+            return await self._by_channels(contact, message, written)
+        if self.calling is not None and self.calling.possible(incident):
             await self.calling.call(incident, escalation)
             return ""
+        if not written:
+            raise Retryable("the Event could not be written")
+        who = "no contact has a channel for it" if contact is None else f"contact {contact.name} has no channel"
+        return f"{NOBODY}: {who}, and no Alertmanager is named; it stands in an Event only"
+
+    async def _by_channels(self, contact: Contact, message: Message, written: bool) -> str:
         refused: list[str] = []
-        for channel in contact.channels if contact else ():
+        for channel in contact.channels:
             try:
                 await self._notifier.post(channel.webhook.url, message, await self._secret(channel.webhook))
             except Retryable:
                 raise
             except GoldseamError as error:
-                refused.append(f"{contact.name if contact else ''}: {error}")
-        if not written and (contact is None or not contact.channels):
-            raise Retryable("the Event could not be written")
-        return "; ".join(refused)
+                refused.append(f"{contact.name}: {error}")
+        if len(refused) < len(contact.channels):
+            return "; ".join(refused)
+        where = "in an Event" if written else "on the Incident"
+        return f"{NOBODY}; it stands {where} only: {'; '.join(refused)}"
 
     def has_channel(self, incident: IncidentView, escalation: Escalation) -> bool:
         """Whether the runbook names a channel by which these people are told."""

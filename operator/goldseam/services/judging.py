@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import structlog
 
 from goldseam.api import conditions as c
+from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec
 from goldseam.errors import GoldseamError
 from goldseam.ports import LINE, Json, Line
-from goldseam.services.catalogue import Catalogue
+from goldseam.services.catalogue import Armed, Catalogue
 from goldseam.services.plausibility import basis_said
+from goldseam.services.reach import NOBODY
 from goldseam.services.statuses import Statuses
 
 log = structlog.get_logger("goldseam.judging")
@@ -46,6 +48,8 @@ class Said:
     """Why its alert opens nothing, where it says so."""
     basis: str
     """On which definitions of its alert's rules it was judged."""
+    untold: bool | None
+    """Whether Ready says that nobody can be told; None where it has something else to say."""
 
 
 def said(body: Json) -> Said | None:
@@ -60,7 +64,8 @@ def said(body: Json) -> Said | None:
 
     basis = basis_said(of(c.PLAUSIBLE, "message"))
     target = of(c.TARGET_FOUND, "message")
-    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND, "reason"), target, basis)
+    untold = NOBODY in of(c.READY, "message") if of(c.READY) == "True" else None
+    return Said(of(c.STALLED) == "True", of(c.PERMITTED), of(c.RULE_FOUND, "reason"), target, basis, untold)
 
 
 class Judging:
@@ -106,7 +111,19 @@ class Judging:
         changed = rule is not None and known.rule != rule
         if rule == c.RULE_PRESENT:
             changed |= known.basis != self._statuses.plausibility.basis(armed.source, armed.alert)
+        changed |= self._reach_is_news(armed, known, self._catalogue.runbook(armed.runbook))
         return changed or known.target != self._statuses.problems.get(key, "")
+
+    def _reach_is_news(self, armed: Armed, known: Said, runbook: RunbookSpec | None) -> bool:
+        untold = self._statuses.untold(armed, runbook)
+        return None not in (untold, known.untold) and untold != known.untold
+
+    def runbook_changed(self, name: str, runbook: RunbookSpec | None) -> None:
+        """Who can be told stands on the policies. One that is gone, or invalid, names nobody."""
+        for key, armed in self._catalogue.armed.items():
+            known = self._said.get(key)
+            if armed.runbook == name and known and self._reach_is_news(armed, known, runbook or RunbookSpec()):
+                self._put(key, None)
 
     def changed(self, keys: Iterable[PolicyKey]) -> None:
         """Something that these policies' conditions speak of may have changed."""

@@ -159,6 +159,6 @@ def _access(user: str, groups: tuple[str, ...], right: Right) -> Access:
 
 def _advice(right: Right, policy: PolicyKey) -> str:
     return (
-        f"{policy} may not {right}: install the component {right.piece} of deploy/kustomize, or bind the right to the"
-        " policy's identity"
+        f"{policy.title} may not {right}: install the component {right.piece} of deploy/kustomize, or bind the right to"
+        " the policy's identity"
     )

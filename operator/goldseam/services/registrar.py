@@ -138,9 +138,12 @@ class Registrar:
             if seen.body is not None:
                 await self._statuses.simple(seen.kind, seen.body, str(spec))
             return
+        before = self._catalogue.sources.get(seen.name)
         self._catalogue.sources[seen.name] = spec
         await self._tenants.put(seen.name, spec)  # before it is read: nothing is opened for those it is closed to
         source = await self._sources.put(seen.name, spec)
+        if before is not None and (before.alertmanager is None) != (spec.alertmanager is None):
+            self.source_changed(seen.name)  # who can be told stands on the policies
         if source.history.read_at is not None or source.history.problem != "it has not been read yet":
             assert seen.body is not None
             await self._statuses.source(seen.body, source)
@@ -182,8 +185,10 @@ class Registrar:
     async def _runbook(self, seen: Seen) -> None:
         if seen.body is None:
             self._catalogue.runbooks.pop(seen.name, None)
+            self._judging.runbook_changed(seen.name, None)
             return
         spec = _read(seen)
+        self._judging.runbook_changed(seen.name, spec if isinstance(spec, RunbookSpec) else None)
         if isinstance(spec, RunbookSpec):
             self._catalogue.runbooks[seen.name] = spec
             unbound = sum(threshold.state == "Unbound" for threshold in spec.thresholds)

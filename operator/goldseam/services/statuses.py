@@ -15,6 +15,7 @@ from goldseam.api.base import format_time
 from goldseam.api.conditions import Condition, condition
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.api.problems import InvalidSpec, read_spec
+from goldseam.api.runbook import RunbookSpec
 from goldseam.engine.matching import PolicyKey, PolicySpec, asks_queries
 from goldseam.engine.proposal import Right
 from goldseam.engine.views import merge_patch
@@ -28,6 +29,7 @@ from goldseam.services.neighbours import uncontested
 from goldseam.services.node_policies import nodes_fit
 from goldseam.services.permissions import Permissions
 from goldseam.services.plausibility import Plausibility
+from goldseam.services.reach import names_nobody, no_way
 from goldseam.services.sources import Source
 from goldseam.services.tenants import Tenants
 
@@ -72,7 +74,9 @@ class Statuses:
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
         plausible = self.plausibility.condition(key, spec, rule, now)
         fit = await nodes_fit(self._cluster, spec, generation, now)
-        ready = _unready(spec, refusal, permitted, obj, generation, now) or _armed(spec, fit.nowhere, generation, now)
+        nobody = "" if refusal else await no_way(self._cluster, spec, source)
+        armed = _armed(spec, fit.nowhere, nobody, generation, now)
+        ready = _unready(spec, refusal, permitted, obj, generation, now) or armed
         told = [*self._target(key, generation, now), await uncontested(self._cluster, key, spec, generation, now)]
         told.append(fit.condition)
         await self._write(kind, obj, [ready, permitted, rule, plausible, *(one for one in told if one is not None)])
@@ -131,6 +135,13 @@ class Statuses:
         if source is None or not source.history.knows(armed.alert):
             return None
         return c.RULE_PRESENT if armed.alert in source.history.by_name else c.RULE_MISSING
+
+    def untold(self, armed: Armed, runbook: RunbookSpec | None) -> bool | None:
+        """Whether the policy's Ready has to say that nobody can be told; None where a part of that is not known."""
+        source = self._source(armed.source)
+        if not armed.tells or (source is not None and source.alertmanagers is not None):
+            return False
+        return None if source is None or runbook is None else names_nobody(runbook)
 
     def _target(self, key: PolicyKey, generation: int, now: datetime) -> Iterable[Condition]:
         if problem := self.problems.get(key):
@@ -284,12 +295,13 @@ def _unready(
     return None
 
 
-def _armed(spec: PolicySpec, nowhere: str, generation: int, now: datetime) -> Condition:
+def _armed(spec: PolicySpec, nowhere: str, nobody: str, generation: int, now: datetime) -> Condition:
     """Nodes come and go, so that none can be acted on now does not turn Ready off, on which GitOps tools wait; but the
-    reason, which `kubectl get` shows, says so."""
+    reason, which `kubectl get` shows, says so. `nobody`: why people cannot be told."""
     message = f"waiting for alert {spec.alert.name} in mode {spec.mode}"
     if nowhere:
         message += f", and there is no node that it could act on now: {nowhere}"
+    message += f"; {nobody}" if nobody else ""
     return condition(c.READY, True, c.NO_NODE_FITS if nowhere else c.ARMED, message, generation, now)
 
 

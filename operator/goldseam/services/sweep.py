@@ -26,7 +26,7 @@ from goldseam.api.outcomes import ObligationKind
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import out_of_service, record
 from goldseam.engine.cordons import UNSCHEDULABLE, left_for_good
-from goldseam.engine.matching import TargetKey
+from goldseam.engine.matching import TargetKey, titled
 from goldseam.engine.objects import INCIDENT, annotation, cordoned_by_us, metadata, reference, title, value_at
 from goldseam.engine.opening import manifest
 from goldseam.engine.situation import Ledger
@@ -85,9 +85,9 @@ async def unrecorded(
     told |= {_target_of(obj) for obj in newer}
     lost = {entry.target: entry for entry in ledger.entries if entry.target not in told}
     return [
-        f"Goldseam acted on {entry.target} for {entry.policy} at {entry.last:%Y-%m-%d %H:%M} UTC, and no Incident tells"
-        " of it: if its replicas, floor, resources or a value of its ConfigMap were changed, they have to be put back"
-        " by hand"
+        f"Goldseam acted on {titled(entry.target)} for {titled(entry.policy)} at {entry.last:%Y-%m-%d %H:%M} UTC, and"
+        " no Incident tells of it: if its replicas, floor, resources or a value of its ConfigMap were changed, they"
+        " have to be put back by hand"
         for entry in lost.values()
         if await _exists(cluster, entry.target)
     ]

@@ -18,7 +18,7 @@ def busy(s: Situation, now: datetime) -> Hold | None:
             if other.busy:
                 return Hold("busy", "Wait", "OtherIncident", f"Incident {other.name} is acting on the target")
             if other.claims and s.status.open_step() is None and _comes_first(other, s):
-                message = f"policy {other.policy} acts on the same target and comes first (Incident {other.name})"
+                message = f"{other.policy.title} acts on the same target and comes first (Incident {other.name})"
                 return Hold("busy", "Wait", "OtherPolicy", message)
     if hold := _runs_it(s):
         return hold

@@ -41,9 +41,7 @@ def passing(policy: Policy, known: Known | None) -> Iterator[Finding]:
         needs = verify.settle + held
         if needs < has:
             continue
-        what = f"settle ({format_duration(verify.settle)})"
-        what += f" and the longest for of its queries ({format_duration(held)})" if held else ""
-        message = f"{what} take {format_duration(needs)}, and the rung has {_said(has, certain)}: it never passes"
+        message = f"{_needing(verify.settle, held)}, and the rung has {_said(has, certain)}: it never passes"
         where = f"spec.ladder[{number}].timeout"
         fix = f"write timeout: {format_duration(minutes(needs + MINUTE))} or more"
         yield Finding("Error" if certain else "Warning", f.NEVER_PASSES, where, message, fix)
@@ -96,6 +94,13 @@ def _longer(back: timedelta) -> str:
 def minutes(length: timedelta) -> timedelta:
     """Rounded up to whole minutes."""
     return -(-length // MINUTE) * MINUTE
+
+
+def _needing(settle: timedelta, held: timedelta) -> str:
+    if not held:
+        return f"settle takes {format_duration(settle)}"
+    longest = f"the longest for of its queries ({format_duration(held)})"
+    return f"settle ({format_duration(settle)}) and {longest} take {format_duration(settle + held)}"
 
 
 def _said(has: timedelta, certain: bool) -> str:

@@ -6,13 +6,25 @@ from goldseam.api import conditions as c
 from goldseam.engine.lint import findings as f
 from goldseam.engine.reasons.entry import Entry
 
+_BIND = (
+    "Install the component that the message names, or bind the right to the policy's `serviceAccountName`; of one that"
+    " names none to the group `goldseam:policies:<namespace>`, and of a cluster policy, which has none, to the group"
+    " `goldseam:cluster-policies`."
+)
+
 CONDITIONS: tuple[Entry, ...] = (
-    Entry(c.ARMED, "The policy is valid and waits for its alert.", "", c.READY),
     Entry(
         c.NO_NODE_FITS,
         "The policy is valid and waits for its alert, but as the nodes and the Guardrails are now there is no node that"
         " it could act on. It stays Ready, for nodes come and go.",
         "See the condition NodesFit.",
+        c.READY,
+    ),
+    Entry(
+        c.ARMED,
+        "The policy is valid and waits for its alert. The message says so where nobody could be told of an incident:"
+        " no contact of its Runbook has a channel, and its AlertSource names no Alertmanager.",
+        "",
         c.READY,
     ),
     Entry(c.ACCEPTED, "The spec is valid.", "", c.READY),
@@ -26,7 +38,7 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(
         c.PERMISSION_MISSING,
         "The policy is in mode Act, and a right that its ladder needs is missing.",
-        "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        _BIND,
         c.READY,
     ),
     Entry(
@@ -54,7 +66,7 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(
         c.PERMISSION_MISSING,
         "A right that the ladder needs is missing.",
-        "Install the component that the message names, or bind the right to the policy's ServiceAccount.",
+        _BIND,
         c.PERMITTED,
     ),
     Entry(

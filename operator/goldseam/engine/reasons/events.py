@@ -46,7 +46,13 @@ EVENTS: tuple[Entry, ...] = (
     Entry("Acknowledged", "A person has seen it.", ""),
     Entry("TakenOver", "A person took over (`goldseam undo`): nothing more is tried.", ""),
     Entry("Collected", "The rung wrote down how things are: `goldseam show` has it.", ""),
-    Entry("Told", "The rung tells people, and did.", ""),
+    Entry("Told", "The rung has people told; whether anybody could be is said by `NobodyTold`, and under People.", ""),
+    Entry(
+        "NobodyTold",
+        "There was no way to anybody: the contact has no channel, or its channels refuse for good, and the AlertSource"
+        " names no Alertmanager. It stands in the Event `Escalated` and on the Incident only, and is not tried again.",
+        "Give a contact of the Runbook a channel, or name the Alertmanager in the AlertSource.",
+    ),
     Entry(
         "ThresholdUnknown",
         "The query of a threshold in the Runbook has no answer that decides; it crosses nothing. Said once.",

@@ -89,7 +89,7 @@ DECISIONS: tuple[Entry, ...] = (
     Entry("NotTaken", "The alert was over before a step that was written down was begun.", "", "wait"),
     Entry("Replanned", "The world has moved: a step is planned anew.", "", "wait"),
     Entry("Collecting", "A `collect` rung reads what it writes down.", "", "wait"),
-    Entry("Told", "A `notify` rung has told people.", "", "wait"),
+    Entry("Told", "A `notify` rung has people told, and does not wait for that.", "", "wait"),
     Entry("WouldEscalate", "Mode Observe: an `escalate` rung would tell people.", "", "wait"),
     Entry("Monitoring", "The alert is gone; it is watched whether it stays away.", "", "wait"),
     Entry("Reopened", "The alert is back within `flapWindow`.", "", "wait"),

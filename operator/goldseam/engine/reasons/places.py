@@ -61,6 +61,11 @@ where it cannot be told whether a step helped, or what it has started has not en
 GUARD_OF = {tuple(one.split("/")): guard for guard, said in SAYS.items() for one in said}
 
 
+def title(guard: Guard) -> str:
+    """A guard's name for people: `switched-off`."""
+    return guard.__name__.replace("_", "-")
+
+
 def sentence(guard: Guard) -> str:
     """What a guard stands for: its docstring's first sentence, without the full stop."""
     first = " ".join((guard.__doc__ or "").split("\n\n")[0].split())

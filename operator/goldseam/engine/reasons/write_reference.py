@@ -17,7 +17,7 @@ from goldseam.engine.reasons.entry import Entry
 from goldseam.engine.reasons.events import EVENTS
 from goldseam.engine.reasons.holds import HOLDS
 from goldseam.engine.reasons.people import ANSWERS, DECISIONS, THRESHOLDS
-from goldseam.engine.reasons.places import SAYS, sentence
+from goldseam.engine.reasons.places import SAYS, sentence, title
 from goldseam.engine.reasons.refusals import REFUSALS
 from goldseam.engine.trips import share_tripped
 
@@ -62,14 +62,14 @@ def guards() -> str:
     """The guards in their order, the lists that they are asked in, and the percentages on small pools."""
     lines = [HEADER + GUARDS_INTRO]
     rows = [
-        (str(number), f"`{guard.__name__}`", f"{sentence(guard)}.", *_said(guard.__name__))
+        (str(number), f"`{title(guard)}`", f"{sentence(guard)}.", *_said(guard.__name__))
         for number, guard in enumerate(order.BEFORE_ACTING, 1)
     ]
     lines += _table(("", "guard", "holds when", "waits", "refuses"), rows)
     lines += ["## Which are asked when", ""]
-    every = [guard.__name__ for guard in order.BEFORE_ACTING]
+    every = [title(guard) for guard in order.BEFORE_ACTING]
     for asked, when in LISTS:
-        names = [guard.__name__ for guard in asked]
+        names = [title(guard) for guard in asked]
         without = [name for name in every if name not in names]
         which = f"all but {_code(without)}" if 0 < len(without) < 8 else "" if not without else _code(names)
         lines.append(f"- {when}{': ' + which if which else ''}")
