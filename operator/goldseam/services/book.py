@@ -167,9 +167,10 @@ def at_home(incident: IncidentView, home: str) -> bool:
 
 
 def _lets_go(before: Other, now: Other) -> bool:
-    """Whether it is at work, waits for its turn, claims its target, or owes, no more or less than before."""
+    """Whether it is at work, waits for its turn, claims its target, or owes, no more or less than before. One whose
+    turn has come takes the room that it waited for: nobody comes nearer to their turn by that."""
     gives = (
-        before.line is not None and now.line is None,
+        before.line is not None and now.line is None and not now.busy,
         before.busy > now.busy,
         before.claims > now.claims,
         len(before.obligations) > len(now.obligations),

@@ -173,13 +173,15 @@ class Opener:
         if isinstance(found, NoTarget):
             self.problem(armed.key, found.message)
             return
-        target = found.key
+        target, known = found.key, (armed.key, armed.generation, frozenset(alert.labels.items()))
         if self._handled(seen.policy.key, seen.policy.uid, target):
-            self._targets[armed.key, armed.generation, frozenset(alert.labels.items())] = target
+            self._targets[known] = target
         elif self._long_enough(source, seen.policy, target) and (seen.policy.key, target) not in self._opening:
             self._opening.add((seen.policy.key, target))
             try:
                 await self._open_if_fresh(source, seen, found, alert)
+                if self._handled(seen.policy.key, seen.policy.uid, target):
+                    self._targets[known] = target
             finally:
                 self._opening.discard((seen.policy.key, target))
 
