@@ -87,6 +87,7 @@ def test_an_undo_that_was_made_has_paid() -> None:
 def test_what_somebody_moved_is_handed_to_people_with_the_very_write() -> None:
     found = decided(open_step(workload(replicas=5), writes=(FIRST, WRITE)))
     assert (found.kind, outcome(found), found.status.handed_over) == ("escalate", "Superseded", True)
+    assert found.status.escalations[-1].message.endswith("Tried: scale (Superseded)."), "it is under way no more"
     assert "set spec.replicas of Deployment shop/api to 5" in found.message
     assert debts(found) == ["Void"]
 

@@ -75,7 +75,7 @@ def told(
     """Tell people now, for a reason of the ladder's own: a level of the runbook, or one contact."""
     if not s.tells:
         return note(status, now, "WouldTell", f"would tell {contact or _level(s.runbook, level) or 'people'}: {why}")
-    crossing = _crossing(s, threshold, level, why, now)
+    crossing = _crossing(s, threshold, level, why, now, status)
     if contact:
         crossing = crossing.model_copy(update={"level": "", "contact": contact})
     return _added(status, crossing, now)
@@ -94,7 +94,7 @@ def exhausted(s: Situation, status: IncidentStatus, why: str, now: datetime) -> 
     if not bound or not s.tells:
         return told(s, status, LADDER_EXHAUSTED, None, why, now)
     for threshold in bound:
-        status = _added(status, _of(s, threshold, why, now), now)
+        status = _added(status, _of(s, threshold, why, now, status), now)
     return status
 
 
@@ -221,19 +221,25 @@ def _level(runbook: RunbookSpec | None, name: str | None) -> str:
     return level.name if level else ""
 
 
-def _of(s: Situation, threshold: Threshold, why: str, now: datetime) -> Escalation:
+def _of(
+    s: Situation, threshold: Threshold, why: str, now: datetime, status: IncidentStatus | None = None
+) -> Escalation:
     source = threshold.source
     line = f"{source.file}:{source.line}: {source.text}" if source else ""
-    return _crossing(s, threshold.name, threshold.level, why, now).model_copy(update={"runbook_line": cut(line, 800)})
+    crossing = _crossing(s, threshold.name, threshold.level, why, now, status)
+    return crossing.model_copy(update={"runbook_line": cut(line, 800)})
 
 
-def _crossing(s: Situation, threshold: str, level: str | None, why: str, now: datetime) -> Escalation:
-    left = cordons.left(s.status, s.world.target)
+def _crossing(
+    s: Situation, threshold: str, level: str | None, why: str, now: datetime, status: IncidentStatus | None = None
+) -> Escalation:
+    """`status`: as it is by now, where this decision has changed it: a step that it has just ended is not under way."""
+    left = cordons.left(status or s.status, s.world.target)
     why = f"{why}. {cut(left, LEFT)}" if left else why
     what = s.pinned.component or str(s.spec.target)
     lately = in_words(s.status.changes or [], s.spec.alert.active_at)
     since = f"{_sentence(lately)} " if lately else ""
-    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {_sentence(why)} {since}{tried(s.status)}"
+    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {_sentence(why)} {since}{tried(status or s.status)}"
     return Escalation(threshold=threshold, level=_level(s.runbook, level), at=now, message=cut(text))
 
 
