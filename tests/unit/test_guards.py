@@ -23,7 +23,7 @@ from goldseam.api.incident import (
 )
 from goldseam.api.policy import ClusterRemediationPolicySpec, RemediationPolicySpec
 from goldseam.engine.guards import asking, breaker, budget, busy, harm, knowledge, narrow, paused, silenced, window
-from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.hold import Guard, Hold
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.objects import selects
 from goldseam.engine.proposal import Proposal, Refusal, World
@@ -406,6 +406,23 @@ def test_a_tripped_breaker_holds_for_its_own_kind_and_what_cannot_be_counted_hol
     armed = Trip(state="Armed", since=NOW)
     calm = situation(fleet=Fleet(armed, armed, armed))
     assert breaker.breaker(calm, NOW) is breaker.storm(calm, NOW) is None
+
+
+@pytest.mark.parametrize(("asked", "name"), [(breaker.breaker, "breaker"), (breaker.storm, "storm")])
+def test_what_has_tripped_says_since_when_it_is_calm_and_until_when_it_holds_still(asked: Guard, name: str) -> None:
+    tripped = Trip(state="Tripped", since=NOW - timedelta(minutes=9), message="5 of 9")
+    still = asked(situation(fleet=Fleet(**{name: tripped})), NOW)
+    assert still is not None
+    assert (still.message, still.until) == ("5 of 9", None)
+    since = tripped.model_copy(update={"calm_since": NOW - timedelta(minutes=1)})
+    calm = asked(situation(fleet=Fleet(**{name: since})), NOW)
+    again = NOW + timedelta(minutes=4 if name == "breaker" else 9)
+    assert calm is not None
+    assert calm.until == again
+    assert calm.message == (
+        f"it is calm since 11:59:00 UTC, and lets through again at {again:%H:%M:%S} UTC if it stays so;"
+        " it tripped at 11:51:00 UTC: 5 of 9"
+    )
 
 
 def test_ceilings_bind_the_namespaces_that_they_select() -> None:

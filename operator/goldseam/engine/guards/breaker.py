@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from goldseam.api.guardrails import Trip
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.situation import Situation
 
@@ -15,10 +16,24 @@ def breaker(s: Situation, now: datetime) -> Hold | None:
     trip = s.fleet.node_breaker if s.spec.target.kind == "Node" else s.fleet.breaker
     if trip is None or trip.state == "Armed":
         return None
-    return Hold("breaker", "Wait", "BreakerTripped", trip.message)
+    return _tripped("breaker", "BreakerTripped", trip, s.guardrails.breaker.rearm_after)
 
 
 def storm(s: Situation, now: datetime) -> Hold | None:
     """Alerts of many rules in many namespaces began at once."""
     trip = s.fleet.storm
-    return Hold("storm", "Wait", "AlertStorm", trip.message) if trip is not None and trip.state == "Tripped" else None
+    if trip is None or trip.state == "Armed":
+        return None
+    return _tripped("storm", "AlertStorm", trip, s.guardrails.storm.rearm_after)
+
+
+def _tripped(guard: str, reason: str, trip: Trip, rearm_after: timedelta) -> Hold:
+    """What was counted as it tripped is no news any more once it is calm: then it is said until when it holds still."""
+    if trip.calm_since is None:
+        return Hold(guard, "Wait", reason, trip.message)
+    again = trip.calm_since + rearm_after
+    message = (
+        f"it is calm since {trip.calm_since:%H:%M:%S} UTC, and lets through again at {again:%H:%M:%S} UTC if it stays"
+        f" so; it tripped at {trip.since:%H:%M:%S} UTC: {trip.message}"
+    )
+    return Hold(guard, "Wait", reason, message, again)
