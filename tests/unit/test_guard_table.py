@@ -298,7 +298,7 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
     ("node_caps", draining("b"), "Wait", "nodes/NodesAtOnce",
      "Guardrails allow 1 node at once, and Goldseam has cordoned x"),
     ("node_caps", draining("a", guardrails=TWO_NODES), "Wait", "nodes/NodesPerZone",
-     "Guardrails allow 1 node per zone, and Goldseam has cordoned x"),
+     "Guardrails allow 1 node per zone, and in a Goldseam has cordoned x"),
     ("leased", on_node(leases=True, node_lease=LEASE), "Wait", "leased/NodeLeaseHeld",
      "nhc is at work on Node n: it holds Lease medik8s-leases/node-n until 12:10:00 UTC"),
     ("leased", on_node(leases=True, closed=frozenset({"lease"})), "Refuse", "leased/NodeLeaseClosed",

@@ -93,8 +93,8 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
     zone = zone_of(s.world.target)
     if len(ours) >= caps.at_once:
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{_nodes(caps.at_once)} at once"))
-    if zone and sum(zone_of(n) == zone for n in ours) >= caps.per_zone:
-        return Hold("nodes", "Wait", "NodesPerZone", _capped(ours, f"{_nodes(caps.per_zone)} per zone"))
+    if zone and len(near := [node for node in ours if zone_of(node) == zone]) >= caps.per_zone:
+        return Hold("nodes", "Wait", "NodesPerZone", _capped(near, f"{_nodes(caps.per_zone)} per zone", f" in {zone}"))
     if of_control_plane(s.world.target) and (rivals := [node for node in begun if of_control_plane(node)]):
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
     if begun and not _stays_in_service(s, begun):
@@ -147,8 +147,8 @@ def _nodes(count: int) -> str:
     return "1 node" if count == 1 else f"{count} nodes"
 
 
-def _capped(ours: list[Json], what: str) -> str:
-    return f"Guardrails allow {what}, and Goldseam has cordoned {_names(ours)}"
+def _capped(ours: list[Json], what: str, where: str = "") -> str:
+    return f"Guardrails allow {what}, and{where} Goldseam has cordoned {_names(ours)}"
 
 
 def _names(nodes: list[Json]) -> str:
