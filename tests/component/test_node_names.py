@@ -64,7 +64,10 @@ async def test_an_alert_opens_an_incident_for_the_one_node_that_it_means(labels:
     [
         ({"instance": "10.0.0.2:9100"}, "the alert's label instance (10.0.0.2) fits 2 nodes, not exactly one: n2, n3"),
         ({"node": "10.0.0.2"}, "the alert's label node (10.0.0.2) fits 2 nodes, not exactly one: n2, n3"),
-        ({"node": "n4"}, "the alert's label node (n4) is neither the name nor an address (InternalIP, Hostname) of a"),
+        (
+            {"node": "n4"},
+            "the alert's label node (n4) is neither the name nor an address (InternalIP, Hostname, InternalDNS)",
+        ),
         ({"instance": "exporter:9100"}, "the alert's label instance (exporter) is neither the name nor an address"),
         ({"instance": "203.0.113.1:9100"}, "the alert's label instance (203.0.113.1) is neither the name nor"),
         ({"instance": "fe80::1%eth0"}, "the alert's label instance ('fe80::1%eth0') is not the name of an object"),

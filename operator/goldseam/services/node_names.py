@@ -90,8 +90,8 @@ def selects_too_much(selector: Mapping[str, str], nodes: tuple[Json, ...]) -> st
 def _unclear(label: str, host: str, names: list[str]) -> str:
     if not names:
         return (
-            f"the alert's label {label} ({host}) is neither the name nor an address (InternalIP, Hostname) of a node:"
-            " correct the label in the rule, or set spec.target.name"
+            f"the alert's label {label} ({host}) is neither the name nor an address (InternalIP, Hostname, InternalDNS)"
+            " of a node: correct the label in the rule, or set spec.target.name"
         )
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return f"the alert's label {label} ({host}) fits {len(names)} nodes, not exactly one: {shown}"
