@@ -261,3 +261,13 @@ async def test_killed_at_any_write_pods_with_volumes_go_once_and_one_after_the_o
         assert toy.at_once == [], f"killed at write {point}"
         assert (cordoned(h), h.status.phase) == (False, "Resolved"), f"killed at write {point}"
     assert points >= 10
+
+
+async def test_a_drain_whose_deadline_passes_while_a_volume_is_waited_for_names_it() -> None:
+    h, toy = prepared({"drain": {"singleReplicas": "Evict", "deadline": "30s"}, "timeout": "5m"}, detach=10_000.0)
+    toy.with_claims = {"db"}
+    toy.deploy("db", ["n1", "n1"])
+    await begun(h, toy)
+    await until(h, "Failed", 60)
+    assert "1 of 2 pods evicted, waiting for PersistentVolume" in ended(h)[1]
+    assert "to be detached; 1 of 2 pods are still on Node n1: shop/db-" in ended(h)[1]

@@ -18,7 +18,7 @@ from goldseam.engine.objects import Json, metadata
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.taken_back import cordon_taken
-from goldseam.engine.verify import tried_in_vain
+from goldseam.engine.verify import tried_in_vain, turn_waits
 
 ITS_GRACE = timedelta(seconds=30)
 """What a pod has to end in that does not say how long it takes (`terminationGracePeriodSeconds`)."""
@@ -115,6 +115,7 @@ def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now:
     assert step.deadline_at is not None
     reasons = [hold.message for hold in holding(BETWEEN_WRITES, s, now)[:1]]
     reasons += [f"nothing is deleted by force: {why_not}"] if why_not else []
+    reasons += [waits] if (waits := turn_waits(s, step)) else []
     passed_at = f"its deadline, {step.deadline_at:%H:%M:%S} UTC, has passed"
     failed = "; ".join([passed_at, *reasons, s.effect.message])
     if leave:
