@@ -16,7 +16,8 @@ def breaker(s: Situation, now: datetime) -> Hold | None:
     trip = s.fleet.node_breaker if s.spec.target.kind == "Node" else s.fleet.breaker
     if trip is None or trip.state == "Armed":
         return None
-    return _tripped("breaker", "BreakerTripped", trip, s.guardrails.breaker.rearm_after)
+    message, again = _told(trip, s.guardrails.breaker.rearm_after)
+    return Hold("breaker", "Wait", "BreakerTripped", message, again)
 
 
 def storm(s: Situation, now: datetime) -> Hold | None:
@@ -24,16 +25,17 @@ def storm(s: Situation, now: datetime) -> Hold | None:
     trip = s.fleet.storm
     if trip is None or trip.state == "Armed":
         return None
-    return _tripped("storm", "AlertStorm", trip, s.guardrails.storm.rearm_after)
+    message, again = _told(trip, s.guardrails.storm.rearm_after)
+    return Hold("storm", "Wait", "AlertStorm", message, again)
 
 
-def _tripped(guard: str, reason: str, trip: Trip, rearm_after: timedelta) -> Hold:
+def _told(trip: Trip, rearm_after: timedelta) -> tuple[str, datetime | None]:
     """What was counted as it tripped is no news any more once it is calm: then it is said until when it holds still."""
     if trip.calm_since is None:
-        return Hold(guard, "Wait", reason, trip.message)
+        return trip.message, None
     again = trip.calm_since + rearm_after
     message = (
         f"it is calm since {trip.calm_since:%H:%M:%S} UTC, and lets through again at {again:%H:%M:%S} UTC if it stays"
         f" so; it tripped at {trip.since:%H:%M:%S} UTC: {trip.message}"
     )
-    return Hold(guard, "Wait", reason, message, again)
+    return message, again
