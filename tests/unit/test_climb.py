@@ -202,5 +202,6 @@ def test_a_rung_that_tells_people_goes_on_and_one_that_escalates_ends_the_acting
     assert [(e.threshold, e.contact) for e in told.status.escalations] == [("notify-1-notify", "boss")]
     over = tried(climbing({"escalate": {}}, plan=None))
     assert (over.kind, over.status.phase, over.status.handed_over) == ("escalate", "Escalated", True)
+    assert over.status.escalations[-1].message.endswith("Nothing has been tried yet."), "to tell people is no try"
     watching = tried(climbing({"escalate": {}}, mode="Observe", plan=None))
     assert (watching.reason, watching.status.rung, watching.status.handed_over) == ("WouldEscalate", 1, False)

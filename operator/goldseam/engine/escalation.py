@@ -250,8 +250,8 @@ def _sentence(words: str) -> str:
 
 
 def tried(status: IncidentStatus) -> str:
-    """What has been tried, in a sentence."""
-    steps = [step for step in status.steps if step.purpose == "Rung"]
+    """What has been tried, in a sentence. To tell people, as this very sentence does, is no try."""
+    steps = [step for step in status.steps if step.purpose == "Rung" and step.outcome != "Told"]
     if not steps:
         return "Nothing has been tried yet."
     return "Tried: " + ", ".join(f"{step.action} ({step.outcome or 'under way'})" for step in steps[-8:]) + "."
