@@ -81,7 +81,7 @@ async def test_a_drained_node_is_rebooted_once_and_uncordoned_when_the_alert_is_
     await h.settle(40)
     kubelet(h, "boot-2", "False")
     await h.settle(10)
-    assert h.status.message == "reboot was done; waiting for: Node n1 to be Ready: it has rebooted"
+    assert h.status.message == "reboot was begun; waiting for: Node n1 to be Ready: it has rebooted"
     kubelet(h, "boot-2")
     await h.settle(10)
     assert h.status.steps[-1].ran_until is not None

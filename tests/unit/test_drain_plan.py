@@ -353,11 +353,13 @@ def test_a_node_that_is_gone_is_refused() -> None:
     assert refused(ACTION.plan(Drain(), World(target=None), "token")) == "TargetGone"
 
 
-def observed(*pods: dict[str, Any], gone: bool = False, message: str = "") -> Effect:
+def observed(
+    *pods: dict[str, Any], gone: bool = False, message: str = "", target: dict[str, Any] | None = None
+) -> Effect:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     writes = [w.model_copy(update={"message": message}) for w in proposal(pod("api-1"), pod("api-2")).writes]
     step = Step(id="1-drain", rung=0, action="drain", intent_at=now, writes=writes)
-    return ACTION.observe(step, World(target=None if gone else node(), pods=pods))
+    return ACTION.observe(step, World(target=None if gone else target or node(), pods=pods))
 
 
 def test_it_is_done_when_every_pod_is_gone() -> None:
@@ -378,3 +380,11 @@ def test_another_pod_of_the_same_name_is_another_pod() -> None:
 
 def test_a_node_that_vanished_is_empty() -> None:
     assert observed(gone=True) == Effect(True, "the node is gone")
+
+
+def test_that_evicted_pods_do_not_end_for_their_kubelet_is_silent_is_said_before_anything_else() -> None:
+    silent = node() | {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+    found = observed(pod("api-2"), target=silent)
+    assert (found.done, found.trouble) == (False, True)
+    assert "shop/api-2; its kubelet reports nothing, so pods that were evicted do not end there" in found.message
+    assert not observed(pod("api-2")).trouble

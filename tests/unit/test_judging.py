@@ -24,6 +24,7 @@ from tests.unit.test_open_steps import WRITE, open_step
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 ACTED = NOW - 2 * MINUTE
+SETTLING = "the alert to be still Cleared as evaluated once restart has settled, at 11:59:00 UTC"
 GONE = Reading("Cleared", True, "the alert is gone", ACTED + MINUTE)
 FIRING = Reading("Firing", True, "the alert is firing", NOW)
 DONE, ROLLING = Effect(True, "3 of 3 pods ready"), Effect(False, "2 of 3 pods ready")
@@ -146,7 +147,7 @@ def test_what_only_prepares_the_next_rung_says_what_is_not_known_or_not_done_yet
         "restart is done; the end of the ladder comes once the alert is known to fire still (the alert was firing when"
         " last seen, but HTTP 502)"
     )
-    assert told(prepared(effect=ROLLING, reading=FIRING)) == "restart was done; waiting for: 2 of 3 pods ready"
+    assert told(prepared(effect=ROLLING, reading=FIRING)) == "restart was begun; waiting for: 2 of 3 pods ready"
     over = prepared(effect=DONE, reading=replace(GONE, evaluated_after=None))
     assert told(over).startswith(f"restart was done; waiting for: {SETTLING}; the alert is Cleared")
 
@@ -161,6 +162,11 @@ def test_what_comes_after_a_step_that_failed_waits_until_that_has_settled_and_sa
     found = decide(replace(s, status=status), NOW)
     assert (found.kind, found.reason) == ("hold", "NotEvaluatedSince")
     assert found.message == f"what comes after restart waits for {SETTLING}"
+
+
+def test_what_was_only_asked_for_is_not_said_to_be_done() -> None:
+    assert judged(done(effect=ROLLING, reading=FIRING)).message.startswith("restart was begun; waiting for: ")
+    assert judged(done(effect=DONE, reading=FIRING)).message.startswith("restart was done; waiting for: ")
 
 
 def test_the_rollout_must_be_complete_and_the_queries_must_hold() -> None:

@@ -211,7 +211,7 @@ def observe(step: Step, world: World) -> Effect:
         return course(step, world, f"what was evicted is gone from {where} ({pods(len(evictions))})")
     names = bounded([f"{write.object.namespace}/{write.object.name}" for write in left])
     silent = f"; {SILENT}" if is_silent(world.target) else ""
-    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}{silent}")
+    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}", silent)
 
 
 def _held_by(left: list[Write]) -> str:

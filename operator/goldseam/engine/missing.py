@@ -66,9 +66,10 @@ def _of_the_alert(s: Situation, step: Step, rung: Rung) -> str:
     return f"{settling(step, rung)}; the alert is Cleared{since}"
 
 
-def waiting_for(rung: Rung, missing: list[str]) -> str:
-    """What a rung that was done waits for."""
-    return f"{rung.title} was done; waiting for: {missing[0]}"
+def waiting_for(s: Situation, rung: Rung, missing: list[str]) -> str:
+    """What was only asked for was not done yet: pods may be on the node still, and a node may not have rebooted."""
+    course = "begun" if s.effect is not None and not s.effect.done else "done"
+    return f"{rung.title} was {course}; waiting for: {missing[0]}"
 
 
 def next_comes(s: Situation, step: Step, rung: Rung) -> str:

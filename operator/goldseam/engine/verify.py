@@ -122,7 +122,7 @@ def _untaken(status: IncidentStatus, step: Step, why: str, now: datetime) -> Inc
 def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *, begun: bool) -> Decision:
     """Nothing holds. Time in which the first write was held back, or nobody tried it, is not the rung's time; where
     only evictions are left, nor is that in which any of them was held back."""
-    waits = _waits(s, step)
+    waits = turn_waits(s, step)
     if step.purpose == "Rung" and s.plan is not None and s.plan.turn.hopeless:
         return tried_in_vain(s, status, step, s.plan.turn.hopeless, now)
     if step.purpose == "Rung" and _is_late(s, step, now):
@@ -149,7 +149,7 @@ def _anew(s: Situation, step: Step, now: datetime) -> Step:
     return step if step.deadline_at is None else deadlines.given(s, step, s.pinned.ladder[step.rung], now)
 
 
-def _waits(s: Situation, step: Step) -> str:
+def turn_waits(s: Situation, step: Step) -> str:
     """Of a step whose turn has none of what is left: how far it is, and what it waits for."""
     left = [write for write in step.writes if write.state == "Pending"]
     if step.purpose == "Undo" or s.plan is None or any(s.plan.turn.has(w, step.writes) for w in left):
@@ -263,7 +263,7 @@ def judged(s: Situation, now: datetime) -> Decision | None:
     if evaluated_since(s, step, rung) and (decision := went_on(s, status, step, rung, now)):
         return decision
     if ends > now:
-        waits = aftermath.said(s, rung) or next_comes(s, step, rung) or waiting_for(rung, missing)
+        waits = aftermath.said(s, rung) or next_comes(s, step, rung) or waiting_for(s, rung, missing)
         status = record.say(status, waits)
         return answers.answer("wait", "Verifying", status, min(ends - now, answers.SHORTLY))
     return _timed_out(s, status, step, missing, now)
