@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from goldseam.api.base import format_time
 from goldseam.cli import answering, explain, looking, pausing
 from goldseam.cli.pausing import What
 from goldseam.cli.session import DONE, FAILED, UNANSWERED, Session
@@ -135,22 +134,33 @@ async def test_show_counts_the_writes_that_wait(count: int, said: str) -> None:
     (incident,) = h.cluster.all("incidents")
     step = incident["status"]["steps"][0]
     waiting = [step["writes"][0] | {"state": "Pending", "message": "a budget lets nothing go now"}] * count
-    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": [step | {"writes": waiting}]}})
+    h.cluster.edit(
+        "incidents",
+        "shop",
+        name_of(h),
+        {"status": {"steps": [step | {"phase": "Intended", "outcome": None, "writes": waiting}]}},
+    )
     t = Terminal(h)
     await looking.show(t.session, name_of(h))
     assert f"({said}: a budget lets nothing go now)" in t.text
 
 
-async def test_a_step_that_has_ended_is_as_old_as_its_end() -> None:
+async def test_a_step_that_is_over_says_when_it_ended_and_that_nothing_of_it_waits() -> None:
     h = await begun()
     (incident,) = h.cluster.all("incidents")
-    began = h.clock.now() - timedelta(minutes=30)
-    times = {"intentAt": format_time(began), "endedAt": format_time(h.clock.now() - timedelta(minutes=3))}
-    step = incident["status"]["steps"][0] | times | {"phase": "Done", "outcome": "Failed"}
-    h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": [step]}})
-    t = Terminal(h)
-    await looking.show(t.session, name_of(h))
-    assert "Failed, 3m ago: " in t.text
+    (step,) = incident["status"]["steps"]
+    writes = [step["writes"][0] | {"state": "Pending", "message": "a budget"}]
+    begun_at, ended_at = (f"{h.clock.now() - timedelta(minutes=ago):%Y-%m-%dT%H:%M:%SZ}" for ago in (9, 2))
+    open_step = step | {"phase": "Intended", "outcome": None, "intentAt": begun_at, "writes": writes}
+    for over, said in (
+        ({}, "under way, 9m ago: scaling (1 write waits: a budget)"),
+        ({"phase": "Done", "outcome": "Failed", "endedAt": ended_at}, "Failed, 2m ago: scaling"),
+    ):
+        steps = [open_step | over | {"message": "scaling"}]
+        h.cluster.edit("incidents", "shop", name_of(h), {"status": {"steps": steps}})
+        t = Terminal(h)
+        await looking.show(t.session, name_of(h))
+        assert f"       {said}" in [line.removeprefix("  ") for line in t.lines]
 
 
 async def test_an_incident_is_found_by_its_target_too() -> None:

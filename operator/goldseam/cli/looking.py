@@ -174,10 +174,12 @@ def _ladder(status: IncidentStatus, now: datetime) -> Iterator[str]:
 
 
 def _step(step: Step, now: datetime) -> str:
-    state = step.outcome or {"Intended": "under way", "Acted": "done, being verified"}.get(step.phase, step.phase)
+    state = step.outcome or {"Intended": "under way", "Acted": "carried out, being verified"}.get(
+        step.phase, step.phase
+    )
     again = f", attempt {step.attempt}" if step.attempt > 1 else ""
     stuck = [w for w in step.writes if w.state == "Pending" and w.message]
-    held = f" ({_writes(len(stuck))}: {stuck[0].message})" if stuck else ""
+    held = f" ({_writes(len(stuck))}: {stuck[0].message})" if stuck and step.outcome is None else ""
     return f"{state}{again}, {ago(step.ended_at or step.intent_at, now)} ago: {step.message}{held}"
 
 
