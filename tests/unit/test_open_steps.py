@@ -12,7 +12,7 @@ from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import lineage, verify
-from goldseam.engine.proposal import Proposal, Refusal, World, place
+from goldseam.engine.proposal import Effect, Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import Json, node, scale_of, workload
@@ -283,6 +283,15 @@ def test_whoever_takes_back_what_was_done_has_it() -> None:
     assert "spec.replicas of Deployment shop/api is 3, where Goldseam had set 8" in found.message
     assert verify.taken_over(acted(workload(replicas=8)), NOW) is None
     assert verify.taken_over(acted(workload(), handed_over=True), NOW) is None, "they have it already"
+
+
+def test_whoever_takes_back_what_was_done_hears_that_what_was_begun_goes_on_all_the_same() -> None:
+    runs = Effect(False, "Node n to reboot: Job goldseam-reboot/r is at work", "Runs")
+    found = verify.taken_over(acted(workload(), effect=runs), NOW)
+    assert found is not None
+    goes_on = "; what was begun goes on all the same: Node n to reboot: Job goldseam-reboot/r is at work"
+    assert found.status.steps[0].message.endswith(goes_on)
+    assert goes_on in found.status.escalations[-1].message
 
 
 def test_a_write_that_is_not_known_to_be_made_was_not_taken_back() -> None:

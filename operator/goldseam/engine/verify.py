@@ -230,6 +230,8 @@ def taken_over(s: Situation, now: datetime) -> Decision | None:
     why = undone or (lost[-1].message if lost else "")
     if not why:
         return None
+    if step is not None and s.effect is not None and s.effect.course == "Runs":  # nothing stops a Job that was released
+        why = f"{why}; what was begun goes on all the same: {s.effect.message}"
     status = record.ended(s.status, step, "Superseded", why, now) if step is not None else s.status
     return hand_over(s, status, escalation.TAKEN_OVER, why, now)
 
