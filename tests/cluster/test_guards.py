@@ -162,7 +162,7 @@ def test_one_node_at_a_time(installed: Plane, namespace: str, operator: Operator
         return found[0] if found else {}
 
     message = eventually(hold, "the second node to be held")["message"]
-    assert message == f"Guardrails allow 1 node at once, and Goldseam has cordoned {first}"
+    assert message == f"Guardrails allow 1 node at once, and Goldseam has taken {first} out of service"
     for node in (first, second):
         trouble(0, node=node)
     eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")

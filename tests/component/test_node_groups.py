@@ -145,7 +145,7 @@ async def test_the_group_is_shown_as_one_and_taken_back_at_the_end() -> None:
         "inWork": 2,
         "waiting": 10,
         "message": "12 nodes: 2 in work (n10, n11); 10 wait for their turn, worst first, zones in turn (next: n9, n8,"
-        " n7), the first because Guardrails allow 2 nodes at once, and Goldseam has cordoned n10, n11",
+        " n7), the first because Guardrails allow 2 nodes at once, and Goldseam has taken n10, n11 out of service",
     }
     group.h.cluster.budget = 1_000
     await group.settle(600)

@@ -284,6 +284,37 @@ async def test_killed_at_any_write_it_makes_one_job_and_lets_it_run_once(after: 
         assert (h.status.phase, cordoned(h), h.status.owes) == ("Resolved", False, 0), number
 
 
+async def test_a_node_that_a_person_gives_back_while_it_reboots_counts_for_the_caps_until_it_is_back() -> None:
+    h = await opened(limits={"concurrent": 5})
+    second = h.cluster.add("nodes", node("n2b"))
+    await h.settle(30)
+    (first,) = h.book.all()
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    await h.settle(20)
+    assert (h.status.phase, h.status.handed_over, len(released(h))) == ("Escalated", True, 1)
+    assert "what was begun goes on all the same" in str(h.status.timeline)
+    h.target = second
+    await h.open()
+    (other,) = (incident for incident in h.book.all() if incident.uid != first.uid)
+
+    async def held() -> list[tuple[str, str]]:
+        for uid in (first.uid, other.uid, other.uid):
+            h.clock.advance(20)
+            await h.looker.look(uid)
+        known = h.book.get(other.uid)
+        assert known is not None
+        assert known.status is not None
+        return [(hold.reason, hold.message) for hold in known.status.holds]
+
+    taken = "Guardrails allow 1 node at once, and Goldseam has taken n1 out of service"
+    assert await held() == [("NodesAtOnce", taken)]
+    end(h, "Complete")
+    assert await held() == [("NodesAtOnce", taken)], "it has not rebooted yet"
+    kubelet(h, "boot-2")
+    assert await held() == []
+    assert h.cluster.objects["nodes", "", "n2b"]["spec"]["unschedulable"] is True
+
+
 async def test_an_incident_that_names_another_node_or_boot_reboots_nothing_by_that() -> None:
     whole = await opened()
     await whole.settle(30)

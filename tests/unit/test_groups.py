@@ -36,7 +36,7 @@ def drains(mode: Any = "Act") -> IncidentStatus:
 
 
 def test_a_group_says_who_is_in_work_who_is_next_and_what_else_holds() -> None:
-    full = "Guardrails allow 2 nodes at once, and Goldseam has cordoned a, b"
+    full = "Guardrails allow 2 nodes at once, and Goldseam has taken a, b out of service"
     (group,) = groups(
         [
             about("b", owes(phase="Monitoring")),

@@ -134,7 +134,7 @@ def nodes(*names: str) -> Situation:
 def test_at_most_three_cordoned_nodes_are_named() -> None:
     hold = budget.node_caps(nodes("d", "c", "b", "a"), NOW)
     assert hold is not None
-    assert hold.message.endswith("Goldseam has cordoned a, b, c")
+    assert hold.message.endswith("Goldseam has taken a, b, c out of service")
 
 
 @pytest.mark.parametrize(("state", "held"), [("Open", True), ("Paid", False)])

@@ -285,13 +285,17 @@ def test_whoever_takes_back_what_was_done_has_it() -> None:
     assert verify.taken_over(acted(workload(), handed_over=True), NOW) is None, "they have it already"
 
 
-def test_whoever_takes_back_what_was_done_hears_that_what_was_begun_goes_on_all_the_same() -> None:
+def test_what_cannot_be_stopped_is_watched_on_when_somebody_takes_back_what_was_done_before_it() -> None:
     runs = Effect(False, "Node n to reboot: Job goldseam-reboot/r is at work", "Runs")
     found = verify.taken_over(acted(workload(), effect=runs), NOW)
     assert found is not None
-    goes_on = "; what was begun goes on all the same: Node n to reboot: Job goldseam-reboot/r is at work"
-    assert found.status.steps[0].message.endswith(goes_on)
+    assert (found.kind, found.status.handed_over, found.status.phase) == ("escalate", True, "Escalated")
+    goes_on = "; what was begun goes on all the same: waiting for Node n to reboot: Job goldseam-reboot/r is at work"
+    assert found.message.endswith(goes_on)
     assert goes_on in found.status.escalations[-1].message
+    step = found.status.open_step()
+    assert step is not None, "for the caps the node is out of service until it has ended"
+    assert step.phase == "Acted"
 
 
 def test_a_write_that_is_not_known_to_be_made_was_not_taken_back() -> None:

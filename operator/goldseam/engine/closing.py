@@ -8,20 +8,22 @@ from datetime import datetime, timedelta
 from goldseam.api.durations import parse_duration
 from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step
 from goldseam.engine import answers, obligations, record
+from goldseam.engine.begun import reboots
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged
 from goldseam.engine.objects import metadata
-from goldseam.engine.situation import Decision, Situation, timeout
+from goldseam.engine.situation import Decision, Situation
 
 LONG = timedelta(minutes=10)
 
 
 def abandoned(s: Situation, now: datetime) -> Decision | None:
-    """The target is gone or replaced, or the policy is deleted: nothing more is tried, and what is owed is paid."""
+    """The target is gone or replaced, or the policy is deleted: nothing more is tried, and what is owed is paid. A node
+    that is not back yet from a reboot is no place for pods: it is given back after that, or when its time is over."""
     if s.status.phase in ENDED or s.unknown:
         return None
     why = _why_abandoned(s, now)
-    if not why or (_reboots(s, now) and not _why_gone(s)):
+    if not why or (reboots(s, now) and not _why_gone(s)):
         return None
     status = s.status
     while (step := status.open_step()) is not None:  # an undo, and what is watched meanwhile
@@ -35,16 +37,6 @@ def _why_abandoned(s: Situation, now: datetime) -> str:
     if suspended and s.policy and s.policy.spec and s.policy.spec.suspend:
         return "the policy has been suspended for longer than its flapWindow: it is meant for good"
     return _why_orphaned(s)
-
-
-def _reboots(s: Situation, now: datetime) -> bool:
-    """Whether a node was told to reboot and is not back: it is no place for pods yet, so it is given back after that,
-    or when the time of the rung is over, though nobody has a policy for it any more."""
-    step = s.status.open_step()
-    if step is None or step.action != "reboot" or s.effect is None or s.effect.done:
-        return False
-    told = step.phase == "Acted" or all(write.state == "Done" for write in judged(step, s.world).writes)
-    return told and now < (step.acted_at or step.intent_at) + timeout(s, s.pinned.ladder[step.rung])
 
 
 def _why_orphaned(s: Situation) -> str:

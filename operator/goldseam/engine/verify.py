@@ -8,6 +8,7 @@ from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
 from goldseam.api.outcomes import Outcome
 from goldseam.engine import aftermath, answers, deadlines, detaching, escalation, obligations, record
+from goldseam.engine.begun import goes_on
 from goldseam.engine.derived import is_derived
 from goldseam.engine.going_on import helped, went_on
 from goldseam.engine.guards.hold import Hold
@@ -221,7 +222,7 @@ def _dropped(status: IncidentStatus, step: Step, outcome: Outcome, now: datetime
 
 
 def taken_over(s: Situation, now: datetime) -> Decision | None:
-    """Somebody changed a field that we changed: theirs wins, and we stop."""
+    """Somebody changed a field that we changed: theirs wins, and we stop. What cannot be stopped is watched on."""
     step = s.status.open_step()
     if s.status.phase not in obligations.WORKED_ON or s.status.handed_over:
         return None
@@ -230,8 +231,9 @@ def taken_over(s: Situation, now: datetime) -> Decision | None:
     why = undone or (lost[-1].message if lost else "")
     if not why:
         return None
-    if step is not None and s.effect is not None and s.effect.course == "Runs":  # nothing stops a Job that was released
-        why = f"{why}; what was begun goes on all the same: {s.effect.message}"
+    if s.effect is not None and goes_on(s, now):
+        why = f"{why}; what was begun goes on all the same: waiting for {s.effect.message}"
+        return hand_over(s, s.status, escalation.TAKEN_OVER, why, now)
     status = record.ended(s.status, step, "Superseded", why, now) if step is not None else s.status
     return hand_over(s, status, escalation.TAKEN_OVER, why, now)
 

@@ -148,7 +148,7 @@ def _nodes(count: int) -> str:
 
 
 def _capped(ours: list[Json], what: str, where: str = "") -> str:
-    return f"Guardrails allow {what}, and{where} Goldseam has cordoned {_names(ours)}"
+    return f"Guardrails allow {what}, and{where} Goldseam has taken {_names(ours)} out of service"
 
 
 def _names(nodes: list[Json]) -> str:
