@@ -51,6 +51,15 @@ def test_what_people_are_told_has_one_full_stop_whoever_wrote_it(why: str, said:
     assert told.endswith(f": {said} Nothing has been tried yet.")
 
 
+def test_people_hear_why_what_was_tried_last_was_refused() -> None:
+    refused = {"action": "drain", "phase": "Done", "outcome": "Refused", "intent_at": NOW}
+    steps = [Step(id=f"{n}-drain", rung=n, message=f"why {n}", **refused) for n in (1, 2)]  # type: ignore[arg-type]
+    status = climbing(status={"steps": steps}).status
+    assert escalation.tried(status) == "Tried: drain (Refused), drain (Refused: why 2)."
+    long = status.model_copy(update={"steps": [steps[0].model_copy(update={"message": "x" * 900})]})
+    assert len(escalation.tried(long)) < 300
+
+
 def tried(s: Situation) -> Decision:
     return climb.next_rung(s, NOW)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from goldseam.api.incident import HoldRecord, IncidentStatus, Verdict
+from goldseam.api.incident import HoldRecord, IncidentStatus, Step, Verdict
 from goldseam.engine import answers, closing
 from goldseam.engine.proposal import World
 from goldseam.engine.situation import PauseInForce, Situation
@@ -208,6 +208,16 @@ def test_an_alert_that_is_surely_gone_is_watched_and_then_resolved() -> None:
     healed = cleared(timedelta(minutes=5), kpis=kpis)
     assert healed is not None
     assert (healed.kpis.self_resolved, healed.message) == (False, "the alert is gone after what was done")
+
+
+@pytest.mark.parametrize("acted_at", [None, NOW])
+def test_what_was_written_down_and_held_back_until_the_alert_was_gone_was_not_done(acted_at: datetime | None) -> None:
+    step = Step(id="1-scale", rung=0, action="scale", intent_at=NOW, writes=[WRITE], acted_at=acted_at)
+    kpis = situation().status.kpis.model_copy(update={"first_action_at": NOW})
+    over = cleared(timedelta(minutes=5), kpis=kpis, steps=[step.model_copy(update={"phase": "Done"})])
+    assert over is not None
+    assert (over.kpis.self_resolved, over.kpis.first_action_at) == (acted_at is None, acted_at)
+    assert over.message == f"the alert is gone {'after what was done' if acted_at else 'by itself'}"
 
 
 def test_an_alert_that_may_still_fire_resolves_nothing() -> None:

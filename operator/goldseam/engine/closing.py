@@ -158,7 +158,9 @@ def cleared(s: Situation, now: datetime) -> Decision | None:
 
 
 def _resolved(status: IncidentStatus, now: datetime) -> IncidentStatus:
-    acted = status.kpis.first_action_at is not None
-    kpis = status.kpis.model_copy(update={"resolved_at": now, "self_resolved": not acted})
+    written = [step for step in status.steps if step.purpose == "Rung" and step.writes]
+    first = None if written and not any(step.acted_at for step in written) else status.kpis.first_action_at
+    acted = first is not None  # what was held back until the end was not done
+    kpis = status.kpis.model_copy(update={"resolved_at": now, "self_resolved": not acted, "first_action_at": first})
     how = "after what was done" if acted else "by itself"
     return record.moved(record.changed(status, kpis=kpis), "Resolved", now, f"the alert is gone {how}")

@@ -27,6 +27,8 @@ INCONCLUSIVE = "inconclusive"
 ASK_EACH = timedelta(minutes=1)
 """How often the queries of thresholds are asked for an incident, at least."""
 
+WHY = 200
+"""How much of a call may tell why the last step was refused."""
 LEFT = 280
 """How much of a call may tell of a node that was left cordoned: what was tried must fit in behind it."""
 
@@ -254,7 +256,10 @@ def tried(status: IncidentStatus) -> str:
     steps = [step for step in status.steps if step.purpose == "Rung" and step.outcome != "Told"]
     if not steps:
         return "Nothing has been tried yet."
-    return "Tried: " + ", ".join(f"{step.action} ({step.outcome or 'under way'})" for step in steps[-8:]) + "."
+    told = [f"{step.action} ({step.outcome or 'under way'})" for step in steps[-8:]]
+    if steps[-1].outcome == "Refused":  # nothing was done, and only the why tells what people have to do
+        told[-1] = f"{steps[-1].action} (Refused: {cut(steps[-1].message, WHY)})"
+    return "Tried: " + ", ".join(told) + "."
 
 
 def _added(status: IncidentStatus, crossing: Escalation, now: datetime) -> IncidentStatus:
