@@ -365,6 +365,7 @@ async def test_what_another_policy_of_the_same_name_left_resolved_does_not_stand
     (first,) = await stage.turn()
     stage.end(first, {"phase": "Resolved", "policySnapshot": {"spec": stage.policy["spec"]}})
     stage.policy["metadata"]["uid"] = "another"
+    stage.catalogue.arm(live_policy("RemediationPolicy", stage.policy))  # the watch has told of it
     assert len(await stage.turn()) == 2
 
 
