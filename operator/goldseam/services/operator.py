@@ -108,17 +108,14 @@ class Operator:
         self._record, self._events = outside.record, outside.events
         self._leadership, self._outside, self._leaving = leadership, outside, False
         self.loaded, self.standby, self._beat = False, True, clock.monotonic()
-        self.book, self.catalogue, self.newly = IncidentBook(namespace), Catalogue(), Newly()
-        self.ledger, self.lately = LedgerBook(cluster), Lately(clock)
-        self.together = Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
+        self.book, self.catalogue, self.ledger = IncidentBook(namespace), Catalogue(), LedgerBook(cluster)
+        self.lately, self.together = Lately(clock), Lately(clock, AT_ONCE, (HPAS, SCALED_OBJECTS))
         listening = Listening(self._answered, self._wanted, outside.spread)
         self.sources = Sources(outside.source, clock, listening, outside.alertmanagers)
         permissions = Permissions(cluster, clock)
         self.fleet = FleetWatch(self._lists, clock, self.book, self.catalogue, self._firing)
-        self.hearing, self.chronicle = (
-            Hearing(cluster),
-            Chronicle(outside.events, calm=partial(self.newly.decided.by_all, TELLING)),
-        )
+        self.hearing, self.newly = Hearing(cluster), Newly()
+        self.chronicle = Chronicle(outside.events, calm=partial(self.newly.decided.by_all, TELLING))
         self.tenants = Tenants(cluster, self._allows_others)
         inputs, targets = Inputs(self.sources.get, clock), Targets(self._lists)
         self.relations = of = Relations(self.sources, self.tenants, inputs, targets, self.catalogue, self.book)
