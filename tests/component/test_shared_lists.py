@@ -42,6 +42,24 @@ async def test_those_who_ask_within_a_moment_get_the_same_list() -> None:
     assert cluster.lists.count("nodes") == 2
 
 
+async def test_of_two_lists_what_has_not_changed_is_kept_once_and_what_has_is_as_it_is_now() -> None:
+    cluster, clock = Counting(), VirtualClock()
+    shared = SharedLists(cluster, clock)
+    for name in ("a", "b", "c"):
+        cluster.add("nodes", {"metadata": {"name": name}, "spec": {}})
+    first = (await shared.list(NODES)).items
+    cluster.edit("nodes", "", "b", {"spec": {"unschedulable": True}})
+    cluster.remove("nodes", "", "c")
+    cluster.add("nodes", {"metadata": {"name": "c"}, "spec": {}})
+    clock.advance(LONGEST + 1)
+    second = (await shared.list(NODES)).items
+    assert [node["metadata"]["name"] for node in second] == ["a", "b", "c"]
+    assert second[0] is first[0]
+    assert second[1]["spec"] == {"unschedulable": True}
+    assert second[2]["metadata"]["uid"] != first[2]["metadata"]["uid"]
+    assert first[1]["spec"] == {}
+
+
 async def test_what_is_not_all_of_it_is_read_anew_each_time() -> None:
     cluster = Counting()
     shared = SharedLists(cluster, VirtualClock())

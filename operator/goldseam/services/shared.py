@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from goldseam.ports import Clock, Cluster, Page, Resource
+from goldseam.engine.objects import metadata, title
+from goldseam.ports import Clock, Cluster, Json, Page, Resource
 from goldseam.resources import NODES, PDBS
 from goldseam.services.lately import Lately
 
@@ -21,12 +22,18 @@ MANY, LONGEST, TIMES = 500, 3.0, 5.0
 else it would be read anew as soon as it is there, and nothing but that would be done."""
 
 
+Version = tuple[str, str, str]
+"""The title, the uid and the resourceVersion of an object."""
+
+
 class SharedLists:
-    """A cluster like the one that it stands before, but for those lists."""
+    """A cluster like the one that it stands before, but for those lists. What has not changed from one to the next is
+    kept once: a drain that takes its time keeps the list by which it was decided on."""
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
         self._cluster, self._clock, self._shared = cluster, clock, Lately(clock, LONGEST)
         self._took: dict[Resource, float] = {}
+        self._known: dict[Resource, dict[Version, Json]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
@@ -43,8 +50,15 @@ class SharedLists:
         begun = self._clock.monotonic()
         page = await self._cluster.list(resource)
         self._took[resource] = self._clock.monotonic() - begun if len(page.items) >= MANY else 0.0
-        return page
+        known = self._known.get(resource, {})
+        self._known[resource] = now = {version: known.get(version, obj) for obj in page.items for version in [_of(obj)]}
+        return Page(tuple(now.values()), page.resource_version)
 
     def forget(self, resource: Resource) -> None:
         """We have changed one of them: who is woken for that reads a new list."""
         self._shared.forget(resource.plural)
+
+
+def _of(obj: Json) -> Version:
+    meta = metadata(obj)
+    return title(obj), str(meta.get("uid")), str(meta.get("resourceVersion"))
