@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -111,6 +112,40 @@ async def test_what_people_say_while_an_eviction_waits_is_heard_before_it() -> N
     h.looker.newly.over("another")
     await looked
     assert evicted(h) == []
+
+
+async def test_of_one_pass_the_first_eviction_only_waits_for_what_is_new() -> None:
+    h, looked = await drained_beside_a_new_one()
+    policy = live_policy("ClusterRemediationPolicy", h.policy)
+    h.looker.newly.opened("a third", Opened(h.clock.monotonic(), policy, h.target))
+    h.looker.newly.decided.reached("another")
+    await run_as_far_as_it_gets()
+    assert not looked.done()
+    h.looker.newly.decided.reached("a third")
+    await looked
+    assert evicted(h) == ["pods/shop/p1", "pods/shop/p2"]
+
+
+async def test_people_are_called_for_one_of_a_crowd_by_what_is_read_after_it_has_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h, uids = await a_crowd()
+    after, considered, read_before = h.looker._after_the_others, h.looker._considered, []
+
+    async def held(*args: Any) -> Any:
+        now, situation, decision = await after(*args)
+        return now, situation, replace(decision, kind="hold")
+
+    async def consider(*args: Any) -> Any:
+        read_before.append(args[3])
+        return await considered(*args)
+
+    monkeypatch.setattr("goldseam.services.look.lasts", lambda _, decision: decision.kind == "hold")
+    monkeypatch.setattr(h.looker, "_after_the_others", held)
+    monkeypatch.setattr(h.looker, "_considered", consider)
+    await asyncio.gather(*map(h.looker.look, uids))
+    assert (len(read_before), read_before.count(None)) == (2 * MANY, MANY)
+    assert len(acted(h)) == 5
 
 
 async def test_nothing_waits_for_what_is_new_for_long() -> None:

@@ -85,3 +85,17 @@ async def test_who_was_told_by_one_channel_of_two_was_told() -> None:
     h = await escalated(runbook(HOOK, HOOK), "0")
     assert (h.status.escalations[0].problem, h.status.escalations[0].reached_nobody) == ("oncall: HTTP 400", False)
     assert "Primary told 5m ago" in await shown(h)
+
+
+@pytest.mark.parametrize("kind", ["runbooks", "alertsources"])
+async def test_what_would_name_people_and_is_not_known_yet_is_waited_for(kind: str) -> None:
+    h = Harness(policy({"restart": {}, "timeout": "10s"}), deployment(), "deployments")
+    name = "default"
+    h.cluster.add(kind, {"metadata": {"name": name}, "spec": {}})
+    h.delivery.brought = lambda _: kind != "alertsources"
+    await h.open()
+    await h.settle(60, lambda status: status.phase == "Escalated")
+    await h.settle(10, lambda status: bool(status.escalations[0].problem))
+    (escalation,) = h.status.escalations
+    assert escalation.notified is None, "it is owed still"
+    assert "which may name who is told, is not known yet" in escalation.problem

@@ -537,6 +537,25 @@ async def test_of_nodes_those_are_looked_at_whose_turn_is_next() -> None:
     assert woken == [f"b{number}" for number in range(3, 13)]
 
 
+async def test_when_a_turn_has_come_the_next_one_after_those_that_were_woken_is_looked_at() -> None:
+    h, incident = await fixing()
+    woken = Woken(h)
+    h.book.freed, h.book.went = woken.waker.freed, woken.waker.went
+    target = incident.spec.target.model_copy(update={"kind": "Node", "namespace": ""})
+    of_cluster = incident.spec.policy_ref.model_copy(update={"kind": "ClusterRemediationPolicy", "namespace": ""})
+    spec = incident.spec.model_copy(update={"target": target, "policy_ref": of_cluster})
+
+    def in_line(name: str) -> IncidentView:
+        return replace(waiting(name, incident, "NodesInTurn"), namespace=NAMESPACE, spec=spec)
+
+    for number in range(30):
+        h.book.put(in_line(f"b{number:02}"))
+    h.book.order = tuple(f"b{number:02}" for number in range(30))
+    woken.clear()
+    h.book.put(replace(in_line("b00"), status=incident.status))
+    assert woken == ["b10"]
+
+
 async def test_who_leaves_the_line_lets_the_next_one_go() -> None:
     h, incident = await fixing()
     woken = Woken(h)

@@ -210,6 +210,15 @@ def test_an_alert_that_is_surely_gone_is_watched_and_then_resolved() -> None:
     assert (healed.kpis.self_resolved, healed.message) == (False, "the alert is gone after what was done")
 
 
+def test_what_was_made_though_no_answer_came_was_done() -> None:
+    made = WRITE.model_copy(update={"state": "Done"})
+    step = Step(id="1-scale", rung=0, action="scale", intent_at=NOW, writes=[made], phase="Done")
+    kpis = situation().status.kpis.model_copy(update={"first_action_at": NOW})
+    over = cleared(timedelta(minutes=5), kpis=kpis, steps=[step])
+    assert over is not None
+    assert (over.kpis.self_resolved, over.kpis.first_action_at) == (False, NOW)
+
+
 @pytest.mark.parametrize("acted_at", [None, NOW])
 def test_what_was_written_down_and_held_back_until_the_alert_was_gone_was_not_done(acted_at: datetime | None) -> None:
     step = Step(id="1-scale", rung=0, action="scale", intent_at=NOW, writes=[WRITE], acted_at=acted_at)

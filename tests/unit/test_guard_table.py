@@ -305,11 +305,11 @@ TABLE: list[tuple[str, Situation, str, str, str]] = [
      "namespace medik8s-leases exists, and Lease medik8s-leases/node-n may not be read: bind ClusterRole"
      " goldseam-medik8s there (component medik8s of deploy/kustomize)"),
     ("breaker", situation(fleet=Fleet(breaker=tripped("5 of 9 are unhealthy"))), "Wait", "breaker/BreakerTripped",
-     "5 of 9 are unhealthy"),
+     "tripped at 12:00:00 UTC: 5 of 9 are unhealthy; lets through again after 5m of calm"),
     ("breaker", situation(fleet=Fleet(unknown="HTTP 503")), "Wait", "breaker/BreakerUnknown",
      "how much is unhealthy cannot be told: HTTP 503"),
     ("storm", situation(fleet=Fleet(storm=tripped("12 rules in 6 namespaces"))), "Wait", "storm/AlertStorm",
-     "12 rules in 6 namespaces"),
+     "tripped at 12:00:00 UTC: 12 rules in 6 namespaces; lets through again after 10m of calm"),
     ("owner", situation(plan=Refusal("OwnedByKeda", "ScaledObject shop/api owns it")), "Refuse",
      "owner/OwnedByKeda",
      "ScaledObject shop/api owns it"),

@@ -225,6 +225,13 @@ def test_on_missing_knowledge_nothing_has_failed(blind: dict[str, Any]) -> None:
     assert (found.kind, found.reason, found.status.steps[0].outcome) == ("hold", "Inconclusive", None)
 
 
+def test_once_people_have_it_a_step_of_which_nothing_is_known_is_over_with_its_time() -> None:
+    s = done({"timeout": "120s"}, effect=DONE, reading=Reading("Unknown", False, "no answer"))
+    found = judged(replace(s, status=s.status.model_copy(update={"handed_over": True, "phase": "Escalated"})))
+    assert (found.kind, found.status.steps[0].outcome) == ("wait", "Inconclusive")
+    assert found.message == "whether restart helped cannot be told: no answer"
+
+
 def test_a_step_does_not_fail_by_an_evaluation_that_began_before_it_had_settled() -> None:
     early = replace(FIRING, evaluated_after=NOW - timedelta(days=1))
     found = judged(done({"timeout": "120s"}, effect=DONE, reading=early))

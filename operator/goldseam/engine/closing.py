@@ -10,7 +10,7 @@ from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step
 from goldseam.engine import answers, obligations, record
 from goldseam.engine.begun import reboots
 from goldseam.engine.jobs import waiting
-from goldseam.engine.lineage import judged
+from goldseam.engine.lineage import judged, was_spared
 from goldseam.engine.objects import metadata
 from goldseam.engine.situation import Decision, Situation
 
@@ -159,8 +159,12 @@ def cleared(s: Situation, now: datetime) -> Decision | None:
 
 def _resolved(status: IncidentStatus, now: datetime) -> IncidentStatus:
     written = [step for step in status.steps if step.purpose == "Rung" and step.writes]
-    first = None if written and not any(step.acted_at for step in written) else status.kpis.first_action_at
+    first = status.kpis.first_action_at if not written or any(map(_was_acted, written)) else None
     acted = first is not None  # what was held back until the end was not done
     kpis = status.kpis.model_copy(update={"resolved_at": now, "self_resolved": not acted, "first_action_at": first})
     how = "after what was done" if acted else "by itself"
     return record.moved(record.changed(status, kpis=kpis), "Resolved", now, f"the alert is gone {how}")
+
+
+def _was_acted(step: Step) -> bool:
+    return step.acted_at is not None or any(w.state == "Done" and not was_spared(w) for w in step.writes)

@@ -336,6 +336,10 @@ def _timed_out(s: Situation, status: IncidentStatus, step: Step, missing: list[s
         unknown = unknown or s.reading.message
     elif not evaluated_since(s, step, s.pinned.ladder[step.rung]):
         unknown = unknown or f"what is missing is {settling(step, s.pinned.ladder[step.rung])}"
+    if unknown and status.handed_over:  # nobody waits for the answer, and it counts as at work until it ends
+        why = f"whether {step.action} helped cannot be told: {unknown}"
+        status = record.ended(status, step, "Inconclusive", why, now)
+        return answers.answer("wait", "HandedOver", record.say(status, why), answers.SOON)
     if unknown:
         before = f"whether {step.action} helped cannot be told: "
         hold = Hold("source", "Wait", "Inconclusive", before + unknown)

@@ -38,6 +38,8 @@ class IncidentBook:
         """The uids of those about nodes that wait for their turn, as last seen, in its order."""
         self.freed: Callable[[IncidentView], None] = lambda _: None
         """Is told when an incident holds others back no more, or less than before."""
+        self.went: Callable[[IncidentView], None] = lambda _: None
+        """Is told when the turn of an incident that waited in line has come."""
 
     def put(self, incident: IncidentView) -> None:
         """Take in what was read or written."""
@@ -52,6 +54,8 @@ class IncidentBook:
             self._others[incident.uid] = (incident.namespace, other, _elsewhere(other))
             if before is not None and _lets_go(before, other):
                 self.freed(incident)
+            elif before is not None and before.line is not None and other.line is None:
+                self.went(incident)
 
     def reserve(self, obj: Json) -> None:
         """Take in an Incident of a newer version that cannot be read: nobody else touches its target meanwhile."""

@@ -17,8 +17,9 @@ from goldseam.engine import naming, record
 from goldseam.engine.views import IncidentView
 from goldseam.errors import GoldseamError, NotFound, Retryable
 from goldseam.ports import Clock, Cluster, Json, Message, Notifier
-from goldseam.resources import SECRETS
+from goldseam.resources import OURS, SECRETS
 from goldseam.services.calling import Calling
+from goldseam.services.reach import runbook_of
 
 log = structlog.get_logger("goldseam.delivery")
 
@@ -60,6 +61,8 @@ class Delivery:
         self._runbook, self._wake, self._namespace = runbook, wake, namespace
         self.calling: Calling | None = None
         """The way to people where no contact has a channel."""
+        self.brought: Callable[[str], bool] = lambda _: True
+        """Whether the AlertSource of that name was brought by its watch."""
         self._outcomes: dict[Key, Outcome] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
@@ -121,8 +124,25 @@ class Delivery:
             return ""
         if not written:
             raise Retryable("the Event could not be written")
+        await self._all_known(incident)
         who = "no contact has a channel for it" if contact is None else f"contact {contact.name} has no channel"
         return f"{NOBODY}: {who}, and no Alertmanager is named; it stands in an Event only"
+
+    async def _all_known(self, incident: IncidentView) -> None:
+        """Before it is said that there is nobody: whether what would name them is known, and not only not there yet.
+
+        Raises:
+            Retryable: it is there, and its watch has not brought it, as soon after a start; or it cannot be read.
+        """
+        runbook, source = runbook_of(incident.pinned), incident.pinned.source_ref.name
+        wanted = {"Runbook": runbook} if self._runbook(incident) is None else {}
+        wanted |= {} if self.brought(source) else {"AlertSource": source}
+        for kind, name in wanted.items():
+            try:
+                await self._cluster.get(OURS[kind], "", name)
+            except NotFound:
+                continue
+            raise Retryable(f"{kind} {name}, which may name who is told, is not known yet, or its spec is invalid")
 
     async def _by_channels(self, contact: Contact, message: Message, written: bool) -> str:
         refused: list[str] = []

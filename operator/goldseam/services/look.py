@@ -188,6 +188,10 @@ class Looker:
         self.book.lined_up(situation, now)
         if decision.kind == "act" and opened is not None and self.book.crowded(incident.policy):
             now, situation, decision = await self._after_the_others(shown, situation, turn)
+            if self.stopping():
+                return UNSURE
+            if decision.kind != "act" and lasts(status, decision):  # what it goes by was read before the wait
+                situation, decision = await self._considered(shown, status, now, None)
         if decision.kind in ("act", "undo", "rehearse"):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn, opened)
@@ -328,10 +332,12 @@ class Looker:
         assert incident.status is not None
         self.newly.over(incident.uid)
         step = next(step for step in incident.status.steps if step.id == decision.step)
-        begun = any(write.state == "Done" for write in step.writes)
+        begun, waited = any(write.state == "Done" for write in step.writes), False
 
         async def may_go_on(made: int) -> bool:
-            late = emptying is not None and (made > 0 or begun) and await self.newly.decided.by_all()
+            nonlocal waited
+            late = emptying is not None and (made > 0 or begun) and not waited and await self.newly.decided.by_all()
+            waited |= made > 0 or begun  # once a pass: what is new may come without end
             return ((made == 0 and not late) or await self._still_free(incident, s, step)) and not self.stopping()
 
         if self.gate is not None and decision.kind == "act":

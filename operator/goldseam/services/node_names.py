@@ -38,7 +38,8 @@ class NodeNames:
         Raises:
             GoldseamError: the nodes cannot be read.
         """
-        nodes = await self._meaning(host, label)
+        named = await self._named(host) if label == "node" and is_name(host) else None
+        nodes = [named] if named is not None else fitting(host, (await self.cluster.list(NODES)).items)
         if len(self._meant) > REMEMBERED:
             self._meant.clear()
         self._meant[host] = frozenset(_name(node) for node in nodes)
@@ -47,16 +48,14 @@ class NodeNames:
         (node,) = nodes
         if selector is not None and (why := await self._unselected(node, selector)):
             return NoTarget(why)
-        return Found(TargetKey("Node", "", _name(node)), dict(node))
+        return Found(TargetKey("Node", "", _name(node)), dict(named) if named is not None else None)
 
-    async def _meaning(self, host: str, label: str) -> list[Json]:
+    async def _named(self, host: str) -> Json | None:
         """One request where the label `node` has a node's name, as it mostly does."""
-        if label == "node" and is_name(host):
-            try:
-                return [await self.cluster.get(NODES, "", host)]
-            except NotFound:
-                pass
-        return fitting(host, (await self.cluster.list(NODES)).items)
+        try:
+            return await self.cluster.get(NODES, "", host)
+        except NotFound:
+            return None
 
     async def _unselected(self, node: Json, selector: Mapping[str, str]) -> str:
         if not allows(selector, metadata(node).get("labels") or {}):

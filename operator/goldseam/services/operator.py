@@ -125,15 +125,21 @@ class Operator:
         self.registrar = Registrar(
             inbox, self.catalogue, self.sources, self.statuses, self.judging, self.tenants, tell, namespace
         )
-        self.delivery = Delivery(cluster, outside.events, outside.notifier, clock, of.runbook, self._wake, namespace)
-        self.delivery.calling = self.calling = Calling(self.book, of.source_of, self._by_alertmanager)
+        self.calling = Calling(self.book, of.source_of, self._by_alertmanager)
+        self.delivery = self._delivery(of)
         self.gate = Gate(self.sources.all, of.source_of, of.alerts, clock, self._of_the_gate)
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
         self.waker = Waker(self.book, of.as_last_judged, of.counts, self._wake)
-        self.book.freed = self._freed
+        self.book.freed, self.book.went = self._freed, self.waker.went
         self.opener = self._opener(targets)
+
+    def _delivery(self, of: Relations) -> Delivery:
+        outside, wake = self._outside, self._wake
+        made = Delivery(self._cluster, outside.events, outside.notifier, self._clock, of.runbook, wake, self._namespace)
+        made.calling, made.brought = self.calling, lambda name: self.sources.get(name) is not None
+        return made
 
     def _opener(self, targets: Targets) -> Opener:
         return Opener(

@@ -123,10 +123,19 @@ class Waker:
     def freed(self, other: IncidentView) -> None:
         """An incident holds others back no more: those that have waited for it longest may go on at once; of nodes
         those whose turn is next."""
+        for incident in self._in_turn(other)[:AT_ONCE]:
+            self._wake(incident.uid)
+
+    def went(self, other: IncidentView) -> None:
+        """The turn of one in a line has come: it takes the room that it waited for, and the first ones were woken with
+        it. The next one after these has come forward."""
+        for incident in self._in_turn(other)[AT_ONCE - 1 : AT_ONCE]:
+            self._wake(incident.uid)
+
+    def _in_turn(self, other: IncidentView) -> list[IncidentView]:
         waiting = [incident for incident in self._book.all() if _waits_for(incident, other)]
         place = {uid: number for number, uid in enumerate(self._book.order)}
-        for incident in sorted(waiting, key=lambda i: (place.get(i.uid, len(place)), i.created))[:AT_ONCE]:
-            self._wake(incident.uid)
+        return sorted(waiting, key=lambda i: (place.get(i.uid, len(place)), i.created))
 
 
 def line_of(incident: IncidentView) -> Line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from goldseam.api.durations import format_duration
 from goldseam.api.guardrails import Trip
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.situation import Situation
@@ -16,8 +17,7 @@ def breaker(s: Situation, now: datetime) -> Hold | None:
     trip = s.fleet.node_breaker if s.spec.target.kind == "Node" else s.fleet.breaker
     if trip is None or trip.state == "Armed":
         return None
-    message, again = _told(trip, s.guardrails.breaker.rearm_after)
-    return Hold("breaker", "Wait", "BreakerTripped", message, again)
+    return Hold("breaker", "Wait", "BreakerTripped", _told(trip, s.guardrails.breaker.rearm_after))
 
 
 def storm(s: Situation, now: datetime) -> Hold | None:
@@ -25,17 +25,11 @@ def storm(s: Situation, now: datetime) -> Hold | None:
     trip = s.fleet.storm
     if trip is None or trip.state == "Armed":
         return None
-    message, again = _told(trip, s.guardrails.storm.rearm_after)
-    return Hold("storm", "Wait", "AlertStorm", message, again)
+    return Hold("storm", "Wait", "AlertStorm", _told(trip, s.guardrails.storm.rearm_after))
 
 
-def _told(trip: Trip, rearm_after: timedelta) -> tuple[str, datetime | None]:
-    """What was counted as it tripped is no news any more once it is calm: then it is said until when it holds still."""
-    if trip.calm_since is None:
-        return trip.message, None
-    again = trip.calm_since + rearm_after
-    message = (
-        f"it is calm since {trip.calm_since:%H:%M:%S} UTC, and lets through again at {again:%H:%M:%S} UTC if it stays"
-        f" so; it tripped at {trip.since:%H:%M:%S} UTC: {trip.message}"
-    )
-    return message, again
+def _told(trip: Trip, rearm_after: timedelta) -> str:
+    """What was counted as it tripped, and when that was: it may be less by now. The same words until it is armed, for
+    what holds many keeps them."""
+    calm = format_duration(rearm_after)
+    return f"tripped at {trip.since:%H:%M:%S} UTC: {trip.message}; lets through again after {calm} of calm"
