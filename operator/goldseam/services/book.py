@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -32,6 +33,7 @@ class IncidentBook:
         self._others: dict[str, tuple[str, Other, Other]] = {}
         """Namespace, and how it matters there and elsewhere; made once for each reading, for every look asks."""
         self._of: dict[PolicyKey, dict[str, None]] = defaultdict(dict)
+        self._about: dict[TargetKey, dict[str, None]] = defaultdict(dict)
         self._stuck: dict[str, int] = {}
         """How many pods were last seen stuck on the node of each incident."""
         self.order: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class IncidentBook:
             return
         self._views[incident.uid] = incident
         self._of[incident.policy][incident.uid] = None
+        self._about[target_key(incident)][incident.uid] = None
         if at_home(incident, self.home):
             _, before, _ = self._others.get(incident.uid, (None, None, None))
             other = self._shown(incident)
@@ -101,9 +104,8 @@ class IncidentBook:
         if incident is not None:
             known = self._others.pop(uid, None)
             self._stuck.pop(uid, None)
-            del self._of[incident.policy][uid]
-            if not self._of[incident.policy]:
-                del self._of[incident.policy]
+            _taken_out(self._of, incident.policy, uid)
+            _taken_out(self._about, target_key(incident), uid)
             if known is not None:
                 self.freed(incident)
 
@@ -121,9 +123,9 @@ class IncidentBook:
         Also one that is resolved, for as long as the alert would re-open it; after that, as one that is abandoned, it
         only pays.
         """
-        for incident in self.of_policy(policy):
+        for incident in [self._views[known] for known in self._about.get(target, ())]:
             phase = incident.status.phase if incident.status else "Investigating"
-            mine = target_key(incident) == target and at_home(incident, self.home)
+            mine = incident.policy == policy and at_home(incident, self.home)
             reopens = incident.spec.policy_ref.uid == uid and may_reopen(incident.status, now)
             if mine and phase != "Abandoned" and (phase != "Resolved" or reopens):
                 return incident
@@ -152,6 +154,12 @@ class IncidentBook:
             for other in near
             if other.spec.target.uid == mine.spec.target.uid or (jobs and jobs & _cron_jobs(other))
         ]
+
+
+def _taken_out(index: dict[Any, dict[str, None]], key: object, uid: str) -> None:
+    del index[key][uid]
+    if not index[key]:
+        del index[key]
 
 
 def _cron_jobs(incident: IncidentView) -> frozenset[str]:
