@@ -41,6 +41,7 @@ from goldseam.services.node_leases import NodeLeases
 from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.records import Records
+from goldseam.services.surroundings import begun
 from goldseam.services.waking import Pace, line_of, under_way
 from goldseam.services.words import Hearing
 
@@ -162,7 +163,8 @@ class Looker:
         if policy is None or policy.spec is None or policy.uid != incident.spec.policy_ref.uid:
             self.book.drop(incident.uid)
             return OVER
-        status = first_status(policy, incident.spec, self.clock.now()).model_copy(update={"epoch": self.epoch()})
+        status = first_status(policy, incident.spec, self.clock.now())
+        status = status.model_copy(update={"epoch": self.epoch()})  # nobody need stamp what only the book has yet
         LINE.set(Line.ACTING)
         busy = self._preparing.locked() or self.book.crowded(incident.policy)
         waits = busy or self.asks(replace(incident, status=status))
@@ -332,12 +334,12 @@ class Looker:
         assert incident.status is not None
         self.newly.over(incident.uid)
         step = next(step for step in incident.status.steps if step.id == decision.step)
-        begun, waited = any(write.state == "Done" for write in step.writes), False
+        half_done, waited = begun(incident.status), False
 
         async def may_go_on(made: int) -> bool:
             nonlocal waited
-            late = emptying is not None and (made > 0 or begun) and not waited and await self.newly.decided.by_all()
-            waited |= made > 0 or begun  # once a pass: what is new may come without end
+            late = emptying is not None and (made > 0 or half_done) and not waited and await self.newly.decided.by_all()
+            waited |= made > 0 or half_done  # once a pass: what is new may come without end
             return ((made == 0 and not late) or await self._still_free(incident, s, step)) and not self.stopping()
 
         if self.gate is not None and decision.kind == "act":

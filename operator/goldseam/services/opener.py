@@ -174,16 +174,17 @@ class Opener:
             self.problem(armed.key, found.message)
             return
         target, known = found.key, (armed.key, armed.generation, frozenset(alert.labels.items()))
-        if self._handled(seen.policy.key, seen.policy.uid, target):
-            self._targets[known] = target
-        elif self._long_enough(source, seen.policy, target) and (seen.policy.key, target) not in self._opening:
-            self._opening.add((seen.policy.key, target))
+        policy = seen.policy
+        handled = self._handled(policy.key, policy.uid, target)
+        if not handled and self._long_enough(source, policy, target) and (policy.key, target) not in self._opening:
+            self._opening.add((policy.key, target))
             try:
                 await self._open_if_fresh(source, seen, found, alert)
-                if self._handled(seen.policy.key, seen.policy.uid, target):
-                    self._targets[known] = target
             finally:
-                self._opening.discard((seen.policy.key, target))
+                self._opening.discard((policy.key, target))
+            handled = self._handled(policy.key, policy.uid, target)
+        if handled:
+            self._targets[known] = target
 
     def _closed(self, source: Source, key: PolicyKey, queries: bool) -> bool:
         return bool(self.tenants.refusal(source.name, key.namespace, queries=queries))

@@ -35,6 +35,11 @@ class Records:
         self._epoch, self._changed = epoch, changed
 
     async def read(self, known: IncidentView) -> IncidentView | None:
+        """The incident as it is now; None where another one has its name, or it cannot be read.
+
+        Raises:
+            NotFound: it was deleted.
+        """
         found = view(await self._cluster.get(INCIDENTS, known.namespace, known.name))
         if found is None or found.uid != known.uid:
             self._book.drop(known.uid)
