@@ -65,11 +65,16 @@ def test_with_every_right_in_the_namespace_no_record_can_be_forged_changed_or_lo
 
 
 def write_status(someone: Person, namespace: str, name: str, status: Any) -> str:
-    """What the API server says to a raw write of the status."""
+    """What the API server says to a raw write of the status, once nobody else wrote it since it was read."""
     at = f"/apis/goldseam.dev/v1alpha1/namespaces/{namespace}/incidents/{name}"
-    live = json.loads(someone("get", "--raw", at).stdout)
-    live["status"] = None if status is None else live.get("status", {}) | status
-    return someone("replace", "--raw", f"{at}/status", "-f", "-", body=live).stderr
+
+    def said() -> tuple[str] | None:
+        live = json.loads(someone("get", "--raw", at).stdout)
+        live["status"] = None if status is None else live.get("status", {}) | status
+        words = someone("replace", "--raw", f"{at}/status", "-f", "-", body=live).stderr
+        return None if "(Conflict)" in words else (words,)
+
+    return eventually(said, "an answer to the write itself")[0]
 
 
 def test_a_tenants_pauses_and_answers_count_in_its_own_name_and_namespace_only(
