@@ -54,7 +54,7 @@ async def test_it_does_not_keep_the_others_from_being_woken() -> None:
     def counts(incident: IncidentView) -> bool:
         return incident.pinned.runbook_ref is None
 
-    Waker(h.book, lambda _: FIRING, counts, woken.append).answered(SOURCE, "tripped")
+    Waker(h.book, lambda _: FIRING, counts, woken.append, h.looker.newly).answered(SOURCE, "tripped")
     assert set(woken) == uids
     assert len(uids) == 1
 

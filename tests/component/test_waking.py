@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -58,8 +58,8 @@ class Woken(list[str]):
     """Who was woken; a Waker over one incident."""
 
     def __init__(self, h: Harness, reading: Reading = FIRING, *, counts: bool = False) -> None:
-        self.reading = reading
-        self.waker = Waker(h.book, lambda _: self.reading, lambda _: counts, self.append)
+        self.reading, self.newly = reading, h.looker.newly
+        self.waker = Waker(h.book, lambda _: self.reading, lambda _: counts, self.append, self.newly)
         self.waker.answered(SOURCE, ())  # what was open before
         self.clear()
 
@@ -537,7 +537,8 @@ async def test_of_nodes_those_are_looked_at_whose_turn_is_next() -> None:
     assert woken == [f"b{number}" for number in range(3, 13)]
 
 
-async def test_when_a_turn_has_come_the_next_one_after_those_that_were_woken_is_looked_at() -> None:
+async def a_line() -> tuple[Woken, Callable[[int], None]]:
+    """Thirty nodes that wait for their turn, who is woken, and how the turn of one of them comes."""
     h, incident = await fixing()
     woken = Woken(h)
     h.book.freed, h.book.went = woken.waker.freed, woken.waker.went
@@ -545,15 +546,35 @@ async def test_when_a_turn_has_come_the_next_one_after_those_that_were_woken_is_
     of_cluster = incident.spec.policy_ref.model_copy(update={"kind": "ClusterRemediationPolicy", "namespace": ""})
     spec = incident.spec.model_copy(update={"target": target, "policy_ref": of_cluster})
 
-    def in_line(name: str) -> IncidentView:
-        return replace(waiting(name, incident, "NodesInTurn"), namespace=NAMESPACE, spec=spec)
+    def in_line(number: int) -> IncidentView:
+        return replace(waiting(f"b{number:02}", incident, "NodesInTurn"), namespace=NAMESPACE, spec=spec)
 
     for number in range(30):
-        h.book.put(in_line(f"b{number:02}"))
+        h.book.put(in_line(number))
     h.book.order = tuple(f"b{number:02}" for number in range(30))
     woken.clear()
-    h.book.put(replace(in_line("b00"), status=incident.status))
+    return woken, lambda number: h.book.put(replace(in_line(number), status=incident.status))
+
+
+async def test_when_a_turn_has_come_the_next_one_after_those_that_were_woken_is_looked_at() -> None:
+    woken, comes = await a_line()
+    comes(0)
     assert woken == ["b10"]
+
+
+async def test_the_turns_of_a_crowd_wake_those_who_came_forward_once_when_all_of_it_is_decided_on() -> None:
+    woken, comes = await a_line()
+    for new in ("one", "another"):
+        woken.newly.decided.awaits(new)
+    for number in range(5):
+        comes(number)
+    woken.newly.over("one")
+    assert woken == []
+    woken.newly.over("another")
+    assert woken == [f"b{number:02}" for number in range(5, 15)]
+    woken.clear()
+    comes(5)
+    assert woken == ["b15"]
 
 
 async def test_who_leaves_the_line_lets_the_next_one_go() -> None:

@@ -8,6 +8,7 @@ not for long.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from goldseam.services.gather import Opened
@@ -25,6 +26,7 @@ class Newly:
         self._opened: dict[str, Opened] = {}
         self.seen, self.decided = Stage(), Stage()
         """Each has been looked at, if only to know whether anything holds it; its first decision was taken."""
+        self._then: Callable[[], object] | None = None
 
     def opened(self, uid: str, opened: Opened) -> None:
         """The incident of that uid was opened just now."""
@@ -40,6 +42,13 @@ class Newly:
         """Its first decision was taken, whatever it was, or its first look has failed."""
         self.seen.reached(uid)
         self.decided.reached(uid)
+        if self.decided.complete and self._then is not None:
+            then, self._then = self._then, None
+            then()
+
+    def then(self, do: Callable[[], object]) -> None:
+        """Do that once all first decisions were taken; of several the last one asked for."""
+        self._then = do
 
 
 class Stage:
@@ -58,6 +67,11 @@ class Stage:
         self._left.discard(uid)
         if not self._left:
             self._all.set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have come so far."""
+        return not self._left
 
     async def by_all(self, patience: float = PATIENCE) -> bool:
         """Wait until all have come so far, or for so many seconds; whether there was anything to wait for."""

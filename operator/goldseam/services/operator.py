@@ -131,7 +131,7 @@ class Operator:
         self.looker = self._looker(permissions)
         self.retention = Retention(cluster, clock)
         self.workers = Workers(self.looker.look, leadership.deposed)
-        self.waker = Waker(self.book, of.as_last_judged, of.counts, self._wake)
+        self.waker = Waker(self.book, of.as_last_judged, of.counts, self._wake, self.newly)
         self.book.freed, self.book.went = self._freed, self.waker.went
         self.opener = self._opener(targets)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from goldseam.api.incident import ENDED
 from goldseam.engine.answers import SHORTLY
@@ -18,6 +19,7 @@ from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Clock, Line
 from goldseam.services.book import IncidentBook
+from goldseam.services.newly import Newly
 from goldseam.services.sources import Source
 
 UNDER_WAY = ("Fixing", "Monitoring")
@@ -81,10 +83,15 @@ class Waker:
     """Wakes the incidents that something concerns."""
 
     def __init__(
-        self, book: IncidentBook, read: Read, counts: Callable[[IncidentView], bool], wake: Callable[[str], None]
+        self,
+        book: IncidentBook,
+        read: Read,
+        counts: Callable[[IncidentView], bool],
+        wake: Callable[[str], None],
+        newly: Newly,
     ) -> None:
         """`counts` says whether a threshold of the incident's runbook counts how many systems are affected."""
-        self._book, self._read, self._counts, self._wake = book, read, counts, wake
+        self._book, self._read, self._counts, self._wake, self._newly = book, read, counts, wake, newly
         self._open: frozenset[str] = frozenset()
         self._tripped: object = None
 
@@ -128,7 +135,11 @@ class Waker:
 
     def went(self, other: IncidentView) -> None:
         """The turn of one in a line has come: it takes the room that it waited for, and the first ones were woken with
-        it. The next one after these has come forward."""
+        it. The next one after these has come forward. In a crowd all are looked at anyway: those who have come forward
+        meanwhile are looked at once, after it."""
+        if not self._newly.decided.complete:
+            self._newly.then(partial(self.freed, other))
+            return
         for incident in self._in_turn(other)[AT_ONCE - 1 : AT_ONCE]:
             self._wake(incident.uid)
 
