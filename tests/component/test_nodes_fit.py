@@ -9,6 +9,7 @@ import pytest
 from goldseam.engine.objects import CONTROL_PLANE
 from goldseam.services.live_policies import live_policy
 from tests.component.test_node_incidents import crempol
+from tests.component.test_templates import template
 from tests.component.test_waking import Court, at_work
 
 Json = dict[str, Any]
@@ -175,6 +176,21 @@ async def test_where_it_is_told_depends_on_what_can_be_read() -> None:
     found = await court.judged(DRAIN)
     assert (found["status"], found["reason"]) == ("Unknown", "Unreachable")
     assert await Nodes(w1=A).judged({"notify": {}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("ladder", "nowhere"), [((DRAIN,), True), ((DRAIN, {"uncordon": {}}), True), ((DRAIN, template()), False)]
+)
+async def test_missing_rights_for_medik8s_leases_are_told_before_any_incident(
+    ladder: tuple[Json, ...], nowhere: bool
+) -> None:
+    court = Nodes(w1=A, w2=B)
+    court.cluster.add("namespaces", {"metadata": {"name": "medik8s-leases"}})
+    court.cluster.forbidden = {"leases"}
+    found = await court.judged(*ladder)
+    assert (found["status"], found["reason"]) == ("False", "NodeLeaseClosed")
+    assert found["message"].startswith("rung 1: namespace medik8s-leases exists, and the Leases in it may not be read")
+    assert (court.said("Ready")["reason"] == "NoNodeFits") is nowhere
 
 
 async def test_it_changes_with_the_nodes_and_at_once_with_the_guardrails() -> None:

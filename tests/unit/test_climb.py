@@ -39,7 +39,7 @@ def test_nobody_more_is_called_once_the_incident_holds_as_many_calls_as_it_may()
     for number in range(45):
         status = escalation.told(s, status, f"threshold-{number}", None, "it still fires", NOW)
     assert [e.threshold for e in status.escalations] == [f"threshold-{number}" for number in range(40)]
-    assert status.timeline[-1].message.startswith("people: Deployment shop/api: ")
+    assert status.timeline[-1].message.startswith("people: Alert A on Deployment shop/api: ")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def test_a_group_says_who_is_in_work_who_is_next_and_what_else_holds() -> None:
     )
 
 
+def test_where_people_were_called_nothing_is_in_work_unless_something_is_being_done() -> None:
+    undoes = drains().model_copy(update={"phase": "Escalated"})
+    (group,) = groups([about("a", owes(phase="Escalated")), about("b", undoes), about("c", owes(phase="Fixing"))])
+    assert group.message == "3 nodes: 2 in work (b, c); 1 otherwise (Escalated 1)"
+
+
 def test_one_node_is_no_group_and_a_workload_is_in_none() -> None:
     alone = [about("a", held("NodesAtOnce")), about("b", held("NodesAtOnce"), alert="DiskFull")]
     assert groups(alone) == []

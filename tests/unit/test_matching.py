@@ -110,6 +110,7 @@ def test_a_workload_is_named_by_the_policy_or_else_by_the_labels(
         ({"instance": "[FD00::0:7]:9100"}, TargetKey("Node", "", "fd00::7")),
         ({"instance": "[fd00::7]"}, TargetKey("Node", "", "fd00::7")),
         ({"instance": "fd00::7"}, TargetKey("Node", "", "fd00::7")),
+        ({"instance": "[::ffff:10.0.0.7]:9100"}, TargetKey("Node", "", "10.0.0.7")),
         ({"node": "10.0.0.7"}, TargetKey("Node", "", "10.0.0.7")),
         ({"node": "n1", "instance": "n2:9100"}, TargetKey("Node", "", "n1")),
     ],

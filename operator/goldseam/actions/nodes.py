@@ -88,9 +88,10 @@ def last_one(world: World) -> Refusal | None:
     assert world.target is not None
     if refuge(world):
         return None
-    rest = others(world)
-    why = "it is the only node" if not rest else f"of the {len(rest)} other nodes none is Ready and schedulable"
-    return refusal("LastNode", f"{node_ref(world.target)} would be the last one to go: {why}")
+    rest = len(others(world))
+    few = ("it is the only node", "the other one is not Ready and schedulable")
+    why = few[rest] if rest < len(few) else f"of the {rest} other nodes none is Ready and schedulable"
+    return refusal("LastNode", f"{node_ref(world.target)} is the last one in service: {why}")
 
 
 def others(world: World) -> list[Json]:

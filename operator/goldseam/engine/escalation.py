@@ -238,10 +238,11 @@ def _crossing(
     """`status`: as it is by now, where this decision has changed it: a step that it has just ended is not under way."""
     left = cordons.left(status or s.status, s.world.target)
     why = f"{why}. {cut(left, LEFT)}" if left else why
-    what = s.pinned.component or str(s.spec.target)
+    component, alert = s.pinned.component, f"{s.spec.alert.name} on {s.spec.target}"
+    what = f"{component}: alert {alert}" if component else f"Alert {alert}"
     lately = in_words(s.status.changes or [], s.spec.alert.active_at)
     since = f"{_sentence(lately)} " if lately else ""
-    text = f"{what}: alert {s.spec.alert.name} on {s.spec.target}: {_sentence(why)} {since}{tried(status or s.status)}"
+    text = f"{what}: {_sentence(why)} {since}{tried(status or s.status)}"
     return Escalation(threshold=threshold, level=_level(s.runbook, level), at=now, message=cut(text))
 
 

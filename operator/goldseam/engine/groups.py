@@ -60,11 +60,13 @@ def _message(count: int, working: list[IncidentView], waiting: list[IncidentView
 
 
 def _in_work(status: IncidentStatus | None) -> bool:
-    """Whether its node is being taken out of service, is out of service for us, or is being brought back."""
+    """Whether its node is being taken out of service, is out of service for us, or is being brought back. Where only
+    people can go on, nothing is in work, though the uncordon is owed."""
     if status is None:
         return False
     step = status.open_step() if status.mode != "Observe" else None
-    return bool(step is not None and step.writes) or any(o.kind == "Uncordon" for o in status.open_obligations())
+    out = status.phase != "Escalated" and any(o.kind == "Uncordon" for o in status.open_obligations())
+    return out or bool(step is not None and step.writes)
 
 
 def _waits(incident: IncidentView) -> bool:

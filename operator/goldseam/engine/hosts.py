@@ -35,11 +35,14 @@ def host_of(label: str) -> str:
 
 
 def _address(text: str) -> str:
-    """The IP address in one form; empty where it is none, or one of a single link (`fe80::1%eth0`)."""
+    """The IP address in one form, IPv4 written as IPv6 (`::ffff:10.0.0.7`) as IPv4; empty where it is none, or one of a
+    single link (`fe80::1%eth0`)."""
     try:
-        return "" if "%" in text else str(ipaddress.ip_address(text))
+        found = ipaddress.ip_address(text)
     except ValueError:
         return ""
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return "" if "%" in text else str(mapped or found)
 
 
 def is_name(host: str) -> bool:

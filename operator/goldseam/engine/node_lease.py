@@ -30,6 +30,14 @@ def name_of(node: str) -> str:
     return f"node-{node}".lower()
 
 
+def closed(lease: str) -> str:
+    """That Goldseam has no right to the leases, and what to do about it."""
+    return (
+        f"namespace {NAMESPACE} exists, and {lease} may not be read: bind ClusterRole goldseam-medik8s there (component"
+        " medik8s of deploy/kustomize)"
+    )
+
+
 def held(lease: Json | None, now: datetime) -> Held | None:
     """Who has it now. Unlike there, one that was renewed in the future counts: our clock may be late."""
     spec = (lease or {}).get("spec") or {}

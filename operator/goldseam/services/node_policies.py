@@ -16,10 +16,13 @@ from goldseam.api.node_actions import Cordon, Drain, OutOfService, Reboot
 from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import reboots
 from goldseam.engine.matching import PolicySpec, allows, protected, selector_of_nodes
+from goldseam.engine.node_lease import closed
 from goldseam.engine.objects import Json, metadata, of_control_plane
+from goldseam.engine.proposal import World
 from goldseam.ports import Cluster
 from goldseam.resources import CRON_JOBS, GUARDRAILS, NODES
 from goldseam.services.limits import in_force
+from goldseam.services.node_leases import TAKES, with_lease
 from goldseam.services.node_names import selects_too_much
 from goldseam.services.reads import Reads
 
@@ -72,7 +75,7 @@ async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: da
     assert isinstance(spec, ClusterRemediationPolicySpec)
     reads = Reads(cluster)
     nodes, (limits, problem) = await reads.all(NODES), in_force(await reads.one(GUARDRAILS, "", "cluster"))
-    rebooting = await _rebooting(spec, reads)
+    rebooting, leasing = await _rebooting(spec, reads), await _leasing(spec, reads)
     unknown = reads.unknown + ([problem] if problem else [])
     if unknown:
         return Fit(condition(c.NODES_FIT, None, c.UNREACHABLE, f"not read: {', '.join(unknown)}", generation, now))
@@ -80,7 +83,7 @@ async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: da
     if not meant and spec.target.name is not None:
         message = f"Node {spec.target.name} does not exist (yet)"
         return Fit(condition(c.NODES_FIT, None, c.NO_TARGET, message, generation, now), message)
-    found = [*_findings(spec, nodes, meant, limits), *rebooting]
+    found = [*_findings(spec, nodes, meant, limits), *rebooting, *leasing]
     if not found:
         message = _told(spec, len(nodes), meant)
         return Fit(condition(c.NODES_FIT, True, c.NODES_TOLD, message, generation, now))
@@ -108,6 +111,15 @@ async def _rebooting(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[F
     if refused is None:
         return []
     return [Finding(c.REBOOT_UNFIT, f"rung {rungs[0]}: {refused.message}", frozenset(rungs))]
+
+
+async def _leasing(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[Finding]:
+    """Where nodes have Medik8s leases: whether Goldseam may read them. Any name does: there need be none yet."""
+    rungs = [number for number, rung in enumerate(spec.ladder, 1) if rung.action in TAKES]
+    if not rungs or "lease" not in (await with_lease(World(None), spec.target.name or "any", reads)).closed:
+        return []
+    message = f"rung {rungs[0]}: {closed('the Leases in it')}: until then the rung is passed over"
+    return [Finding(c.NODE_LEASE_CLOSED, message, frozenset(rungs))]
 
 
 def _meant(spec: ClusterRemediationPolicySpec, nodes: tuple[Json, ...]) -> list[Json]:

@@ -15,11 +15,7 @@ def leased(s: Situation, now: datetime) -> Hold | None:
         return None
     where = f"{node_lease.NAMESPACE}/{node_lease.name_of(s.spec.target.name)}"
     if "lease" in s.world.closed:
-        message = (
-            f"namespace {node_lease.NAMESPACE} exists, and Lease {where} may not be read: bind ClusterRole"
-            " goldseam-medik8s there (component medik8s of deploy/kustomize)"
-        )
-        return Hold("leased", "Refuse", "NodeLeaseClosed", message)
+        return Hold("leased", "Refuse", "NodeLeaseClosed", node_lease.closed(f"Lease {where}"))
     if theirs := node_lease.by_another(s.world.node_lease, now):
         message = f"{theirs.by} is at work on {s.spec.target}: it holds Lease {where} until {theirs.until:%H:%M:%S} UTC"
         return Hold("leased", "Wait", "NodeLeaseHeld", message, theirs.until)

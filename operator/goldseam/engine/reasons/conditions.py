@@ -272,6 +272,13 @@ CONDITIONS: tuple[Entry, ...] = (
         c.NODES_FIT,
     ),
     Entry(
+        c.NODE_LEASE_CLOSED,
+        "The namespace `medik8s-leases` exists, and Goldseam has no right to its Leases: rungs that take a node out of"
+        " service are passed over.",
+        "Bind the ClusterRole of component `medik8s` there, as docs/actions/drain-preflight.md says.",
+        c.NODES_FIT,
+    ),
+    Entry(
         c.FORCE_FORBIDDEN,
         "A rung says `atDeadline: Force`, and the Guardrails' `allowForcedDrain` does not name all nodes that the"
         " policy may act on: on the others the drain is not begun.",
@@ -288,7 +295,7 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(c.NO_TARGET, "The node that the policy names does not exist.", "Correct `spec.target.name`.", c.NODES_FIT),
     Entry(
         c.UNREACHABLE,
-        "Nodes, Guardrails or the CronJob of reboots could not be read.",
+        "Nodes, Guardrails, the CronJob of reboots or a Medik8s lease could not be read.",
         "The message has the error.",
         c.NODES_FIT,
     ),
