@@ -17,6 +17,7 @@ from goldseam.api.incident import HoldRecord
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.situation import Fleet
 from goldseam.engine.verdict import History, Reading
 from goldseam.engine.views import IncidentView
 from goldseam.services.catalogue import Catalogue
@@ -69,6 +70,17 @@ async def test_an_incident_that_waits_is_left_alone_while_its_verdict_stays() ->
     woken = Woken(h)
     for _ in range(5):
         woken.waker.answered(SOURCE, ())
+    assert woken == []
+
+
+async def test_that_how_everything_fares_was_counted_for_the_first_time_wakes_nobody() -> None:
+    h, _ = await held()
+    woken, h.fleet.fleet = Woken(h), Fleet()
+    woken.waker.answered(SOURCE, h.fleet.tripped)
+    woken.clear()
+    await h.fleet.assess()
+    assert h.fleet.fleet.breaker is not None
+    woken.waker.answered(SOURCE, h.fleet.tripped)
     assert woken == []
 
 

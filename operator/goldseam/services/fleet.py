@@ -75,16 +75,15 @@ class FleetWatch:
         return self.fleet
 
     @property
-    def tripped(self) -> tuple[str, ...]:
-        """How the breakers and the storm stand."""
+    def tripped(self) -> tuple[bool, ...]:
+        """Which of the breakers and the storm have tripped; one that was not counted yet has not."""
         trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
-        return tuple(trip.state if trip else "" for trip in trips)
+        return tuple(trip is not None and trip.state == "Tripped" for trip in trips)
 
     @property
     def quiet(self) -> bool:
         """Whether there is nothing to count, nor to take back: no incident, and nothing has tripped or is shown."""
-        trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
-        return not self._book.all() and not self._groups and not any(trip and trip.state == "Tripped" for trip in trips)
+        return not self._book.all() and not self._groups and not any(self.tripped)
 
     async def _guardrails(self, together: Lately | None = None) -> Json | None:
         ask, key = partial(self._cluster.get, GUARDRAILS, "", "cluster"), (GUARDRAILS.plural, "", "cluster")
