@@ -19,7 +19,9 @@ from goldseam.engine.views import view
 from goldseam.ports import Page
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
+from goldseam.services.gather import Opened
 from goldseam.services.live_policies import live_policy
+from goldseam.services.newly import Newly
 from goldseam.services.opener import AT_ONCE, Opener
 from goldseam.services.predecessors import Predecessors
 from goldseam.services.sources import Listening, Source
@@ -106,6 +108,24 @@ async def test_a_fresh_alert_opens_one_incident_however_often_it_is_seen() -> No
     (incident,) = await stage.turn(5)
     assert incident["spec"]["target"]["uid"] == stage.target["metadata"]["uid"]
     assert incident["metadata"]["name"].startswith("api-")
+
+
+@pytest.mark.parametrize(("many", "complete"), [(1, {True}), (3 * AT_ONCE, {False})])
+async def test_of_what_fires_together_nothing_is_all_of_it_before_all_is_opened(many: int, complete: set[bool]) -> None:
+    stage, newly, found = Stage(), Newly(), set[bool]()
+
+    def looked_at_once(uid: str, opened: Opened | None) -> None:
+        assert opened is not None
+        newly.opened(uid, opened)
+        newly.over(uid)
+        found.add(newly.seen.complete)
+
+    stage.opener.wake, stage.opener.coming = looked_at_once, newly.coming
+    for number in range(many):
+        stage.cluster.add("deployments", deployment(name=f"d{number}"))
+        stage.fire(deployment=f"d{number}")
+    assert len(await stage.turn()) == many
+    assert (found, newly.seen.complete) == (complete, True)
 
 
 async def test_an_alert_that_was_seen_once_only_is_not_fresh() -> None:

@@ -8,8 +8,9 @@ not for long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 
 from goldseam.services.gather import Opened
 
@@ -26,6 +27,7 @@ class Newly:
         self._opened: dict[str, Opened] = {}
         self.seen, self.decided = Stage(), Stage()
         """Each has been looked at, if only to know whether anything holds it; its first decision was taken."""
+        self._numbers = count()
         self._then: Callable[[], object] | None = None
 
     def opened(self, uid: str, opened: Opened) -> None:
@@ -33,6 +35,17 @@ class Newly:
         self._opened[uid] = opened
         self.seen.awaits(uid)
         self.decided.awaits(uid)
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """What is opened meanwhile belongs together: none of it is the worst before all of it is there."""
+        more = f"more {next(self._numbers)}"
+        self.seen.awaits(more)
+        self.decided.awaits(more)
+        try:
+            yield
+        finally:
+            self.over(more)
 
     def taken(self, uid: str) -> Opened | None:
         """What was read for it, once: its first look begins."""

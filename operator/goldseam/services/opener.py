@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import structlog
@@ -73,6 +74,8 @@ class Opener:
     targets: Targets
     predecessors: Predecessors
     """Lists the Incidents that a target has had."""
+    coming: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Says that what is opened meanwhile is one crowd, of which not all are there yet."""
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
     _opening: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
     """What is being opened: another alert may name the same target."""
@@ -142,6 +145,10 @@ class Opener:
         await self.tenants.look(source.name, armed.key.namespace)
         if seen.policy.spec is None or self._closed(source, armed.key, asks_queries(seen.policy.spec)):
             return
+        with self.coming() if len(firing) > 1 else nullcontext():
+            await self._consider_each(source, armed, seen, firing)
+
+    async def _consider_each(self, source: Source, armed: Armed, seen: _Seen, firing: list[ActiveAlert]) -> None:
         for begin in range(0, len(firing), AT_ONCE):
             if self.clock.monotonic() - seen.at > JUST_NOW:  # what is opened is bound to the policy as it is then
                 seen = await self._read(armed, None)

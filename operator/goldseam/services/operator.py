@@ -153,6 +153,7 @@ class Operator:
             self.tenants,
             targets,
             Predecessors(self._cluster, self._namespace),
+            self.newly.coming,
         )
 
     def _looker(self, permissions: Permissions) -> Looker:
