@@ -15,6 +15,7 @@ from goldseam.engine.objects import is_ready
 from tests.support.objects_on_cluster import (
     budget,
     cluster_policy,
+    condition,
     deployment,
     effects,
     forgotten,
@@ -228,17 +229,34 @@ def test_a_pod_with_its_data_on_the_node_stops_the_drain(
 
 
 @pytest.fixture
-def medik8s(installed: Plane) -> Iterator[str]:
-    """The namespace of Medik8s leases, with the component bound there; afterwards there is no Medik8s."""
-    piece, name = str(ROOT / "deploy" / "kustomize" / "components" / "medik8s"), "medik8s-leases"
-    files = ["-f", f"{piece}/rights.yaml", "-f", f"{piece}/limits.yaml"]
+def leases(installed: Plane) -> Iterator[str]:
+    """The namespace of Medik8s leases, in which Goldseam has no right; afterwards there is no Medik8s."""
+    name = "medik8s-leases"
     installed.must("create", "namespace", name)
-    installed.must("apply", *files)
-    account = "--serviceaccount=goldseam-system:goldseam"
-    installed.must("create", "rolebinding", "goldseam-medik8s", "-n", name, "--clusterrole=goldseam-medik8s", account)
     yield name
     installed.must("delete", "namespace", name, "--wait=true")
+
+
+@pytest.fixture
+def medik8s(installed: Plane, leases: str) -> Iterator[str]:
+    """The same, with the component bound there."""
+    piece = str(ROOT / "deploy" / "kustomize" / "components" / "medik8s")
+    files = ["-f", f"{piece}/rights.yaml", "-f", f"{piece}/limits.yaml"]
+    installed.must("apply", *files)
+    account = "--serviceaccount=goldseam-system:goldseam"
+    installed.must("create", "rolebinding", "goldseam-medik8s", "-n", leases, "--clusterrole=goldseam-medik8s", account)
+    yield leases
     installed.must("delete", *files)
+
+
+def test_without_a_right_to_medik8s_leases_the_policy_says_so_before_any_incident(
+    installed: Plane, namespace: str, leases: str, operator: OperatorProcess
+) -> None:
+    installed.apply(cluster_policy("drain", {"drain": {}}, alert={"name": "NodeTrouble"}))
+    said = lambda kind: condition(installed, "clusterremediationpolicy", "drain", "", kind)  # noqa: E731
+    eventually(lambda: said("NodesFit").get("reason") == "NodeLeaseClosed", "the policy to say it", 60)
+    assert "bind ClusterRole goldseam-medik8s there" in said("NodesFit")["message"]
+    eventually(lambda: said("Ready").get("reason") == "NoNodeFits", "that it can act on no node", 60)
 
 
 def test_the_medik8s_lease_of_a_node_is_waited_for_taken_and_given_back(

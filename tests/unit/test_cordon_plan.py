@@ -77,7 +77,7 @@ def test_a_control_plane_node_stays_unless_the_policy_says_that_it_may_go() -> N
     ("others", "said"),
     [
         ([], "it is the only node"),
-        ([node("w-2", ready=False)], "is the last one in service: the other one is not Ready and schedulable"),
+        ([node("w-2", ready=False)], "no node would be in service: the other one is not Ready and schedulable"),
         ([node("w-2", cordoned="kubectl-cordon"), node("w-3", ready=False)], "of the 2 other nodes none"),
     ],
 )

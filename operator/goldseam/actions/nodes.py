@@ -91,7 +91,7 @@ def last_one(world: World) -> Refusal | None:
     rest = len(others(world))
     few = ("it is the only node", "the other one is not Ready and schedulable")
     why = few[rest] if rest < len(few) else f"of the {rest} other nodes none is Ready and schedulable"
-    return refusal("LastNode", f"{node_ref(world.target)} is the last one in service: {why}")
+    return refusal("LastNode", f"without {node_ref(world.target)} no node would be in service: {why}")
 
 
 def others(world: World) -> list[Json]:

@@ -162,7 +162,8 @@ class NodeGroup(Record):
     nodes: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})]
     """How many nodes have an open incident."""
     in_work: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
-    """How many of them are out of service for Goldseam, or are about to be."""
+    """How many of them are out of service for Goldseam, or are about to be, but for those that people have to bring
+    back."""
     waiting: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
     """How many wait for their turn: nothing holds them but caps, budgets and worse nodes."""
     message: Text = ""

@@ -295,7 +295,7 @@ CONDITIONS: tuple[Entry, ...] = (
     Entry(c.NO_TARGET, "The node that the policy names does not exist.", "Correct `spec.target.name`.", c.NODES_FIT),
     Entry(
         c.UNREACHABLE,
-        "Nodes, Guardrails, the CronJob of reboots or a Medik8s lease could not be read.",
+        "Nodes, Guardrails, the CronJob of reboots, or what there is of Medik8s leases could not be read.",
         "The message has the error.",
         c.NODES_FIT,
     ),
