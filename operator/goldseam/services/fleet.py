@@ -76,9 +76,10 @@ class FleetWatch:
 
     @property
     def tripped(self) -> tuple[bool, ...]:
-        """Which of the breakers and the storm have tripped; one that was not counted yet has not."""
+        """Which of the breakers and the storm hold: those that have tripped, and those that could not be counted the
+        first time."""
         trips = (self.fleet.breaker, self.fleet.node_breaker, self.fleet.storm)
-        return tuple(trip is not None and trip.state == "Tripped" for trip in trips)
+        return tuple(trip.state == "Tripped" if trip else bool(self.fleet.unknown) for trip in trips)
 
     @property
     def quiet(self) -> bool:
