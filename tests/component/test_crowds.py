@@ -51,6 +51,21 @@ async def test_none_of_a_crowd_acts_before_all_of_it_were_looked_at() -> None:
     assert all(i.status is not None and (i.status.holds or i.status.steps) for i in h.book.all()), "all are decided on"
 
 
+async def test_none_of_a_few_that_fire_together_acts_before_all_of_them_are_opened() -> None:
+    h = await opened(3, limits={"actions": [{"count": 50, "per": "1h"}], "concurrent": 5})
+    policy = live_policy("RemediationPolicy", h.policy)
+    for incident in h.book.all():
+        ref = incident.spec.target
+        target = h.cluster.objects["deployments", ref.namespace, ref.name]
+        h.looker.newly.opened(incident.uid, Opened(h.clock.monotonic(), policy, target, "crowd"))
+    looks = [asyncio.create_task(h.looker.look(incident.uid)) for incident in h.book.all()]
+    await run_as_far_as_it_gets()
+    assert acted(h) == []
+    h.looker.newly.over("crowd")
+    await asyncio.gather(*looks)
+    assert len(acted(h)) == 3
+
+
 async def test_one_of_a_crowd_that_is_held_is_written_once_with_what_it_waits_for() -> None:
     h, uids = await a_crowd()
     spec = {"reason": "stop", "expiresAt": "2026-11-23T18:00:00Z"}

@@ -16,6 +16,7 @@ from goldseam.engine.matching import PolicyKey
 from goldseam.engine.opening import first_status
 from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import view
+from goldseam.errors import Forbidden, GoldseamError, Unavailable
 from goldseam.ports import Page
 from goldseam.services.book import IncidentBook
 from goldseam.services.catalogue import Catalogue
@@ -110,22 +111,76 @@ async def test_a_fresh_alert_opens_one_incident_however_often_it_is_seen() -> No
     assert incident["metadata"]["name"].startswith("api-")
 
 
-@pytest.mark.parametrize(("many", "complete"), [(1, {True}), (3 * AT_ONCE, {False})])
-async def test_of_what_fires_together_nothing_is_all_of_it_before_all_is_opened(many: int, complete: set[bool]) -> None:
-    stage, newly, found = Stage(), Newly(), set[bool]()
+def crowd_of(stage: Stage, many: int) -> Newly:
+    """So many alerts, each for a Deployment of its own; each incident is decided on as soon as it is opened."""
+    newly = Newly()
 
-    def looked_at_once(uid: str, opened: Opened | None) -> None:
+    def decided_at_once(uid: str, opened: Opened | None) -> None:
         assert opened is not None
         newly.opened(uid, opened)
         newly.over(uid)
-        found.add(newly.seen.complete)
+        stage.woken.append("all" if newly.seen.complete and newly.decided.complete else "some")
 
-    stage.opener.wake, stage.opener.coming = looked_at_once, newly.coming
+    stage.opener.wake, stage.opener.whole = decided_at_once, newly.over
     for number in range(many):
         stage.cluster.add("deployments", deployment(name=f"d{number}"))
         stage.fire(deployment=f"d{number}")
+    return newly
+
+
+@pytest.mark.parametrize(("many", "seen"), [(1, "all"), (2, "some"), (3 * AT_ONCE, "some")])
+async def test_of_what_fires_together_nothing_is_all_of_it_before_all_is_opened(many: int, seen: str) -> None:
+    stage = Stage()
+    newly = crowd_of(stage, many)
     assert len(await stage.turn()) == many
-    assert (found, newly.seen.complete) == (complete, True)
+    assert stage.woken == [seen] * many
+    assert newly.decided.complete
+
+
+async def test_alerts_that_open_nothing_hold_nobody_up() -> None:
+    stage = Stage()
+    newly, found, get = crowd_of(stage, 0), list[bool](), stage.cluster.get
+
+    async def asked(*args: Any) -> Any:
+        found.append(newly.seen.complete and newly.decided.complete)
+        return await get(*args)
+
+    stage.cluster.get = asked  # type: ignore[method-assign]
+    for number in range(3 * AT_ONCE):
+        stage.fire(pod=f"gone-{number}")
+    assert await stage.turn() == []
+    assert set(found) == {True}
+
+
+def broken(stage: Stage, error: GoldseamError, *names: str) -> list[str]:
+    """These Deployments cannot be read, once two reads have shown that the alerts are fresh. Gives what was asked."""
+    asked, get = list[str](), stage.cluster.get
+
+    async def answered(resource: Any, namespace: str, name: str, *more: Any) -> Any:
+        if resource.plural == "deployments":
+            asked.append(name)
+            if name in names:
+                raise error
+        return await get(resource, namespace, name, *more)
+
+    stage.cluster.get = answered  # type: ignore[method-assign]
+    return asked
+
+
+async def test_an_alert_that_cannot_be_looked_up_is_no_reason_not_to_open_the_others() -> None:
+    stage, many = Stage(), 2 * AT_ONCE
+    newly = crowd_of(stage, many)
+    broken(stage, Forbidden("may not get d0"), *(f"d{number}" for number in range(AT_ONCE)))
+    assert len(await stage.turn()) == many - AT_ONCE
+    assert newly.decided.complete, "those that could not be opened are waited for no longer"
+
+
+async def test_while_nothing_can_be_read_not_all_alerts_are_tried() -> None:
+    stage, many = Stage(), 5 * AT_ONCE
+    crowd_of(stage, many)
+    asked = broken(stage, Unavailable("HTTP 503"), *(f"d{number}" for number in range(many)))
+    assert await stage.turn() == []
+    assert 0 < len(set(asked)) <= AT_ONCE
 
 
 async def test_an_alert_that_was_seen_once_only_is_not_fresh() -> None:

@@ -123,6 +123,15 @@ async def test_a_push_about_an_alert_that_fires_is_acted_on(stage: Stage) -> Non
     assert len(list(stage.cluster.all("incidents"))) == 1
 
 
+async def test_what_fires_together_is_acted_on_and_nobody_waits_for_more_of_it(stage: Stage) -> None:
+    another = ActiveAlert(FIRING.labels | {"pod": "another"}, {}, "firing", FIRING.active_at)
+    stage.server.alerts = (FIRING, another)
+    await stage.pushed()
+    await stage.until(lambda: stage.replicas == 8)
+    assert stage.operator.newly.seen.complete
+    await stage.until(lambda: stage.operator.newly.decided.complete)
+
+
 async def test_a_push_about_an_alert_that_does_not_fire_opens_nothing(stage: Stage) -> None:
     for _ in range(3):
         await stage.pushed()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from goldseam.api.alertsource import AlertSourceSpec
+from goldseam.api.guardrails import Trip
 from goldseam.api.incident import HoldRecord
 from goldseam.api.policy import RemediationPolicySpec
 from goldseam.engine.answers import SHORTLY
@@ -82,6 +83,18 @@ async def test_that_how_everything_fares_was_counted_for_the_first_time_wakes_no
     assert h.fleet.fleet.breaker is not None
     woken.waker.answered(SOURCE, h.fleet.tripped)
     assert woken == []
+
+
+async def test_when_what_could_not_be_counted_at_first_is_counted_or_something_trips_all_are_woken() -> None:
+    h, incident = await held()
+    woken, h.fleet.fleet = Woken(h), Fleet()
+    tripped = Trip(state="Tripped", since=h.clock.now(), message="too many")
+    for now in (Fleet(), Fleet(unknown="HTTP 503"), Fleet(), Fleet(breaker=tripped)):
+        h.fleet.fleet = now
+        woken.clear()
+        woken.waker.answered(SOURCE, h.fleet.tripped)
+        woken.waker.answered(SOURCE, h.fleet.tripped)
+        assert woken == [incident.uid]
 
 
 async def test_a_new_verdict_wakes_it_and_only_that_of_its_own_source() -> None:

@@ -61,6 +61,8 @@ class Opened:
     """When that was read, by the monotonic clock."""
     policy: LivePolicy
     target: Json
+    crowd: str = ""
+    """What fired together with it has this name; empty where nothing did."""
 
 
 async def never_silenced(*_: object) -> Silence:

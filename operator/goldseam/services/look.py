@@ -166,7 +166,7 @@ class Looker:
         status = first_status(policy, incident.spec, self.clock.now())
         status = status.model_copy(update={"epoch": self.epoch()})  # nobody need stamp what only the book has yet
         LINE.set(Line.ACTING)
-        busy = self._preparing.locked() or self.book.crowded(incident.policy)
+        busy = self._preparing.locked() or self._crowded(incident, opened)
         waits = busy or self.asks(replace(incident, status=status))
         if opened is None:  # another leader may have begun on it: it is stamped before anything is read
             incident = await self.records.write(incident, status)
@@ -174,6 +174,10 @@ class Looker:
             self.book.put(replace(incident, status=status))  # the others know of it before it is written
             return await self._look(incident, status, turn, opened)
         return await self._decided(incident, incident.status or status, turn, opened)  # it is not gathered twice
+
+    def _crowded(self, incident: IncidentView, opened: Opened | None) -> bool:
+        """Whether it fired together with others of its policy, or so many wait that it is hardly let through."""
+        return (opened is not None and opened.crowd != "") or self.book.crowded(incident.policy)
 
     async def _look(
         self, incident: IncidentView, status: IncidentStatus, turn: AsyncExitStack, opened: Opened | None = None
@@ -188,7 +192,7 @@ class Looker:
         shown = incident if incident.status is not None else replace(incident, status=status)
         situation, decision = await self._considered(shown, status, now, opened)
         self.book.lined_up(situation, now)
-        if decision.kind == "act" and opened is not None and self.book.crowded(incident.policy):
+        if decision.kind == "act" and opened is not None and self._crowded(incident, opened):
             now, situation, decision = await self._after_the_others(shown, situation, turn)
             if self.stopping():
                 return UNSURE

@@ -8,9 +8,8 @@ not for long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 
 from goldseam.services.gather import Opened
 
@@ -27,41 +26,32 @@ class Newly:
         self._opened: dict[str, Opened] = {}
         self.seen, self.decided = Stage(), Stage()
         """Each has been looked at, if only to know whether anything holds it; its first decision was taken."""
-        self._numbers = count()
-        self._then: Callable[[], object] | None = None
+        self._then: dict[Hashable, Callable[[], object]] = {}
 
     def opened(self, uid: str, opened: Opened) -> None:
-        """The incident of that uid was opened just now."""
+        """The incident of that uid was opened just now; of a crowd all have to be opened, too."""
         self._opened[uid] = opened
-        self.seen.awaits(uid)
-        self.decided.awaits(uid)
-
-    @contextmanager
-    def coming(self) -> Iterator[None]:
-        """What is opened meanwhile belongs together: none of it is the worst before all of it is there."""
-        more = f"more {next(self._numbers)}"
-        self.seen.awaits(more)
-        self.decided.awaits(more)
-        try:
-            yield
-        finally:
-            self.over(more)
+        for name in filter(None, (uid, opened.crowd)):
+            self.seen.awaits(name)
+            self.decided.awaits(name)
 
     def taken(self, uid: str) -> Opened | None:
         """What was read for it, once: its first look begins."""
         return self._opened.pop(uid, None)
 
     def over(self, uid: str) -> None:
-        """Its first decision was taken, whatever it was, or its first look has failed."""
+        """Its first decision was taken, whatever it was, or its first look has failed. Or, of a crowd: all of it is
+        opened, or was tried to be."""
         self.seen.reached(uid)
         self.decided.reached(uid)
-        if self.decided.complete and self._then is not None:
-            then, self._then = self._then, None
-            then()
+        if self.decided.complete:
+            then, self._then = self._then, {}
+            for do in then.values():
+                do()
 
-    def then(self, do: Callable[[], object]) -> None:
-        """Do that once all first decisions were taken; of several the last one asked for."""
-        self._then = do
+    def then(self, key: Hashable, do: Callable[[], object]) -> None:
+        """Do that once all first decisions were taken; of several for one key the last one."""
+        self._then[key] = do
 
 
 class Stage:

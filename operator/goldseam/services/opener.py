@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -25,7 +24,7 @@ from goldseam.engine.objects import reference
 from goldseam.engine.opening import incident_spec, is_same, manifest
 from goldseam.engine.situation import LivePolicy
 from goldseam.engine.views import IncidentView, of_a_newer_version, view
-from goldseam.errors import AlreadyExists, GoldseamError, NotFound
+from goldseam.errors import AlreadyExists, GoldseamError, NotFound, Retryable
 from goldseam.ports import LINE, Clock, Cluster, Json, Line
 from goldseam.resources import INCIDENTS, OURS, TARGETS
 from goldseam.services.book import IncidentBook
@@ -54,6 +53,8 @@ class _Seen:
     key: TargetKey | None = None
     """The target that was read with the policy, though it was not known yet that it is the one."""
     target: Json | None = None
+    crowd: str = ""
+    """What fires together has this name."""
 
 
 @dataclass
@@ -74,8 +75,8 @@ class Opener:
     targets: Targets
     predecessors: Predecessors
     """Lists the Incidents that a target has had."""
-    coming: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Says that what is opened meanwhile is one crowd, of which not all are there yet."""
+    whole: Callable[[str], None] = lambda _: None
+    """All of the crowd of this name is opened, or was tried to be."""
     _firing_since: dict[tuple[PolicyKey, TargetKey], float] = field(default_factory=dict)
     _opening: set[tuple[PolicyKey, TargetKey]] = field(default_factory=set)
     """What is being opened: another alert may name the same target."""
@@ -145,20 +146,28 @@ class Opener:
         await self.tenants.look(source.name, armed.key.namespace)
         if seen.policy.spec is None or self._closed(source, armed.key, asks_queries(seen.policy.spec)):
             return
-        with self.coming() if len(firing) > 1 else nullcontext():
-            await self._consider_each(source, armed, seen, firing)
+        crowd = f"{armed.key} at {seen.at}" if len(firing) > 1 else ""
+        try:
+            await self._consider_each(source, armed, replace(seen, crowd=crowd), firing)
+        finally:
+            self.whole(crowd)
 
     async def _consider_each(self, source: Source, armed: Armed, seen: _Seen, firing: list[ActiveAlert]) -> None:
+        """Some at a time. One that fails is no reason not to open the others, unless nothing can be read now."""
+        failed: list[BaseException] = []
         for begin in range(0, len(firing), AT_ONCE):
             if self.clock.monotonic() - seen.at > JUST_NOW:  # what is opened is bound to the policy as it is then
-                seen = await self._read(armed, None)
+                seen = replace(await self._read(armed, None), crowd=seen.crowd)
             if (spec := seen.policy.spec) is None:
                 return
             alerts = (a for a in firing[begin : begin + AT_ONCE] if concerns(spec, armed.key.namespace, a.labels))
             each = (self._concerned_by(source, armed, seen, spec, alert) for alert in alerts)
-            for error in await asyncio.gather(*each, return_exceptions=True):
-                if error is not None:
-                    raise error
+            ends = await asyncio.gather(*each, return_exceptions=True)
+            failed += [error for error in ends if error is not None]
+            if ends and all(isinstance(error, Retryable) for error in ends):
+                break
+        for error in failed:
+            raise error
 
     async def _read(self, armed: Armed, likely: TargetKey | None) -> _Seen:
         """The policy, and what is likely to be its target beside it."""
@@ -232,20 +241,21 @@ class Opener:
         if newest is not None and not newest.over and self.book.get(newest.uid) is None:
             self._take_up(newest, None)  # restored from a backup: it was not there when we began
         else:
-            await self._open(policy, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj, seen.at)
+            await self._open(seen, incident_spec(policy, ref, alert, newest.uid if newest else ""), obj)
         self._firing_since.pop((policy.key, target), None)
 
     def _take_up(self, incident: IncidentView, opened: Opened | None) -> None:
         self.book.put(incident)
         self.wake(incident.uid, opened)
 
-    async def _open(self, policy: LivePolicy, spec: IncidentSpec, target: Json, read: float) -> None:
+    async def _open(self, seen: _Seen, spec: IncidentSpec, target: Json) -> None:
+        policy = seen.policy
         namespace = spec.target.namespace or self.namespace
         for _ in range(CANDIDATES):
             body, opened = manifest(spec, namespace), None
             try:
                 incident = view(await self.cluster.create(INCIDENTS, namespace, body))
-                opened = Opened(read, policy, target)
+                opened = Opened(seen.at, policy, target, seen.crowd)
             except AlreadyExists:
                 found = await self.cluster.get(INCIDENTS, namespace, body["metadata"]["name"])
                 incident = view(found)

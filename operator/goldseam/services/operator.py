@@ -153,7 +153,7 @@ class Operator:
             self.tenants,
             targets,
             Predecessors(self._cluster, self._namespace),
-            self.newly.coming,
+            self.newly.over,
         )
 
     def _looker(self, permissions: Permissions) -> Looker:

@@ -138,7 +138,7 @@ class Waker:
         it. The next one after these has come forward. In a crowd all are looked at anyway: those who have come forward
         meanwhile are looked at once, after it."""
         if not self._newly.decided.complete:
-            self._newly.then(partial(self.freed, other))
+            self._newly.then(other.policy, partial(self.freed, other))
             return
         for incident in self._in_turn(other)[AT_ONCE - 1 : AT_ONCE]:
             self._wake(incident.uid)
