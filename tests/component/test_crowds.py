@@ -51,6 +51,13 @@ async def test_none_of_a_crowd_acts_before_all_of_it_were_looked_at() -> None:
     assert all(i.status is not None and (i.status.holds or i.status.steps) for i in h.book.all()), "all are decided on"
 
 
+async def test_one_of_a_crowd_does_not_wait_for_ever_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goldseam.services.look.WORST_FIRST", 0.0)
+    h, uids = await a_crowd()
+    await asyncio.gather(*map(h.looker.look, uids[:-1]))
+    assert len(acted(h)) == 5, "one of them is not looked at"
+
+
 async def test_none_of_a_few_that_fire_together_acts_before_all_of_them_are_opened() -> None:
     h = await opened(3, limits={"actions": [{"count": 50, "per": "1h"}], "concurrent": 5})
     policy = live_policy("RemediationPolicy", h.policy)

@@ -36,7 +36,7 @@ from goldseam.services.gate import Gate
 from goldseam.services.gather import Gatherer, Opened, nothing_unknown
 from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
-from goldseam.services.newly import Newly
+from goldseam.services.newly import WORST_FIRST, Newly
 from goldseam.services.node_leases import NodeLeases
 from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
@@ -210,7 +210,7 @@ class Looker:
         know whether it is this one: who acts decides once more."""
         await turn.aclose()
         self.newly.seen.reached(incident.uid)
-        await self.newly.seen.by_all()
+        await self.newly.seen.by_all(WORST_FIRST)
         now, s = self.clock.now(), self.gatherer.beside_others(incident, s)
         return now, s, decide(s, now)
 

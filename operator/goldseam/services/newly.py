@@ -14,7 +14,10 @@ from contextlib import suppress
 from goldseam.services.gather import Opened
 
 PATIENCE = 5.0
-"""Seconds that an act waits for them at most, each time."""
+"""Seconds that a drain waits for them at most, each pass."""
+WORST_FIRST = 15.0
+"""Seconds that the first act for one of a crowd waits at most until all of it were looked at: enough for three hundred,
+at the hundred requests a second that are the default."""
 TELLING = 15.0
 """Seconds that what only tells people of something waits for them at most."""
 
