@@ -11,6 +11,7 @@ from goldseam.services.live_policies import live_policy
 from tests.component.test_node_incidents import crempol
 from tests.component.test_templates import template
 from tests.component.test_waking import Court, at_work
+from tests.support.objects import reboot_cron_job
 
 Json = dict[str, Any]
 DRAIN: Json = {"drain": {}}
@@ -23,9 +24,18 @@ class Nodes(Court):
     def __init__(self, allowed: list[str] | None = None, **nodes: Json) -> None:
         super().__init__({"Trouble"})
         for name, labels in nodes.items():
-            self.cluster.add("nodes", {"metadata": {"name": name, "labels": labels}, "spec": {}})
+            status = {"conditions": [{"type": "Ready", "status": "True"}]}
+            self.cluster.add("nodes", {"metadata": {"name": name, "labels": labels}, "spec": {}, "status": status})
         spec = {"allowForcedDrain": allowed} if allowed else {}
         self.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": spec})
+
+    def edited(self, name: str, **spec: Any) -> Nodes:
+        """A node with this in its spec; `ready=False`: that is not Ready."""
+        node = self.cluster.objects["nodes", "", name]
+        if not spec.pop("ready", True):
+            node["status"]["conditions"][0]["status"] = "Unknown"
+        node["spec"] |= spec
+        return self
 
     async def judged(self, *ladder: Json, **target: Any) -> Json:
         body = self.cluster.add("clusterremediationpolicies", crempol(*ladder, target=target))
@@ -206,3 +216,137 @@ async def test_it_changes_with_the_nodes_and_at_once_with_the_guardrails() -> No
         court.judging.recheck_owners()
         await court.settled()
     assert "does not name x1 (1 of 3 nodes that it may act on)" in court.said()["message"]
+
+
+OUT: Json = {"unschedulable": True}
+TAINTED: Json = {"taints": [{"key": CONTROL_PLANE, "effect": "NoSchedule"}]}
+LAST = "rung 1: as it is now, without Node w1 no node would be in service: "
+
+
+@pytest.mark.parametrize("out", [OUT, {"ready": False}])
+@pytest.mark.parametrize("rung", [DRAIN, {"cordon": {}}])
+async def test_a_node_beside_which_no_other_one_is_in_service_is_told_as_the_last_one(out: Json, rung: Json) -> None:
+    found = await Nodes(m1=MASTER, w1=A).edited("m1", **out).judged(rung)
+    assert (found["status"], found["reason"]) == ("False", "LastNode")
+    assert found["message"] == f"{LAST}the other one is not Ready and schedulable"
+    court = Nodes(w1=A, w2=B, w3=B).edited("w2", **out).edited("w3", **out)
+    assert (await court.judged(rung, name="w1"))["message"] == (
+        f"{LAST}of the 2 other nodes none is Ready and schedulable"
+    )
+
+
+async def test_where_no_node_is_ready_none_would_be_the_last_but_all_are_refused() -> None:
+    found = await Nodes(w1=A, w2=B).edited("w1", ready=False).edited("w2", ready=False).judged(DRAIN)
+    assert (found["reason"], found["message"]) == (
+        "LastNode",
+        "rung 1: as it is now, none of the 2 nodes is Ready and schedulable, so none is cordoned or drained",
+    )
+
+
+@pytest.mark.parametrize("target", [{}, {"name": "w1"}, {"nodeSelector": {"matchLabels": A}}])
+async def test_a_node_that_is_out_of_service_may_go_while_another_one_is_in_service(target: Json) -> None:
+    court = Nodes(w1=A, w2=B).edited("w1", ready=False)
+    assert (await court.judged(DRAIN, **target))["status"] == "True"
+
+
+async def test_a_node_that_is_cordoned_already_is_not_told_as_the_last_one() -> None:
+    court = Nodes(w1=A, w2=B).edited("w1", **OUT).edited("w2", **OUT)
+    assert (await court.judged({"cordon": {}}, name="w1"))["status"] == "True", "there is nothing to do, and no refusal"
+
+
+async def test_nodes_that_are_not_ready_for_a_moment_leave_ready_as_it_is() -> None:
+    court = Nodes(w1=A, w2=B).edited("w2", ready=False)
+    await court.judged(DRAIN, name="w1")
+    assert court.said()["reason"] == "LastNode"
+    assert (court.said("Ready")["status"], court.said("Ready")["reason"]) == ("True", "Armed")
+
+
+async def test_a_worker_beside_a_tainted_control_plane_only_may_go_with_what_tolerates_the_taints() -> None:
+    said = "what would be left in service has taints: no drain, where a pod does not tolerate them"
+    court = Nodes(m1=MASTER, w1=A).edited("m1", **TAINTED)
+    found = await court.judged(DRAIN)
+    assert (found["status"], said in found["message"]) == ("True", True)
+    assert said not in (await Nodes(m1=MASTER, w1=A).edited("m1", **TAINTED).judged({"cordon": {}}))["message"]
+    assert said not in (await Nodes(m1=MASTER, w1=A, w2=B).edited("m1", **TAINTED).judged(DRAIN))["message"]
+
+
+def own(name: str, where: str, *, ready: bool = True) -> Json:
+    meta = {"name": name, "namespace": HOME, "labels": {"app.kubernetes.io/name": "goldseam"}}
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {"metadata": meta, "spec": {"nodeName": where}, "status": {"phase": "Running", "conditions": conditions}}
+
+
+HOME = "goldseam-system"
+OURS = "; no drain of w1: Goldseam runs there, with no other replica ready elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("pods", "ladder", "target", "told"),
+    [
+        ([own("g1", "w1")], DRAIN, {}, True),
+        ([own("g1", "w1"), own("g2", "w1")], DRAIN, {}, True),
+        ([own("g1", "w1"), own("g2", "w2", ready=False)], DRAIN, {}, True),
+        ([own("g1", "w1"), own("g2", "w2")], DRAIN, {}, False),
+        ([own("g1", "w1")], {"cordon": {}}, {}, False),
+        ([own("g1", "w1")], DRAIN, {"name": "w2"}, False),
+        ([own("g1", "w1") | {"status": {"phase": "Failed"}}, own("g2", "w2"), own("g3", "m1")], DRAIN, {}, False),
+    ],
+)
+async def test_the_node_of_goldseams_only_replica_is_named_as_one_that_is_not_drained(
+    pods: list[Json], ladder: Json, target: Json, told: bool
+) -> None:
+    court = Nodes(m1=MASTER, w1=A, w2=B)
+    court.statuses._home = HOME
+    for pod in pods:
+        court.cluster.add("pods", pod)
+    found = await court.judged(ladder, **target)
+    assert (found["status"], found["message"].endswith(OURS)) == ("True", told)
+
+
+async def test_of_goldseams_own_node_nothing_is_said_where_its_pods_cannot_be_read() -> None:
+    court = Nodes(w1=A, w2=B)
+    court.statuses._home = HOME
+    court.cluster.add("pods", own("g1", "w1"))
+    court.cluster.unreadable = {"pods"}
+    assert (await court.judged(DRAIN))["message"] == "it may act on 2 of 2 nodes"
+
+
+class Rebooting(Nodes):
+    """With the CronJob that reboots."""
+
+    def __init__(self, **nodes: Json) -> None:
+        super().__init__(**nodes)
+        self.cluster.add("cronjobs", reboot_cron_job())
+
+
+UNCORDONED = "reboot is refused on a node that takes new pods, and no rung before it cordons or drains"
+
+
+@pytest.mark.parametrize(
+    ("ladder", "rung", "nowhere"),
+    [
+        ([{"reboot": {}}], 1, True),
+        ([{"notify": {}}, {"reboot": {}}, DRAIN], 2, False),
+        ([DRAIN, {"uncordon": {}}, {"reboot": {}}], 3, False),
+    ],
+)
+async def test_a_reboot_that_nothing_empties_the_node_for_is_told_before_any_incident(
+    ladder: list[Json], rung: int, nowhere: bool
+) -> None:
+    court = Rebooting(w1=A, w2=B)
+    found = await court.judged(*ladder)
+    assert (found["status"], found["reason"]) == ("False", "NotCordoned")
+    assert found["message"].startswith(f"rung {rung}: {UNCORDONED}: put one with drain there")
+    assert (court.said("Ready")["reason"] == "NoNodeFits") is nowhere
+
+
+@pytest.mark.parametrize("first", [DRAIN, {"cordon": {}}, template()])
+async def test_a_reboot_after_a_rung_that_may_have_cordoned_the_node_is_not_warned_of(first: Json) -> None:
+    found = await Rebooting(w1=A, w2=B).judged(first, {"reboot": {}})
+    assert found["status"] == "True"
+
+
+async def test_a_reboot_alone_may_act_on_a_node_that_people_have_cordoned() -> None:
+    court = Rebooting(w1=A, w2=B).edited("w1", **OUT)
+    await court.judged({"reboot": {}})
+    assert (court.said()["reason"], court.said("Ready")["reason"]) == ("NotCordoned", "Armed")

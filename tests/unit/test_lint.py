@@ -356,6 +356,23 @@ def test_variables_are_filled_in_by_what_is_known() -> None:
     assert asked == Question('x{a="Deployment/shop/api",b="page",c=~"unknown"}', partly=True)
 
 
+@pytest.mark.parametrize(
+    ("ladder", "places"),
+    [
+        ([{"reboot": {}}], [0]),
+        ([{"notify": {}}, {"reboot": {}}, {"drain": {}}, {"reboot": {}}], [1]),
+        ([{"drain": {}}, {"uncordon": {}}, {"reboot": {}}], [2]),
+        ([{"cordon": {}}, {"reboot": {}}], []),
+        ([{"outOfService": {}}, {"reboot": {}}], []),
+    ],
+)
+def test_a_reboot_of_a_node_that_no_rung_has_cordoned_is_warned_of_without_a_source(
+    ladder: list[dict[str, Any]], places: list[int]
+) -> None:
+    findings = list(lint(cluster_policy(ladder=ladder)))
+    assert codes(findings) == [f"Warning NotCordoned spec.ladder[{place}].reboot" for place in places]
+
+
 def test_errors_come_first() -> None:
     spec = verified("5m", "rate(x[1h])", **{"for": "5m"})
     findings = found(spec, OURS, answers={"rate(x[1h])": Asked(Samples(()))})

@@ -154,12 +154,22 @@ _BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
 
 def _our_last(world: World, leaving: list[Json]) -> Refusal | None:
     """Our own pod goes last, and only where another one of ours can lead meanwhile: that one evicts it."""
-    names = [str(metadata(pod).get("name")) for pod in leaving if is_ours(pod) and not stand_ins(pod, world.ours)]
+    names = [str(metadata(pod).get("name")) for pod in leaving if _leads_alone(pod, world.ours)]
     if not names:
         return None
     why = "Goldseam itself runs there, and no other replica of it is ready on another node"
     message = f"{why}: run two replicas, or move its pod to another node first: pod {bounded(names)}"
     return refusal("OwnPod", message)
+
+
+def kept_for_us(ours: Sequence[Json]) -> set[str]:
+    """The names of the nodes that are not drained for the sake of Goldseam itself, as these pods of it are now."""
+    return {str((pod.get("spec") or {}).get("nodeName")) for pod in ours if _leaves(pod) and _leads_alone(pod, ours)}
+
+
+def _leads_alone(pod: Json, ours: Sequence[Json]) -> bool:
+    """Whether it is our own, and no other one of ours can lead when it goes."""
+    return is_ours(pod) and not stand_ins(pod, ours)
 
 
 def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:

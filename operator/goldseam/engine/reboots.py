@@ -7,10 +7,11 @@ runs after the boot, for whatever reason, does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from goldseam.api.incident import Write
+from goldseam.api.ladder import Rung
 from goldseam.api.pins import LONGEST_BOOT_ID, NodePin
 from goldseam.engine.objects import Json, annotation, condition_of, metadata
 
@@ -18,6 +19,23 @@ NAMESPACE = "goldseam-reboot"
 CRON_JOB = "reboot"
 BOOT_ID = "goldseam.dev/boot-id"
 """The annotation of the Job's pod that says of which boot it is; its command reads it by the downward API."""
+
+
+NOT_CORDONED = "reboot is refused on a node that takes new pods, and no rung before it cordons or drains"
+"""What is said of a ladder with `uncordoned` reboots."""
+
+
+def uncordoned(ladder: Iterable[Rung]) -> Iterator[int]:
+    """The places, from 0 on, of the reboots that come to a node which the ladder itself has not taken out of service.
+    Somebody else's controller may have, where a template is made for it."""
+    out = False
+    for place, rung in enumerate(ladder):
+        if rung.cordon or rung.drain or rung.out_of_service or rung.template:
+            out = True
+        elif rung.uncordon:
+            out = False
+        elif rung.reboot and not out:
+            yield place
 
 
 def boot_id(node: Json) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from goldseam.actions.drain import kept_for_us
+from goldseam.actions.nodes import last_one
 from goldseam.actions.reboot import unfit
 from goldseam.actions.registry import ACTIONS
 from goldseam.api import conditions as c
@@ -17,10 +19,13 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import reboots
 from goldseam.engine.matching import PolicySpec, allows, protected, selector_of_nodes
 from goldseam.engine.node_lease import closed
-from goldseam.engine.objects import Json, metadata, of_control_plane
+from goldseam.engine.node_lists import node_list
+from goldseam.engine.objects import Json, cordoned, metadata, of_control_plane
+from goldseam.engine.placement import strict_taints
 from goldseam.engine.proposal import World
+from goldseam.engine.replicas import SELECTOR
 from goldseam.ports import Cluster
-from goldseam.resources import CRON_JOBS, GUARDRAILS, NODES
+from goldseam.resources import CRON_JOBS, GUARDRAILS, NODES, PODS
 from goldseam.services.limits import in_force
 from goldseam.services.node_leases import TAKES, with_lease
 from goldseam.services.node_names import selects_too_much
@@ -68,8 +73,8 @@ def _acting(spec: PolicySpec) -> frozenset[int]:
     return frozenset(number for number, rung in rungs if rung.action in ACTIONS and rung.action not in following)
 
 
-async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: datetime) -> Fit:
-    """What is found out; nothing of a policy of which it cannot be told."""
+async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: datetime, home: str = "") -> Fit:
+    """What is found out; nothing of a policy of which it cannot be told. `home`: the operator's own namespace."""
     if not may_not_fit(spec):
         return Fit()
     assert isinstance(spec, ClusterRemediationPolicySpec)
@@ -85,7 +90,8 @@ async def nodes_fit(cluster: Cluster, spec: PolicySpec, generation: int, now: da
         return Fit(condition(c.NODES_FIT, None, c.NO_TARGET, message, generation, now), message)
     found = [*_findings(spec, nodes, meant, limits), *rebooting, *leasing]
     if not found:
-        message = _told(spec, len(nodes), meant)
+        beside = await _of_drains(spec, nodes, meant, reads.aside(), home)
+        message = "; ".join((_told(spec, len(nodes), meant), *beside))
         return Fit(condition(c.NODES_FIT, True, c.NODES_TOLD, message, generation, now))
     message = "; ".join(one.message for one in found)
     nowhere = _acting(spec) <= frozenset[int]().union(*(one.rungs for one in found))
@@ -102,6 +108,26 @@ def _told(spec: ClusterRemediationPolicySpec, nodes: int, meant: list[Json]) -> 
     if kept := len(meant) - len(free):
         message += f"; not on {kept} of the control plane, for no rung says `controlPlane: true`"
     return message
+
+
+async def _of_drains(
+    spec: ClusterRemediationPolicySpec, nodes: tuple[Json, ...], meant: list[Json], reads: Reads, home: str
+) -> list[str]:
+    """What more is seen by which drains would be refused; what cannot be read is not told, for it decides nothing."""
+    free = _free([rung.drain for rung in spec.ladder if rung.drain], meant)
+    said = []
+    if free and all(_only_tainted_beside(node, nodes) for node in free):
+        said.append("what would be left in service has taints: no drain, where a pod does not tolerate them")
+    ours = await reads.all(PODS, home, labels=SELECTOR) if free and home else ()
+    if kept := sorted(kept_for_us(ours) & {str(metadata(node).get("name")) for node in free}):
+        said.append(f"no drain of {', '.join(kept[:3])}: Goldseam runs there, with no other replica ready elsewhere")
+    return said
+
+
+def _only_tainted_beside(node: Json, nodes: tuple[Json, ...]) -> bool:
+    found = node_list(nodes)
+    beside = found.without(found.in_service, str(metadata(node).get("uid")))
+    return bool(beside) and all(strict_taints(one) for one in beside)
 
 
 async def _rebooting(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[Finding]:
@@ -138,15 +164,38 @@ def _findings(
     if selector is not None and (why := selects_too_much(selector, nodes)):
         yield Finding(c.NOT_SELECTIVE, why, _acting(spec))
         return
-    emptying = frozenset(number for number, rung in enumerate(spec.ladder, 1) if rung.cordon or rung.drain)
-    if len(nodes) == 1 and emptying:
-        message = "there is one node only, and the last one in service is neither cordoned nor drained"
-        yield Finding(c.LAST_NODE, message, emptying)
+    yield from _last(spec, nodes, meant)
+    yield from _uncordoned(spec, meant)
     closed = [number for number, told in _taking(spec) if not told.control_plane]
     if closed and meant and all(of_control_plane(node) for node in meant):
         message = f"rung {closed[0]}: every node that it may act on is of the control plane: write `controlPlane: true`"
         yield Finding(c.CONTROL_PLANE_NODE, f"{message} if they may go", frozenset(closed))
     yield from _forbidden(spec, meant, limits)
+
+
+def _last(spec: ClusterRemediationPolicySpec, nodes: tuple[Json, ...], meant: list[Json]) -> Iterator[Finding]:
+    """No other node would be in service. Whether nodes are Ready changes by the minute, so where there are several it
+    is told as of now, and is no word on whether there is any that the policy could act on."""
+    emptying = {number: told for number, told in _taking(spec) if isinstance(told, Cordon | Drain)}
+    if len(nodes) == 1 and emptying:
+        message = "there is one node only, and the last one in service is neither cordoned nor drained"
+        yield Finding(c.LAST_NODE, message, frozenset(emptying))
+        return
+    free = _free(emptying.values(), meant)
+    refused = [one for node in free if not cordoned(node) and (one := last_one(World(node, nodes=nodes)))]
+    if free and len(refused) == len(free):
+        several = f"none of the {len(nodes)} nodes is Ready and schedulable, so none is cordoned or drained"
+        why = refused[0].message if len(free) == 1 else several
+        yield Finding(c.LAST_NODE, f"rung {min(emptying)}: as it is now, {why}", frozenset())
+
+
+def _uncordoned(spec: ClusterRemediationPolicySpec, meant: list[Json]) -> Iterator[Finding]:
+    """Reboots of nodes that nothing has taken out of service; people may have."""
+    rungs = frozenset(place + 1 for place in reboots.uncordoned(spec.ladder))
+    if rungs:
+        everywhere = frozenset[int]() if any(cordoned(node) for node in meant) else rungs
+        message = f"rung {min(rungs)}: {reboots.NOT_CORDONED}: put one with drain there, or cordon the node by hand"
+        yield Finding(c.NOT_CORDONED, message, everywhere)
 
 
 def _forbidden(spec: ClusterRemediationPolicySpec, meant: list[Json], limits: GuardrailsSpec) -> Iterator[Finding]:
@@ -184,7 +233,13 @@ class Unnamed:
 
 def _not_named(rungs: Iterable[Drain | OutOfService], meant: list[Json], patterns: list[str]) -> Unnamed | None:
     """Those that no pattern names, of the nodes that these rungs take; None where there is none such."""
-    every = any(told.control_plane for told in rungs)
-    names = sorted(str(metadata(node).get("name")) for node in meant if every or not of_control_plane(node))
+    names = sorted(str(metadata(node).get("name")) for node in _free(rungs, meant))
     refused = [name for name in names if not protected(name, patterns)]
     return Unnamed(refused, len(names)) if refused else None
+
+
+def _free(rungs: Iterable[Cordon | Drain | OutOfService], meant: list[Json]) -> list[Json]:
+    """Those that one of these rungs may take: of the control plane only where one has opted in."""
+    found = list(rungs)
+    every = any(told.control_plane for told in found)
+    return [node for node in meant if found and (every or not of_control_plane(node))]

@@ -73,7 +73,7 @@ class Statuses:
             await source.know(spec.alert.name)
         rule = _closed(refusal, generation, now) if refusal else self._alert(spec, generation, now)
         plausible = self.plausibility.condition(key, spec, rule, now)
-        fit = await nodes_fit(self._cluster, spec, generation, now)
+        fit = await nodes_fit(self._cluster, spec, generation, now, self._home)
         nobody = "" if refusal else await no_way(self._cluster, spec, source)
         armed = _armed(spec, fit.nowhere, nobody, generation, now)
         ready = _unready(spec, refusal, permitted, obj, generation, now) or armed

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from goldseam.engine.lint import alert, asked, times
+from goldseam.engine.lint import alert, asked, nodes, times
 from goldseam.engine.lint.findings import Finding, Known, Policy
 
 Check = Callable[[Policy, Known], Iterator[Finding]]
 
-OF_THE_SPEC: tuple[Callable[[Policy, Known | None], Iterator[Finding]], ...] = (times.passing, times.queries_look_back)
+OF_THE_SPEC: tuple[Callable[[Policy, Known | None], Iterator[Finding]], ...] = (
+    times.passing,
+    times.queries_look_back,
+    nodes.emptied_before,
+)
 """They need no source, and tell more with one."""
 AGAINST_THE_SOURCE: tuple[Check, ...] = (
     alert.defined,

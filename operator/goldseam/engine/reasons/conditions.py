@@ -215,6 +215,12 @@ CONDITIONS: tuple[Entry, ...] = (
         c.PLAUSIBLE,
     ),
     Entry(
+        f.NOT_CORDONED,
+        "A rung says `reboot`, and no rung before it cordons or drains: a node that takes new pods is not rebooted.",
+        "Put a rung with `drain` before it, or cordon such nodes by hand first.",
+        c.PLAUSIBLE,
+    ),
+    Entry(
         f.LOOKS_BACK,
         "The alert's rule, or a query of `verify`, looks back further than the rung has time.",
         "Write the timeout that the message names, or use a shorter range.",
@@ -254,8 +260,15 @@ CONDITIONS: tuple[Entry, ...] = (
     ),
     Entry(
         c.LAST_NODE,
-        "The cluster has one node only: it is neither cordoned nor drained.",
-        "Add a node.",
+        "The last node in service is neither cordoned nor drained: there is one only, or the others are not Ready and"
+        " schedulable as it is now.",
+        "Add a node, or see why the others are not in service.",
+        c.NODES_FIT,
+    ),
+    Entry(
+        c.NOT_CORDONED,
+        "A rung says `reboot`, and no rung before it cordons or drains: a node that takes new pods is not rebooted.",
+        "Put a rung with `drain` before it, or cordon such nodes by hand first.",
         c.NODES_FIT,
     ),
     Entry(
