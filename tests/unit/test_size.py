@@ -45,7 +45,7 @@ def step(number: int, phase: str, writes: int) -> Step:
     made = [Write(verb="Evict", object=REF, message="ü" * 512, state="Pending") for _ in range(writes)]
     return Step(
         id=f"{number}-drain", rung=0, action="drain", phase=phase, intent_at=NOW, writes=made, message="ü" * 512,
-        evidence="ü" * 2048, preflight=["x" * 512] * 16,
+        evidence="ü" * 2048, preflight=["x" * 512] * 16, ending=["u" * 64] * 256,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -142,6 +142,9 @@ def test_what_a_drain_waits_for_beyond_its_pods_is_given_up_before_a_pod_is_forg
     status = fitted(about, IncidentStatus(steps=[under_way.model_copy(update=waits)]))
     assert size({"spec": about.dump(), "status": status.dump()}) <= LARGEST - METADATA
     assert [write.object for write in status.steps[0].writes] == [REF] * 256
+    both = waits | {"writes": writes[:200], "ending": ["u" * 36] * 56}  # more than this no drain evicts and waits for
+    status = fitted(about, IncidentStatus(steps=[under_way.model_copy(update=both)]))
+    assert (status.steps[0].aftermath, status.steps[0].ending) == (None, both["ending"])
     few = {"writes": writes[:3], "aftermath": waits["aftermath"]}
     status = fitted(about, IncidentStatus(steps=[under_way.model_copy(update=few)]))
     assert [write.volumes for write in status.steps[0].writes] == [volumes] * 3

@@ -1,9 +1,9 @@
 """drain: cordon the node, then evict its pods through the Eviction API, which keeps to PodDisruptionBudgets.
 
 What stays is what `kubectl drain` leaves (kubectl `pkg/drain/filters.go`): static pods and those of DaemonSets; and
-what is finished or terminating. Pods with `emptyDir` volumes go, whatever the medium: every rollout of their owner
-loses them just as well, and most pods with a sidecar have one; the summary counts them. To keep such a pod, mark it
-`cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`.
+what is finished. What is terminating already is waited for (`ending`). Pods with `emptyDir` volumes go, whatever the
+medium: every rollout of their owner loses them just as well, and most pods with a sidecar have one; the summary counts
+them. To keep such a pod, mark it `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`.
 
 A budget that lets nothing go for now is waited for; one that never will, or a second one on the same pod, refuses the
 drain before anything is touched.
@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
-from goldseam.actions import forced, in_turn, single
+from goldseam.actions import ending, forced, in_turn, single
 from goldseam.actions.aftermath import awaited, course
 from goldseam.actions.nodes import (
     CORDONING,
@@ -73,20 +72,21 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
 
 
 def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain) -> Plan:
-    leaving = going(world)
-    if cordoned(node) and not leaving:
+    leaving, ends = going(world), ending.ending(world)
+    if cordoned(node) and not leaving and not ends:
         return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
     refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving) or _blocked(node, leaving)
-    if refused := refused or singles.refusal:
+    if refused := refused or ending.too_many(ends, leaving) or singles.refusal:
         return refused
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
         return refused
-    found = _proposed(node, leaving, singles, token, told, world.now)
+    found = _proposed(node, leaving, singles, token, told, world)
     writes = in_turn.with_volumes(found.writes, leaving, world)
-    beside = (*in_turn.lines(leaving, writes, world), *singles.lines())
+    beside = (*ending.lines(leaving, ends, world), *in_turn.lines(leaving, writes, world), *singles.lines())
     preflight = (*lines(leaving, evicted, world), *map(cut, beside))
-    return replace(found, writes=writes, preflight=preflight, aftermath=awaited(writes, world))
+    after = awaited(writes, world)
+    return replace(found, writes=writes, preflight=preflight, aftermath=after, ending=ending.uids(ends))
 
 
 def going(world: World) -> list[Json]:
@@ -94,12 +94,14 @@ def going(world: World) -> list[Json]:
     return sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
 
 
-def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain, now: datetime) -> Proposal:
-    told_there = marking(node, told.at_deadline, now)
+def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain, world: World) -> Proposal:
+    told_there = marking(node, told.at_deadline, world.now)
     evictions = tuple(map(eviction, leaving))
     writes = (*told_there, *singles.writes(token), *evictions)
     rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
-    summary = cut(f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles)}")
+    summary = cut(
+        f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles, world)}"
+    )
     summary = cut(summary + (FORCES if told.at_deadline == "Force" else ""))
     takes = 0 if cordoned_by_us(node) else 1
     asks = ("Force",) if told.at_deadline == "Force" else ()
@@ -114,12 +116,13 @@ def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, tol
 FORCES = "; pods that are left at its deadline are deleted"
 
 
-def _what(node: Json, leaving: list[Json], singles: Singles) -> str:
+def _what(node: Json, leaving: list[Json], singles: Singles, world: World) -> str:
     """What the drain does, in numbers, and what it costs."""
     lost = sum(has_volume(pod, "emptyDir") for pod in leaving)
-    words = f"evict {pods(len(leaving) - len(singles.kept))}" if leaving else "there is no pod to evict"
-    if count := len(singles.restarted):
-        words = f"restart {count} workload{'s' if count > 1 else ''} that would be down, {words}"
+    ends, restarted = ending.waited_for(ending.ending(world), alone=not leaving), len(singles.restarted)
+    restarts = f"restart {restarted} workload{'s' if restarted > 1 else ''} that would be down" if restarted else ""
+    evicts = f"evict {pods(len(leaving) - len(singles.kept))}" if leaving else ""
+    words = ", ".join(filter(None, (restarts, evicts, ends))) or "there is no pod to evict"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
     return words + theirs(node)
@@ -209,28 +212,28 @@ def _nowhere(world: World) -> Refusal | None:
 
 
 def observe(step: Step, world: World) -> Effect:
-    """Done when every pod that was to go is gone from the node, and what follows from that is there; a pod of the same
-    name elsewhere is another pod."""
+    """Done when every pod that was to go, or was ending already, is gone from the node, and what follows from that is
+    there; a pod of the same name elsewhere is another pod."""
     evictions = [write for write in step.writes if write.verb in ("Evict", "Delete")]
     if world.target is None:
         return effect(True, "the node is gone")
     here = {metadata(pod).get("uid") for pod in world.pods}
     left = [write for write in evictions if write.object.uid in here]
     where = node_ref(world.target)
-    if not left:
-        return course(step, world, f"what was evicted is gone from {where} ({pods(len(evictions))})")
+    slow = ending.left(step, world)
+    if not left and not slow:
+        told = f"what was evicted is gone from {where} ({pods(len(evictions))})"
+        return course(step, world, told + ending.gone(step))
     names = bounded([f"{write.object.namespace}/{write.object.name}" for write in left])
-    silent = f"; {SILENT}" if is_silent(world.target) else ""
-    return effect(False, f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}", silent)
+    silent = f"; {ending.SILENT.format('were')}" if is_silent(world.target) else ""
+    evicted = f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}" if left else ""
+    return effect(False, "; ".join(filter(None, (evicted, ending.still_there(slow, where)))), silent)
 
 
 def _held_by(left: list[Write]) -> str:
     """What holds them, in the words of two at most: whole, for at its end stands who."""
     said = list(dict.fromkeys(write.message for write in left if write.message))
     return f" ({'; '.join(cut(one, 240) for one in said[:2])})" if said else ""
-
-
-SILENT = "its kubelet reports nothing, so pods that were evicted do not end there (see action outOfService)"
 
 
 def _needs(parameters: Model, kind: str) -> tuple[Right, ...]:

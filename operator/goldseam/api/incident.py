@@ -19,7 +19,7 @@ Phase = Literal["Investigating", "AwaitingApproval", "Fixing", "Monitoring", "Re
 ENDED = ("Resolved", "Abandoned")
 """The phases in which nothing more is tried; what is owed may still have to be paid."""
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
-Preflight = Annotated[list[Text] | None, Field(max_length=18)]
+Preflight = Annotated[list[Text] | None, Field(max_length=20)]
 """A plan in sentences."""
 Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
@@ -155,6 +155,8 @@ class Step(Record):
     """What was known of its course before anything was done: of a drain, which pods go, and how."""
     aftermath: Aftermath | None = None
     """Of a drain: what is waited for once its pods are gone."""
+    ending: Annotated[list[Uid] | None, Field(max_length=256)] = None
+    """Of a drain: the uids of the pods that were ending already when it was written down. It waits for them, too."""
     writes: Annotated[list[Write], Field(max_length=512)] = []
     """The writes, in order."""
     outcome: Outcome | None = None

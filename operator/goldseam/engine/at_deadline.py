@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
 from goldseam.engine import answers, cordons, escalation, record
-from goldseam.engine.deadlines import is_forced, is_over, is_to_be_forced
+from goldseam.engine.deadlines import is_begun, is_forced, is_over, is_to_be_forced
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unread
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
@@ -48,7 +48,7 @@ def passed(s: Situation, now: datetime) -> Decision | None:
     drain = s.pinned.ladder[step.rung].drain
     step = judged(step, s.world) if step.phase == "Intended" else step
     states = {write.state for write in step.writes}
-    if drain is None or "Done" not in states or states & {"Superseded", "Refused"}:
+    if drain is None or not is_begun(step) or states & {"Superseded", "Refused"}:
         return None
     status = record.with_step(s.status, step)
     if step != s.status.open_step():  # what was found out is written down before anything is made of it

@@ -121,6 +121,7 @@ def _begun(s: Situation, rung: Rung, now: datetime) -> Decision:
 
 def _acted(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
     told = _told(plan) | {"writes": list(plan.writes), "message": record.cut(plan.summary), "aftermath": plan.aftermath}
+    told |= {"ending": list(plan.ending) or None}
     step = deadlines.given(s, _step(s, rung, now).model_copy(update=told), rung, now)
     status = record.with_step(s.status, step)
     status = record.with_obligations(status, [_inherited(o, s) for o in plan.obligations])

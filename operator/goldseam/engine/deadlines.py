@@ -31,14 +31,19 @@ def is_over(step: Step, now: datetime) -> bool:
     return drains and step.deadline_at is not None and step.deadline_at <= now
 
 
+def is_begun(step: Step) -> bool:
+    """Whether anything of the step is done. One with nothing to write, which only waits for pods to end, is begun with
+    its record."""
+    return not step.writes or any(write.state == "Done" for write in step.writes)
+
+
 def is_to_be_forced(step: Step, rung: Rung, now: datetime) -> bool:
     """Whether what is left is to be deleted: a drain that was begun is over its deadline, and its policy says so. That
     the Incident has deletions does not make it so before the time that the policy gives."""
     if rung.drain is None or rung.drain.at_deadline != "Force":
         return False
     least = rung.drain.deadline or rung.timeout or LEAST_TIMEOUT
-    begun = any(write.state == "Done" for write in step.writes)
-    return begun and now - step.intent_at >= least and (is_forced(step) or is_over(step, now))
+    return is_begun(step) and now - step.intent_at >= least and (is_forced(step) or is_over(step, now))
 
 
 def is_forced(step: Step) -> bool:

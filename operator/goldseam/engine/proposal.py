@@ -206,6 +206,8 @@ class Proposal:
     """What a person says yes to, beside the values: where that changes, the question is another one."""
     aftermath: Aftermath | None = None
     """What is waited for once it is done."""
+    ending: tuple[str, ...] = ()
+    """Of a drain: the uids of the pods that are ending already, which are waited for, too."""
     body: Mapping[str, Any] | None = None
     """The object that is made, where one is: the write stands for it by a digest."""
 

@@ -54,7 +54,9 @@ def _unplanned(status: IncidentStatus, *, over: bool) -> IncidentStatus:
 
 def _without_old_writes(status: IncidentStatus) -> IncidentStatus:
     """What was written in steps that are over; the step itself says how it ended."""
-    return _with_steps(status, lambda step: step.model_copy(update={"writes": []}) if step.phase == "Done" else step)
+    return _with_steps(
+        status, lambda step: step.model_copy(update={"writes": [], "ending": None}) if step.phase == "Done" else step
+    )
 
 
 def _without_replies(status: IncidentStatus) -> IncidentStatus:
@@ -143,6 +145,11 @@ def _without_aftermath(status: IncidentStatus) -> IncidentStatus:
     return _with_steps(status, bare)
 
 
+def _without_ending(status: IncidentStatus) -> IncidentStatus:
+    """For which pods that were ending already a drain waits. No drain has as many as it takes to come to this."""
+    return _with_steps(status, lambda step: step.model_copy(update={"ending": None}))
+
+
 def _brief(text: str) -> str:
     return record.cut(text, 64)
 
@@ -166,5 +173,6 @@ _SHORTER: Sequence[Callable[[IncidentStatus], IncidentStatus]] = (
     _without_history,
     _without_plans,
     _without_aftermath,
+    _without_ending,
     lambda status: status,
 )

@@ -274,7 +274,12 @@ REFUSALS: tuple[Entry, ...] = (
         "Wait for the pod to finish, or remove the mark.",
         "deletePods, drain, restart",
     ),
-    Entry("TooManyPods", "More pods would have to go than one step evicts.", "Do it by hand.", "drain, restart"),
+    Entry(
+        "TooManyPods",
+        "More pods would have to go, or are ending already, than one step evicts, or waits for.",
+        "Do it by hand.",
+        "drain, restart",
+    ),
     Entry(
         "NowhereToGo",
         "There is no other node that is Ready and may take a pod: by taints, nodeSelector, affinity and volumes.",
