@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from goldseam.engine.objects import ZONE
@@ -193,8 +193,10 @@ async def lived(start: Start, events: list[tuple[str, int]]) -> Life:
 
 
 ANY = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 60)), max_size=8)
+CROWDED = App((0, 0, 1, 1), "Deployment", {"maxUnavailable": 1}, {}, sick=False)
 
 
+@example(Start(("a", "b", "b"), (CROWDED, CROWDED), 2, 1, 1, evict=True, start=3.0, theirs=True), [])
 @given(starts(), ANY)
 def test_no_budget_is_broken_no_cap_is_passed_and_every_node_comes_back(
     start: Start, events: list[tuple[str, int]]
