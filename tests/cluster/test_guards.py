@@ -21,6 +21,7 @@ from tests.support.objects_on_cluster import (
     policy,
     running,
     status,
+    writes_of_operator,
 )
 from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
@@ -167,6 +168,60 @@ def test_one_node_at_a_time(installed: Plane, namespace: str, operator: Operator
         trouble(0, node=node)
     eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")
     assert not installed.get("node", second)["spec"].get("unschedulable")
+
+
+ZONE = "topology.kubernetes.io/zone"
+
+
+def out_together(written: list[dict[str, Any]]) -> list[set[str]]:
+    """Which nodes were cordoned at the same time, after each of these writes, by what the API server answered."""
+    out: set[str] = set()
+    found = []
+    for node in (entry["responseObject"] for entry in written if entry["objectRef"].get("resource") == "nodes"):
+        name = {node["metadata"]["name"]}
+        out = out | name if node["spec"].get("unschedulable") else out - name
+        found.append(out)
+    return found
+
+
+def test_one_node_of_a_zone_at_a_time(
+    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
+) -> None:
+    zones: dict[str, list[str]] = {}
+    for node in sorted(installed.all("nodes"), key=lambda node: str(node["metadata"]["name"])):
+        zones.setdefault(node["metadata"]["labels"][ZONE], []).append(node["metadata"]["name"])
+    zone, (first, second) = next((zone, names[:2]) for zone, names in zones.items() if len(names) > 1)
+    elsewhere = next(names[0] for name, names in zones.items() if name != zone)
+    before = len(writes_of_operator(installed))
+    installed.apply(guardrails(budgets={"nodes": {"atOnce": 4, "perZone": 1}}))
+    installed.apply(cluster_policy("cordon", {"cordon": {}, "timeout": "120s"}, limits={"concurrent": 5}))
+
+    def cordoned(node: str) -> bool:
+        return bool(installed.get("node", node)["spec"].get("unschedulable"))
+
+    trouble(1, node=first)
+    eventually(lambda: cordoned(first), "the first node of the zone to be cordoned")
+    trouble(1, node=second)
+    trouble(1, node=elsewhere)
+    eventually(lambda: cordoned(elsewhere), "the node of another zone to be cordoned beside it")
+
+    def hold() -> dict[str, Any]:
+        mine = [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == second]
+        found = [h for i in mine for h in i.get("status", {}).get("holds", []) if h["reason"] == "NodesPerZone"]
+        return found[0] if found else {}
+
+    message = eventually(hold, "the second node of the zone to be held")["message"]
+    assert message == f"Guardrails allow 1 node per zone, and in {zone} Goldseam has taken {first} out of service"
+    trouble(0, node=first)
+    eventually(lambda: cordoned(second), "the second node to be cordoned in its turn", 60)
+    for node in (second, elsewhere):
+        trouble(0, node=node)
+    eventually(lambda: not any(map(cordoned, (first, second, elsewhere))), "all nodes to be back", 60)
+    together = out_together(writes_of_operator(installed)[before:])
+    assert {first, elsewhere} in together, "four might be out at once"
+    assert any(second in out for out in together)
+    assert not any({first, second} <= out for out in together)
+    forgotten(installed)
 
 
 def test_many_nodes_wait_in_one_line_and_are_shown_as_a_group(

@@ -259,3 +259,46 @@ async def test_a_cordon_of_a_person_or_of_an_open_incident_is_not_adopted() -> N
     h.cluster.add("nodes", node("n3", unschedulable=True))
     await h.settle(20)
     assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE) == []
+
+
+async def both_cordoned_by_people(mode: str = "Act") -> Harness:
+    """The first of two nodes is being drained, slowly; the second one's alert has fired, too, for another policy."""
+    h = Harness(crempol({"drain": {}}, mode=mode), node("n1", unschedulable=True), "nodes")
+    for name in ("n2", "n3"):
+        h.cluster.add("nodes", node(name, **({"unschedulable": True} if name == "n2" else {})))
+    for number, where in enumerate(("n1", "n1", "n2")):
+        h.cluster.add("pods", pod(f"p{number}", where))
+    h.cluster.budget = 1
+    await h.start()
+    await h.open()
+    await h.settle(10)
+    second = crempol({"drain": {}}, mode="Act")
+    second["metadata"]["name"] = "others"
+    h.policy = h.cluster.add("clusterremediationpolicies", second)
+    h.target = h.cluster.objects["nodes", "", "n2"]
+    await h.open()
+    return h
+
+
+async def test_a_node_that_people_have_cordoned_counts_while_it_is_drained_also_after_a_restart() -> None:
+    h = await both_cordoned_by_people()
+    for _ in range(2):
+        await h.settle_all(10)
+        assert left(h) == {"p1", "p2"}
+        assert [(hold.reason, hold.message) for hold in h.statuses()[1].holds] == [
+            ("NodesAtOnce", "Guardrails allow 1 node at once, and Goldseam is at work on n1, cordoned by others"),
+        ]
+        await h.start()
+    h.cluster.budget = 1_000
+    await h.settle_all(200)
+    first, second = (status.steps[0] for status in h.statuses())
+    assert left(h) == set()
+    assert first.ended_at is not None
+    assert second.intent_at >= first.ended_at
+    assert all(h.cluster.objects["nodes", "", name]["spec"]["unschedulable"] for name in ("n1", "n2"))
+
+
+async def test_a_node_that_is_only_observed_does_not_count() -> None:
+    h = await both_cordoned_by_people(mode="Observe")
+    await h.settle_all(10)
+    assert left(h) == {"p0", "p1"}

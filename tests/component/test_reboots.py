@@ -364,12 +364,10 @@ async def test_a_node_that_another_incident_reboots_is_one_that_is_out_of_servic
     h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
     other = h.cluster.objects["nodes", "", "n2"]["metadata"]["uid"]
     key = PolicyKey("ClusterRemediationPolicy", "", "other")
-    rival = Other(
-        "o", "o", h.clock.now(), other, key, None, claims=True, busy=True, labels={}, active=True, runs="uid-cron"
-    )
+    rival = Other("o", "o", h.clock.now(), other, key, None, claims=True, busy=True, labels={}, active=True, takes=True)
     h.looker.gatherer._others = lambda _: (rival,)
     await h.settle(30)
     assert ([hold.reason for hold in h.status.holds], made(h)) == (["NodesAtOnce"], [])
-    h.looker.gatherer._others = lambda _: (replace(rival, runs=""),)
+    h.looker.gatherer._others = lambda _: (replace(rival, takes=False),)
     await h.settle(30)
     assert len(made(h)) == 1

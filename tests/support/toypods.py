@@ -47,8 +47,8 @@ class ToyPods:
     """By the workload's name: how few ready pods it ever had since it had some."""
     broken: list[str] = field(default_factory=list)
     """Which budget was broken, and how."""
-    cordoned: int = 0
-    """How many nodes were cordoned by us at the same time at most."""
+    taken: int = 0
+    """How many nodes were cordoned by us, or drained, at the same time at most."""
     of_one_zone: int = 0
     """The same, of one zone."""
     detach: float = 4.0
@@ -307,10 +307,10 @@ class ToyPods:
                 self._whole.add(name)
             elif name in self._whole:
                 self.broken.append(f"{name}: {healthy} of {desired} at {self.now:%H:%M:%S}")
-        ours = self.ours()
-        self.cordoned = max(self.cordoned, len(ours))
+        taken = self.ours() | self.drained()
+        self.taken = max(self.taken, len(taken))
         zones = Counter(
-            metadata(n)["labels"].get(ZONE) for n in self.h.cluster.all("nodes") if metadata(n)["name"] in ours
+            metadata(n)["labels"].get(ZONE) for n in self.h.cluster.all("nodes") if metadata(n)["name"] in taken
         )
         self.of_one_zone = max(self.of_one_zone, *zones.values(), 0)
 
@@ -318,6 +318,15 @@ class ToyPods:
         """Which nodes are cordoned by us."""
         shown = map(self.h.cluster._shown, self.h.cluster.all("nodes"))
         return {node["metadata"]["name"] for node in shown if cordoned_by_us(node)}
+
+    def drained(self) -> set[str]:
+        """Which nodes are being drained, whoever has cordoned them."""
+        return {
+            incident["spec"]["target"]["name"]
+            for incident in self.h.cluster.all("incidents")
+            for step in (incident.get("status") or {}).get("steps") or ()
+            if step["action"] == "drain" and step["purpose"] == "Rung" and step["phase"] != "Done" and step["writes"]
+        }
 
 
 def _named(obj: Json) -> Json:

@@ -14,8 +14,10 @@ from goldseam.api.incident import ApprovalRecord, ObjectRef, Step
 from goldseam.engine import approvals
 from goldseam.engine.guards import asking, budget, busy, harm, knowledge, narrow, paused
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.objects import ZONE
 from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.situation import Ledger, LivePolicy, PauseInForce, Situation
+from goldseam.engine.turns import line_of
 from tests.support.objects import node, workload
 from tests.unit.test_guards import KEY, NOW, guardrails, other, reason, situation, spec, spent
 
@@ -156,6 +158,71 @@ def test_a_node_that_is_about_to_be_cordoned_is_none_that_stays_in_service() -> 
     assert hold is not None
     assert hold.message == "Goldseam is about to cordon worker-2, and no other node would be left in service"
     assert budget.node_caps(replace(s, world=replace(s.world, nodes=(free, node("worker-3")))), NOW) is None
+
+
+def beside(*worked_on: dict[str, Any], **caps: int) -> Situation:
+    """A node of zone a is to be drained, and other incidents are at work on these."""
+    s = nodes()
+    rivals = tuple(
+        replace(other(), uid=f"uid-{n}", target_uid=worked["metadata"]["uid"], takes=True)
+        for n, worked in enumerate(worked_on)
+    )
+    world = replace(s.world, target=node(), nodes=worked_on)
+    return replace(s, world=world, others=rivals, guardrails=guardrails(budgets={"nodes": caps}))
+
+
+def test_a_node_that_others_have_cordoned_counts_while_it_is_drained_and_not_after() -> None:
+    theirs = node("worker-2", cordoned="kubectl")
+    s = beside(theirs)
+    hold = budget.node_caps(s, NOW)
+    assert hold is not None
+    assert (hold.reason, hold.message) == (
+        "NodesAtOnce",
+        "Guardrails allow 1 node at once, and Goldseam is at work on worker-2, cordoned by others",
+    )
+    assert budget.room(s, ())[""] == 0
+    after = replace(s, others=(replace(s.others[0], takes=False),))
+    assert budget.node_caps(after, NOW) is None
+    assert budget.room(after, ())[""] == 1
+
+
+def test_a_node_that_is_drained_counts_in_its_zone() -> None:
+    for zone, held in (("a", "NodesPerZone"), ("b", "")):
+        theirs = node("worker-2", cordoned="kubectl", labels={ZONE: zone})
+        s = beside(theirs, atOnce=4)
+        s = replace(s, world=replace(s.world, target=node(labels={ZONE: "a"})))
+        assert reason(budget.node_caps(s, NOW)) == held
+        assert budget.room(s, line_of(s, NOW))["zone/a"] == (0 if held else 1)
+
+
+def test_a_node_that_is_drained_and_cordoned_by_us_counts_once() -> None:
+    both = beside(node("worker-2", cordoned="goldseam"), node("worker-3", cordoned="kubectl"), atOnce=3, perZone=9)
+    assert budget.node_caps(both, NOW) is None
+    assert budget.room(both, ())[""] == 1
+    full = replace(both, guardrails=guardrails(budgets={"nodes": {"atOnce": 2, "perZone": 9}}))
+    hold = budget.node_caps(full, NOW)
+    assert hold is not None
+    assert hold.message.endswith("has taken worker-2 out of service and is at work on worker-3, cordoned by others")
+
+
+def test_of_the_control_plane_one_node_is_worked_on_at_once() -> None:
+    control = {"node-role.kubernetes.io/control-plane": ""}
+    s = beside(node("worker-2", labels=control), node("worker-3"), node("worker-4"), atOnce=9, perZone=9)
+    s = replace(s, world=replace(s.world, nodes=(*s.world.nodes, node("worker-5"))))
+    assert budget.node_caps(s, NOW) is None
+    hold = budget.node_caps(replace(s, world=replace(s.world, target=node(labels=control))), NOW)
+    assert hold is not None
+    assert "one node of the control plane at once" in hold.message
+
+
+def test_a_node_that_others_have_cordoned_is_not_one_that_we_are_about_to_cordon() -> None:
+    s = beside(node("worker-2", cordoned="kubectl"), atOnce=9, perZone=9)
+    assert budget.node_caps(s, NOW) is None, "its plan knows that no other node is in service"
+
+
+def test_a_step_that_is_written_down_does_not_wait_for_what_others_drain() -> None:
+    s = replace(beside(node("worker-2", cordoned="kubectl")), status=acted(phase="Intended").status)
+    assert budget.node_caps(s, NOW) is None
 
 
 def test_what_takes_no_node_is_not_held_by_those_that_are_taken() -> None:

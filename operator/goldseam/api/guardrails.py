@@ -67,9 +67,10 @@ class NodeCaps(Model):
     """How many nodes may be out of service for Goldseam at the same time."""
 
     at_once: Count = 1
-    """Nodes that Goldseam may have cordoned at once in the cluster. Default: 1."""
+    """Nodes that Goldseam may have cordoned, or be at work on, at once in the cluster. Default: 1."""
     per_zone: Count = 1
-    """Nodes that Goldseam may have cordoned at once in one zone (`topology.kubernetes.io/zone`). Default: 1."""
+    """Nodes that Goldseam may have cordoned, or be at work on, at once in one zone (`topology.kubernetes.io/zone`).
+    Default: 1."""
 
 
 class Budgets(Model):

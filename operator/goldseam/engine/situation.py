@@ -148,6 +148,9 @@ class Other:
     """The uid of the object that its open step is about, also for an incident of another namespace; else empty."""
     runs: str = ""
     """The uid of the CronJob of which its open step makes a Job, or waits for one to end; else empty."""
+    takes: bool = False
+    """Whether an open step takes its node out of service by more than a mark on it, which the node itself would show:
+    one that others have cordoned is drained without any."""
     line: InLine | None = None
     """Where it is about a node, and waits for its turn."""
 

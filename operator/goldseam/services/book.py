@@ -184,6 +184,7 @@ def _lets_go(before: Other, now: Other) -> bool:
     gives = (
         before.line is not None and now.line is None and not now.busy,
         before.busy > now.busy,
+        before.takes > now.takes,
         before.claims > now.claims,
         len(before.obligations) > len(now.obligations),
     )
@@ -193,7 +194,7 @@ def _lets_go(before: Other, now: Other) -> bool:
 def _elsewhere(other: Other) -> Other:
     """Whoever forges an Incident in a namespace neither holds what is in another one, nor takes over its debts. What it
     works on is looked at by those only who ask about that namespace."""
-    return replace(other, target_uid="", obligations=(), runs="", line=None)
+    return replace(other, target_uid="", obligations=(), runs="", takes=False, line=None)
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -222,6 +223,7 @@ def _other(incident: IncidentView) -> Other:
         obligations=tuple(status.open_obligations()) if status else (),
         works_on=incident.spec.target.uid if _acts(status) else "",
         runs=_runs(status),
+        takes=incident.spec.target.kind == "Node" and _takes(status),
         line=in_line(status, opened) if incident.spec.target.kind == "Node" else None,
     )
 
@@ -241,6 +243,13 @@ def _runs(status: IncidentStatus | None) -> str:
     step = status.open_step() if status is not None and status.mode != "Observe" else None
     created = (w.object.uid for w in step.writes if w.verb == "Create") if step and not step.ran_until else ()
     return next(iter(created), "")
+
+
+def _takes(status: IncidentStatus | None) -> bool:
+    """Whether a rung is open that does more to its node than mark it: it evicts, reboots, or has somebody mend it."""
+    steps = status.steps if status is not None and status.mode != "Observe" else ()
+    under_way = (step for step in steps if step.purpose == "Rung" and step.phase != "Done")
+    return any(write.verb != "Patch" for step in under_way for write in step.writes)
 
 
 def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:

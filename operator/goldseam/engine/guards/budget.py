@@ -10,7 +10,7 @@ from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.node_lists import node_list
-from goldseam.engine.objects import Json, cordoned_by_us, metadata, of_control_plane
+from goldseam.engine.objects import Json, cordoned, cordoned_by_us, metadata, of_control_plane
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
 from goldseam.engine.turns import Waiting, zone_of
@@ -97,15 +97,16 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
         return Hold("nodes", "Wait", "NodesPerZone", _capped(near, f"{_nodes(caps.per_zone)} per zone", f" in {zone}"))
     if of_control_plane(s.world.target) and (rivals := [node for node in begun if of_control_plane(node)]):
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
-    if begun and not _stays_in_service(s, begun):
-        message = f"Goldseam is about to cordon {_names(begun)}, and no other node would be left in service"
+    going = [node for node in begun if not cordoned(node)]
+    if going and not _stays_in_service(s, going):
+        message = f"Goldseam is about to cordon {_names(going)}, and no other node would be left in service"
         return Hold("nodes", "Wait", "NodesAtOnce", message)
     return None
 
 
-def _stays_in_service(s: Situation, begun: list[Json]) -> bool:
-    """Whether any node is left. The plan was made by a list in which those that are begun are in service still."""
-    gone = {s.spec.target.uid, *(str(metadata(node).get("uid")) for node in begun)}
+def _stays_in_service(s: Situation, going: list[Json]) -> bool:
+    """Whether any node is left. The plan was made by a list in which those that are going are in service still."""
+    gone = {s.spec.target.uid, *(str(metadata(node).get("uid")) for node in going)}
     return node_list(s.world.nodes).serves_without(gone)
 
 
@@ -128,7 +129,7 @@ def _taken(s: Situation, begun: list[Json]) -> list[Json]:
 
 def _begun(s: Situation) -> list[Json]:
     """The nodes that another incident has decided to cordon, and that were not yet cordoned when they were read; and
-    those for which one has made an object.
+    those that bear no mark of ours and are drained, rebooted or mended all the same, as one that others have cordoned.
 
     A step that is written down already does not wait for those of others: else two would wait for each other.
     """
@@ -137,7 +138,7 @@ def _begun(s: Situation) -> list[Json]:
     debts = [(other, o) for other in s.others for o in other.obligations if o.state == "Open"]
     owed = {o.object.uid for _, o in debts if o.kind in ("Uncordon", "Untaint")}
     owed |= {other.target_uid for other, o in debts if o.kind == "Remove"}  # who mends it takes it out of service
-    owed |= {other.target_uid for other in s.others if other.runs}  # and so does who reboots it
+    owed |= {other.target_uid for other in s.others if other.takes}  # and so does who works on it just now
     known = node_list(s.world.nodes).by_uid
     begun = (known[uid] for uid in sorted(owed - {s.spec.target.uid}) if uid in known)
     return [node for node in begun if not cordoned_by_us(node)]
@@ -148,7 +149,12 @@ def _nodes(count: int) -> str:
 
 
 def _capped(ours: list[Json], what: str, where: str = "") -> str:
-    return f"Guardrails allow {what}, and{where} Goldseam has taken {_names(ours)} out of service"
+    """Those that others have cordoned it has not taken out of service, but works on."""
+    theirs = [node for node in ours if cordoned(node) and not cordoned_by_us(node)]
+    taken = [node for node in ours if node not in theirs]
+    does = [f"has taken {_names(taken)} out of service"] if taken else []
+    does += [f"is at work on {_names(theirs)}, cordoned by others"] if theirs else []
+    return f"Guardrails allow {what}, and{where} Goldseam {' and '.join(does)}"
 
 
 def _names(nodes: list[Json]) -> str:

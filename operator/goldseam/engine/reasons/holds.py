@@ -268,15 +268,17 @@ HOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         "NodesAtOnce",
-        "Goldseam has as many nodes cordoned as the Guardrails' `budgets.nodes.atOnce` allows, or is about to cordon"
-        " all others that are in service.",
-        "Nothing: it goes on when one of them is back. Else uncordon it, or raise the cap.",
+        "Goldseam has as many nodes cordoned, or is at work on as many, as the Guardrails' `budgets.nodes.atOnce`"
+        " allows, or is about to cordon all others that are in service. A node that people have cordoned counts while"
+        " it is drained, rebooted or mended.",
+        "Nothing: it goes on when one of them is back, or the work on it has ended. Else uncordon it, or raise the"
+        " cap.",
         "nodes",
     ),
     Entry(
         "NodesPerZone",
-        "Goldseam has as many nodes of the zone cordoned as `budgets.nodes.perZone` allows.",
-        "Nothing: it goes on when one of them is back.",
+        "Goldseam has as many nodes of the zone cordoned, or is at work on as many, as `budgets.nodes.perZone` allows.",
+        "Nothing: it goes on when one of them is back, or the work on it has ended.",
         "nodes",
     ),
     Entry(
