@@ -246,9 +246,10 @@ def _runs(status: IncidentStatus | None) -> str:
 
 
 def _takes(status: IncidentStatus | None) -> bool:
-    """Whether a rung is open that does more to its node than mark it: it evicts, reboots, or has somebody mend it."""
+    """Whether a rung is open that does more to its node than mark it: it evicts, reboots, or has somebody mend it.
+    One that has rebooted and is Ready is back."""
     steps = status.steps if status is not None and status.mode != "Observe" else ()
-    under_way = (step for step in steps if step.purpose == "Rung" and step.phase != "Done")
+    under_way = (step for step in steps if step.purpose == "Rung" and step.phase != "Done" and not step.ran_until)
     return any(write.verb != "Patch" for step in under_way for write in step.writes)
 
 
