@@ -23,7 +23,7 @@ from tests.support.objects_on_cluster import (
     running,
     writes_of_operator,
 )
-from tests.support.operator_process import NAMESPACE
+from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
 
 Trouble = Callable[..., None]
@@ -80,9 +80,10 @@ def twins(installed: Plane, namespace: str) -> Iterator[tuple[str, str]]:
         installed.remove("node", name)
 
 
-@pytest.fixture
-def given_back(installed: Plane, namespace: str) -> Iterator[None]:
-    """Whatever becomes of a drain, the node is in service afterwards, and nothing is owed for it."""
+@pytest.fixture(autouse=True)
+def given_back(installed: Plane, operator: OperatorProcess) -> Iterator[None]:
+    """Whatever becomes of a test, the node is in service afterwards, and nothing is owed for it: the operator still
+    runs then, and the alert is gone."""
     yield
     installed.kubectl("uncordon", NODE)
     forgotten(installed)
@@ -131,7 +132,7 @@ def refused(plane: Plane, trouble: Trouble, rungs: int = 1) -> list[str]:
     return eventually(ask, f"{rungs} rungs to be refused", 90)
 
 
-@pytest.mark.usefixtures("operator", "of_control_plane")
+@pytest.mark.usefixtures("of_control_plane")
 def test_a_node_of_the_control_plane_is_left_alone_and_the_policy_says_so_before(
     installed: Plane, namespace: str, trouble: Trouble, touched: Touched
 ) -> None:
@@ -144,7 +145,7 @@ def test_a_node_of_the_control_plane_is_left_alone_and_the_policy_says_so_before
     assert touched() == []
 
 
-@pytest.mark.usefixtures("operator", "last_in_service")
+@pytest.mark.usefixtures("last_in_service")
 def test_the_last_node_in_service_is_left_alone(
     installed: Plane, namespace: str, trouble: Trouble, touched: Touched
 ) -> None:
@@ -157,7 +158,6 @@ def test_the_last_node_in_service_is_left_alone(
     assert touched() == []
 
 
-@pytest.mark.usefixtures("operator")
 def test_a_drain_is_not_forced_where_the_guardrails_do_not_name_the_node_and_the_policy_says_so_before(
     installed: Plane, namespace: str, trouble: Trouble, touched: Touched
 ) -> None:
@@ -188,7 +188,6 @@ def under_two(namespace: str) -> list[Json]:
     return [budget(namespace, "api", minAvailable=0), second, here(deployment(namespace, "api", 1))]
 
 
-@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize(
     ("objects", "pods", "words"),
     [
@@ -216,7 +215,6 @@ def test_for_a_pod_that_no_eviction_should_take_the_node_is_left_alone(
     assert touched() == []
 
 
-@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize(
     ("labels", "fits", "found"),
     [
@@ -238,7 +236,6 @@ def test_a_node_selector_that_selects_all_nodes_or_none_opens_no_incident_and_th
     assert touched() == []
 
 
-@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
@@ -257,7 +254,6 @@ def test_a_label_that_means_no_node_or_two_opens_no_incident_and_the_policy_says
     assert touched() == []
 
 
-@pytest.mark.usefixtures("operator")
 def test_a_label_means_one_node_in_capitals_with_a_port_and_by_ipv6(
     installed: Plane, twins: tuple[str, str], trouble: Trouble, touched: Touched
 ) -> None:
@@ -271,7 +267,6 @@ def test_a_label_means_one_node_in_capitals_with_a_port_and_by_ipv6(
     assert touched() == []
 
 
-@pytest.mark.usefixtures("operator", "given_back")
 def test_a_drain_leaves_the_nodes_own_pods_and_is_done(installed: Plane, namespace: str, trouble: Trouble) -> None:
     (static,) = nobodys(namespace)
     static["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
@@ -304,7 +299,6 @@ def over(plane: Plane, trouble: Trouble) -> None:
     assert outcomes(incident(plane, NODE)["status"]) == [("drain", "Passed")]
 
 
-@pytest.mark.usefixtures("operator", "given_back")
 def test_a_pod_that_came_in_place_of_one_that_was_to_be_evicted_is_not_evicted(
     installed: Plane, namespace: str, trouble: Trouble
 ) -> None:
