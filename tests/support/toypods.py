@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from goldseam.engine.objects import (
 from goldseam.engine.placement import in_service, may_run
 from goldseam.engine.strategy import rolling, strategy
 from goldseam.errors import BudgetExhausted, NotFound, Terminal
+from goldseam.ports import Resource
 from tests.support.harness import Harness
 
 Json = dict[str, Any]
@@ -53,21 +54,32 @@ class ToyPods:
     """The same, of one zone."""
     detach: float = 4.0
     """Seconds until the volume of a pod that is gone is detached from its node."""
+    grace: float = 0.0
+    """Seconds until a pod that is to go is gone."""
+    undying: set[str] = field(default_factory=set)
+    """The workloads whose pods never end: they stay `Terminating`."""
+    forced: list[str] = field(default_factory=list)
+    """The nodes of the pods that were deleted past their budgets."""
     with_claims: set[str] = field(default_factory=set)
     """The workloads of which each pod has a volume of its own, for one node at a time."""
     at_once: list[str] = field(default_factory=list)
     """Which pod was evicted while a volume of its workload was still to be detached from the node."""
+    whole: set[str] = field(default_factory=set)
+    """The budgets that were kept so far; one of which more is asked from now on is none until it is kept again."""
     _loose: dict[str, datetime] = field(default_factory=dict)
     """Since when no pod on its node uses an attached volume, by the VolumeAttachment's name."""
     _made: int = 0
-    _whole: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.h.controllers = self.work  # type: ignore[method-assign]
         self.h.cluster.evict = self.evict  # type: ignore[method-assign]
+        self._delete = self.h.cluster.delete
+        self.h.cluster.delete = self.delete  # type: ignore[method-assign]
 
-    def deploy(self, name: str, nodes: list[str], kind: str = "Deployment", **spec: Any) -> None:
-        """A workload of as many pods, ready on these nodes."""
+    def deploy(
+        self, name: str, nodes: list[str], kind: str = "Deployment", ages: Sequence[float] = (), **spec: Any
+    ) -> None:
+        """A workload of as many pods on these nodes. `ages`: of each, in seconds; by default all are ready."""
         labels = {"app": name}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "x"}]}}
         body = {
@@ -78,8 +90,10 @@ class ToyPods:
         }
         self.h.cluster.add("deployments" if kind == "Deployment" else "statefulsets", body)
         found = self._workload(name)
-        for node in nodes:
-            self._pod(found, node=node, ready=True)
+        for node, age in zip(nodes, ages or [self.start] * len(nodes), strict=True):
+            pod = self._pod(found, node=node, ready=age >= self.start)
+            if ages:
+                pod["metadata"]["creationTimestamp"] = _stamp(self.now - timedelta(seconds=age))
 
     def budget(self, name: str, app: str, **spec: Any) -> None:
         """A PodDisruptionBudget of a workload's pods."""
@@ -116,7 +130,7 @@ class ToyPods:
             cluster.add("replicasets", {"metadata": {"name": name, "namespace": "shop", "ownerReferences": [above]}})
         return {"apiVersion": "apps/v1", "kind": "ReplicaSet", **_named(cluster.objects["replicasets", "shop", name])}
 
-    def _pod(self, workload: Json, node: str = "", *, ready: bool = False) -> None:
+    def _pod(self, workload: Json, node: str = "", *, ready: bool = False) -> Json:
         self._made += 1
         name = f"{workload['metadata']['name']}-{self._made}"
         meta = {
@@ -127,9 +141,8 @@ class ToyPods:
         }
         spec = workload["spec"]["template"]["spec"] | ({"nodeName": node} if node else {}) | self._claim(meta)
         status = {"phase": "Running" if node else "Pending", "conditions": _ready(ready)}
-        self.h.cluster.add(
-            "pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": status}
-        )
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": status}
+        return self.h.cluster.add("pods", body)
 
     def _claim(self, pod: Json) -> Json:
         """The volumes of a new pod, with what they stand for."""
@@ -180,7 +193,7 @@ class ToyPods:
     def work(self) -> None:
         """One round of every controller."""
         for pod in self.pods():
-            self._run(pod)
+            (self._finish if _ends(pod) else self._run)(pod)
         self._attach()
         for workload in list(self._workloads()):
             self._reconcile(workload)
@@ -205,7 +218,7 @@ class ToyPods:
 
     def _reconcile(self, workload: Json) -> None:
         """Kubernetes' own order: first what is missing, then new pods beside old ones, then old ones away."""
-        mine, wanted = self.pods(workload["metadata"]["name"]), workload["spec"]["replicas"]
+        mine, wanted = self._active(workload), workload["spec"]["replicas"]
         owner = self._owner(workload)["uid"]
         old = [pod for pod in mine if (controller(pod) or {}).get("uid") != owner]
         found = Workload(workload)
@@ -222,22 +235,35 @@ class ToyPods:
         away = 1 if surge == away == 0 else away
         for _ in range(min(wanted + surge - len(mine), wanted - len(mine) + len(old))):
             self._pod(workload)
-        spare = sum(map(is_ready, mine)) - (wanted - away)
-        for pod in sorted(old, key=is_ready):
-            if not is_ready(pod) or spare > 0:
-                spare -= is_ready(pod)
+        spare = sum(map(_serves, mine)) - (wanted - away)
+        for pod in sorted(old, key=_serves):
+            if not _serves(pod) or spare > 0:
+                spare -= _serves(pod)
                 self._end(pod)
 
+    def _active(self, workload: Json) -> list[Json]:
+        """Its pods: of a Deployment without those that are ending, which have been replaced already."""
+        mine = self.pods(workload["metadata"]["name"])
+        return mine if workload["kind"] == "StatefulSet" else [pod for pod in mine if not _ends(pod)]
+
     def _end(self, pod: Json) -> None:
-        self.h.cluster.remove("pods", "shop", pod["metadata"]["name"])
+        """It has its time to end, from now on."""
+        if not _ends(pod):
+            pod["metadata"]["deletionTimestamp"] = _stamp(self.now + timedelta(seconds=self.grace))
+        self._finish(pod)
+
+    def _finish(self, pod: Json) -> None:
+        over = datetime.fromisoformat(pod["metadata"]["deletionTimestamp"]) <= self.now
+        if over and pod["metadata"]["labels"]["app"] not in self.undying:
+            self.h.cluster.remove("pods", "shop", pod["metadata"]["name"])
 
     def _tell(self, workload: Json) -> None:
-        mine, owner = self.pods(workload["metadata"]["name"]), self._owner(workload)["uid"]
+        mine, owner = self._active(workload), self._owner(workload)["uid"]
         new = [pod for pod in mine if (controller(pod) or {}).get("uid") == owner]
-        ready = sum(map(is_ready, mine))
-        began = min((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in new), default=self.now)
+        ready = sum(map(_serves, mine))
+        began = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in new), default=self.now)
         late = self.now - began > timedelta(seconds=workload["spec"].get("progressDeadlineSeconds", 600))
-        stuck = late and not all(map(is_ready, new))
+        stuck = late and not all(map(_serves, new))
         reason = "ProgressDeadlineExceeded" if stuck else "NewReplicaSetAvailable"
         workload["status"] = {
             "observedGeneration": workload["metadata"]["generation"],
@@ -256,7 +282,7 @@ class ToyPods:
                 desired = share(spec["minAvailable"], expected, up=True)
             else:
                 desired = expected - share(spec["maxUnavailable"], expected, up=True)
-            healthy = sum(map(is_ready, covered))
+            healthy = sum(map(_serves, covered))
             pdb["status"] = {
                 "observedGeneration": pdb["metadata"]["generation"],
                 "expectedPods": expected,
@@ -268,16 +294,19 @@ class ToyPods:
     def _covered(self, pdb: Json) -> list[Json]:
         return [pod for pod in self.pods() if DisruptionBudget(pdb).covers(metadata(pod).get("labels") or {})]
 
+    def _budgets_of(self, pod: Json) -> list[Json]:
+        labels = metadata(pod).get("labels") or {}
+        return [p for p in self.h.cluster.all("poddisruptionbudgets") if DisruptionBudget(p).covers(labels)]
+
     async def evict(self, namespace: str, name: str, uid: str, *, dry_run: bool = False) -> None:
         """As the Eviction API."""
         pod = self.h.cluster.objects.get(("pods", namespace, name))
         if pod is None or pod["metadata"]["uid"] != uid:
             raise NotFound(name)
-        labels = metadata(pod).get("labels") or {}
-        asked = [p for p in self.h.cluster.all("poddisruptionbudgets") if DisruptionBudget(p).covers(labels)]
+        asked = self._budgets_of(pod)
         if len(asked) > 1:
             raise Terminal("This pod has more than one PodDisruptionBudget")
-        for pdb in asked if is_ready(pod) else ():
+        for pdb in asked if _serves(pod) else ():
             if pdb["status"]["disruptionsAllowed"] <= 0:
                 raise BudgetExhausted(f"Cannot evict {name}")
         if dry_run:
@@ -285,7 +314,7 @@ class ToyPods:
 
         def take() -> Json:
             self.at_once += [f"{name} beside {volume}" for volume in self.attached(pod)]
-            for pdb in asked if is_ready(pod) else ():
+            for pdb in asked if _serves(pod) else ():
                 pdb["status"]["disruptionsAllowed"] -= 1
             self._end(pod)
             return pod
@@ -293,19 +322,34 @@ class ToyPods:
         self.h.cluster._write("evict", ("pods", namespace, name), {"uid": uid}, take)
         self.watch()
 
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """As the API server, which asks no budget: those of the pod are counted anew from then on."""
+        pod = self.h.cluster.objects.get((resource.plural, namespace, name))
+        if resource.plural != "pods" or pod is None or pod["metadata"]["uid"] != uid:
+            await self._delete(resource, namespace, name, uid)
+            return
+
+        def take() -> Json:
+            self.forced.append(pod["spec"]["nodeName"])
+            self.whole -= {pdb["metadata"]["name"] for pdb in self._budgets_of(pod)}
+            self._end(pod)
+            return pod
+
+        self.h.cluster._write("delete", ("pods", namespace, name), {"uid": uid}, take)
+
     def watch(self) -> None:
         """Note what must never be: called after whatever happens."""
         for workload in self._workloads():
             name = workload["metadata"]["name"]
-            ready = sum(map(is_ready, self.pods(name)))
+            ready = sum(map(_serves, self.pods(name)))
             if ready or name in self.least:
                 self.least[name] = min(self.least.get(name, ready), ready)
         for pdb in self.h.cluster.all("poddisruptionbudgets"):
             name, desired = pdb["metadata"]["name"], pdb["status"]["desiredHealthy"]
-            healthy = sum(map(is_ready, self._covered(pdb)))
+            healthy = sum(map(_serves, self._covered(pdb)))
             if healthy >= desired:
-                self._whole.add(name)
-            elif name in self._whole:
+                self.whole.add(name)
+            elif name in self.whole:
                 self.broken.append(f"{name}: {healthy} of {desired} at {self.now:%H:%M:%S}")
         taken = self.ours() | self.drained()
         self.taken = max(self.taken, len(taken))
@@ -335,6 +379,19 @@ def _named(obj: Json) -> Json:
 
 def _ready(ready: bool) -> list[Json]:
     return [{"type": "Ready", "status": json.dumps(ready).capitalize()}]
+
+
+def _ends(pod: Json) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def _serves(pod: Json) -> bool:
+    """Whether it counts as one that is there: who is ending is ready, and gone for everybody else."""
+    return is_ready(pod) and not _ends(pod)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _covers(pdb: Json, app: str) -> bool:
