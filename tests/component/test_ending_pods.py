@@ -62,9 +62,8 @@ async def test_a_drain_is_done_when_those_that_were_ending_already_are_gone_too(
     end(h)
     await h.settle(10)
     assert h.status.steps[0].outcome == "WentOn"
-    assert h.status.steps[0].message.startswith(
-        f"what was evicted is gone from Node n1 ({others} pods), and 2 pods that were ending already"
-    )
+    evicted = "what was evicted is gone from Node n1 (2 pods), and" if others else "gone from Node n1:"
+    assert h.status.steps[0].message.startswith(f"{evicted} 2 pods that were ending already")
     assert made(h, "evict") == [f"pods/shop/p{number}" for number in range(others)], "no other one is evicted"
 
 
@@ -80,6 +79,26 @@ async def test_those_that_hang_are_named_at_the_deadline_and_nothing_is_deleted(
     assert "2 pods that were ending already are still on Node n1: shop/old-1, shop/old-2" in drained.message
     assert bool(h.live()["spec"].get("unschedulable")) == (cordoned or at_deadline == "LeaveCordoned")
     assert ("every pod that is left is on its way out already" in drained.message) == (at_deadline == "Force")
+
+
+async def test_what_is_stuck_on_a_node_keeps_it_neither_from_being_drained_nor_from_what_comes_after() -> None:
+    h = await opened({**drain(), "goOn": "WhenDone"}, {"wait": {"duration": "10m"}}, others=1)
+    h.clock.advance(60)
+    await h.settle(15)
+    drained = h.status.steps[0]
+    assert (drained.outcome, drained.ending, h.live()["spec"].get("unschedulable")) == ("WentOn", None, True)
+    assert "2 pods are stuck there and should be gone since 12:00:10 UTC: shop/old-1, shop/old-2" in drained.message
+
+
+async def test_a_drain_that_only_waited_for_what_ended_anyway_is_no_act() -> None:
+    h = await opened(drain(), cordoned=True)
+    await h.settle(5)
+    assert h.status.kpis.first_action_at is None
+    end(h)
+    h.alert_state = "Cleared"
+    await h.settle(600)
+    assert (h.status.phase, h.status.kpis.self_resolved) == ("Resolved", True)
+    assert h.status.message == "the alert is gone by itself"
 
 
 async def test_on_a_node_whose_kubelet_is_silent_the_plan_and_the_end_say_why_they_hang() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -64,14 +65,44 @@ def test_the_plan_names_them_says_until_when_and_evicts_none_of_them_again() -> 
     [
         ("2026-11-23T12:01:00Z", "until 12:01:00 UTC"),
         ("2026-11-24T00:00:00Z", "until 2026-11-24 00:00:00 UTC"),
-        ("2026-11-23T11:40:00Z", "and should be gone since 11:40:00 UTC"),
-        ("2026-11-21T11:40:00Z", "and should be gone since 2026-11-21 11:40:00 UTC"),
     ],
 )
-def test_of_one_alone_the_plan_says_until_when_or_since_when_it_should_be_gone(until: str, said: str) -> None:
+def test_of_one_alone_the_plan_says_until_when_it_has_time(until: str, said: str) -> None:
     found = proposal(ending("old", until=until))
     assert found.preflight == (f"1 pod is ending already, {said}: shop/old",)
     assert found.summary == "cordon and drain Node worker-1: wait for 1 pod that is ending already"
+
+
+@pytest.mark.parametrize(
+    ("until", "since"),
+    [("2026-11-23T11:40:00Z", "11:40:00 UTC"), ("2026-11-21T11:40:00Z", "2026-11-21 11:40:00 UTC")],
+)
+def test_one_that_should_be_gone_is_named_and_nobody_waits_for_it(until: str, since: str) -> None:
+    stuck = ending("old", until=until)
+    said = f"1 pod is stuck there and should be gone since {since}: shop/old"
+    found = proposal(pod("api-1"), stuck)
+    assert (found.ending, f"{said}; not waited for" in found.preflight) == ((), True)
+    assert observed(found, stuck) == Effect(True, f"what was evicted is gone from Node worker-1 (1 pod); {said}")
+    nothing = plan(stuck, target=node(cordoned="kubectl-cordon"))
+    assert nothing == NothingToDo(f"Node worker-1 is cordoned, and there is no pod on it to evict; {said}")
+
+
+def test_one_that_hangs_is_waited_for_no_longer_than_it_had_time_to_end() -> None:
+    found = proposal(pod("api-1"), ending("old"))
+    late = world(ending("old"))
+    assert not ACTION.observe(step(found), replace(late, now=NOW + timedelta(seconds=80))).done, "the kubelet is slow"
+    over = ACTION.observe(step(found), replace(late, now=NOW + timedelta(seconds=91)))
+    assert over == Effect(
+        True,
+        "what was evicted is gone from Node worker-1 (1 pod);"
+        " 1 pod is stuck there and should be gone since 12:01:00 UTC: shop/old",
+    )
+
+
+def test_where_pods_only_end_no_other_node_need_take_any() -> None:
+    alone = node(cordoned="kubectl-cordon")
+    found = ACTION.plan(Drain(), World(target=alone, pods=(ending("old"),), nodes=(alone,), now=NOW), "token")
+    assert isinstance(found, Proposal)
 
 
 def test_their_names_are_bounded() -> None:
@@ -108,9 +139,7 @@ def test_a_drain_is_not_done_while_one_of_them_is_on_the_node() -> None:
     assert still == Effect(False, "2 pods that were ending already are still on Node worker-1: shop/old-1, shop/old-2")
     one = observed(found, ending("old-2"))
     assert one == Effect(False, "1 pod that was ending already is still on Node worker-1: shop/old-2")
-    assert observed(found) == Effect(
-        True, "what was evicted is gone from Node worker-1 (0 pods), and 2 pods that were ending already"
-    )
+    assert observed(found) == Effect(True, "gone from Node worker-1: 2 pods that were ending already")
 
 
 def test_those_that_were_evicted_and_those_that_were_ending_are_both_named() -> None:

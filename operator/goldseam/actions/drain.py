@@ -74,12 +74,13 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
 def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain) -> Plan:
     leaving, ends = going(world), ending.ending(world)
     if cordoned(node) and not leaving and not ends:
-        return nothing(f"{node_ref(node)} is cordoned, and there is no pod on it to evict")
+        said = f"{node_ref(node)} is cordoned, and there is no pod on it to evict"
+        return nothing("; ".join(filter(None, (said, ending.stuck(world)))))
     refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving) or _blocked(node, leaving)
     if refused := refused or ending.too_many(ends, leaving) or singles.refusal:
         return refused
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
-    if refused := _held(world, evicted) or _nowhere(world) or stranded(leaving, world):
+    if refused := _held(world, evicted) or (_nowhere(world) if leaving else None) or stranded(leaving, world):
         return refused
     found = _proposed(node, leaving, singles, token, told, world)
     writes = in_turn.with_volumes(found.writes, leaving, world)
@@ -222,8 +223,7 @@ def observe(step: Step, world: World) -> Effect:
     where = node_ref(world.target)
     slow = ending.left(step, world)
     if not left and not slow:
-        told = f"what was evicted is gone from {where} ({pods(len(evictions))})"
-        return course(step, world, told + ending.gone(step))
+        return course(step, world, ending.gone(step, world, len(evictions)))
     names = bounded([f"{write.object.namespace}/{write.object.name}" for write in left])
     silent = f"; {ending.SILENT.format('were')}" if is_silent(world.target) else ""
     evicted = f"{len(left)} of {len(evictions)} pods are still on {where}: {names}{_held_by(left)}" if left else ""

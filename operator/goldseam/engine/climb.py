@@ -125,8 +125,9 @@ def _acted(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
     step = deadlines.given(s, _step(s, rung, now).model_copy(update=told), rung, now)
     status = record.with_step(s.status, step)
     status = record.with_obligations(status, [_inherited(o, s) for o in plan.obligations])
-    kpis = status.kpis.model_copy(update={"first_action_at": status.kpis.first_action_at or now})
-    status = record.changed(status, kpis=kpis)
+    if plan.writes:  # to wait for pods that end anyway is no act
+        kpis = status.kpis.model_copy(update={"first_action_at": status.kpis.first_action_at or now})
+        status = record.changed(status, kpis=kpis)
     status = record.note(record.say(record.changed(status, phase="Fixing"), plan.summary), now, "Intent", plan.summary)
     return answers.answer("act", "Act", status, answers.SHORTLY, step=step.id)
 

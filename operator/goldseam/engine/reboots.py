@@ -27,10 +27,10 @@ NOT_CORDONED = "reboot is refused on a node that takes new pods, and no rung bef
 
 def uncordoned(ladder: Iterable[Rung]) -> Iterator[int]:
     """The places, from 0 on, of the reboots that come to a node which the ladder itself has not taken out of service.
-    Somebody else's controller may have, where a template is made for it."""
+    Somebody else's controller may have, where a template is made for it, or a Job."""
     out = False
     for place, rung in enumerate(ladder):
-        if rung.cordon or rung.drain or rung.out_of_service or rung.template:
+        if rung.cordon or rung.drain or rung.out_of_service or rung.template or rung.job:
             out = True
         elif rung.uncordon:
             out = False

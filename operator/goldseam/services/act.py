@@ -325,7 +325,7 @@ class Actor:
             await self._cluster.delete(PODS, ref.namespace, ref.name, ref.uid)
 
     async def rehearse(self, writes: Sequence[Write], incident: str, planned: Mapping[str, Any] | None = None) -> str:
-        """What the API server says to the writes as dry runs, as a sentence."""
+        """What the API server says to the writes as dry runs, as a sentence; nothing where there are none."""
         for indices in requests(writes):
             made = [writes[index] for index in indices]
             if made[0].verb in ("Delete", "Remove"):  # nothing is taken away to see whether that could be done
@@ -334,7 +334,7 @@ class Actor:
                 await self._change(made, "dry-run", incident, planned=planned, dry_run=True)
             except GoldseamError as error:
                 return f"the server-side dry run was refused: {error}"
-        return "the server-side dry run was accepted"
+        return "the server-side dry run was accepted" if writes else ""
 
 
 def requests(writes: Sequence[Write]) -> Iterable[list[int]]:

@@ -250,7 +250,7 @@ def _takes(status: IncidentStatus | None) -> bool:
     One that has rebooted and is Ready is back."""
     steps = status.steps if status is not None and status.mode != "Observe" else ()
     under_way = (step for step in steps if step.purpose == "Rung" and step.phase != "Done" and not step.ran_until)
-    return any(write.verb != "Patch" for step in under_way for write in step.writes)
+    return any(step.ending or any(write.verb != "Patch" for write in step.writes) for step in under_way)
 
 
 def spent(incidents: Iterable[IncidentView], home: str) -> Iterator[Spent]:

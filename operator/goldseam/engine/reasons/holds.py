@@ -271,14 +271,13 @@ HOLDS: tuple[Entry, ...] = (
         "Goldseam has as many nodes cordoned, or is at work on as many, as the Guardrails' `budgets.nodes.atOnce`"
         " allows, or is about to cordon all others that are in service. A node that people have cordoned counts while"
         " it is drained, rebooted or mended.",
-        "Nothing: it goes on when one of them is back, or the work on it has ended. Else uncordon it, or raise the"
-        " cap.",
+        "Nothing: it goes on when one of them is back, or its step has ended. Else uncordon it, or raise the cap.",
         "nodes",
     ),
     Entry(
         "NodesPerZone",
         "Goldseam has as many nodes of the zone cordoned, or is at work on as many, as `budgets.nodes.perZone` allows.",
-        "Nothing: it goes on when one of them is back, or the work on it has ended.",
+        "Nothing: it goes on when one of them is back, or its step has ended.",
         "nodes",
     ),
     Entry(
