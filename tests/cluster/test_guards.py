@@ -149,6 +149,12 @@ def test_what_cannot_be_read_holds_until_it_can(
     assert effects(installed, namespace) == []
 
 
+def held_node(plane: Plane, node: str, reason: str) -> dict[str, Any]:
+    """The hold of this reason on the incident about the node; empty while there is none."""
+    mine = [i for i in plane.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == node]
+    return next((h for i in mine for h in i.get("status", {}).get("holds", []) if h["reason"] == reason), {})
+
+
 def test_one_node_at_a_time(installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble) -> None:
     limits = {"concurrent": 5}
     installed.apply(cluster_policy("cordon", {"cordon": {}, "timeout": "120s"}, limits=limits))
@@ -156,13 +162,7 @@ def test_one_node_at_a_time(installed: Plane, namespace: str, operator: Operator
     trouble(1, node=first)
     eventually(lambda: installed.get("node", first)["spec"].get("unschedulable"), "the first node to be cordoned")
     trouble(1, node=second)
-
-    def hold() -> dict[str, Any]:
-        mine = [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == second]
-        found = [h for i in mine for h in i.get("status", {}).get("holds", []) if h["reason"] == "NodesAtOnce"]
-        return found[0] if found else {}
-
-    message = eventually(hold, "the second node to be held")["message"]
+    message = eventually(lambda: held_node(installed, second, "NodesAtOnce"), "the second node to be held")["message"]
     assert message == f"Guardrails allow 1 node at once, and Goldseam has taken {first} out of service"
     for node in (first, second):
         trouble(0, node=node)
@@ -204,13 +204,8 @@ def test_one_node_of_a_zone_at_a_time(
     trouble(1, node=second)
     trouble(1, node=elsewhere)
     eventually(lambda: cordoned(elsewhere), "the node of another zone to be cordoned beside it")
-
-    def hold() -> dict[str, Any]:
-        mine = [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == second]
-        found = [h for i in mine for h in i.get("status", {}).get("holds", []) if h["reason"] == "NodesPerZone"]
-        return found[0] if found else {}
-
-    message = eventually(hold, "the second node of the zone to be held")["message"]
+    hold = eventually(lambda: held_node(installed, second, "NodesPerZone"), "the second node of the zone to be held")
+    message = hold["message"]
     assert message == f"Guardrails allow 1 node per zone, and in {zone} Goldseam has taken {first} out of service"
     trouble(0, node=first)
     eventually(lambda: cordoned(second), "the second node to be cordoned in its turn", 60)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from goldseam.actions import ending, forced, in_turn, single
 from goldseam.actions.aftermath import awaited, course
@@ -82,7 +83,7 @@ def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or (_nowhere(world) if leaving else None) or stranded(leaving, world):
         return refused
-    found = _proposed(node, leaving, singles, token, told, world)
+    found = _proposed(node, leaving, ends, singles, token, told, world.now)
     writes = in_turn.with_volumes(found.writes, leaving, world)
     beside = (*ending.lines(leaving, ends, world), *in_turn.lines(leaving, writes, world), *singles.lines())
     preflight = (*lines(leaving, evicted, world), *map(cut, beside))
@@ -95,13 +96,15 @@ def going(world: World) -> list[Json]:
     return sorted((pod for pod in world.pods if _leaves(pod)), key=lambda pod: (is_ours(pod), _order(pod)))
 
 
-def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, told: Drain, world: World) -> Proposal:
-    told_there = marking(node, told.at_deadline, world.now)
+def _proposed(
+    node: Json, leaving: list[Json], ends: list[Json], singles: Singles, token: str, told: Drain, now: datetime
+) -> Proposal:
+    told_there = marking(node, told.at_deadline, now)
     evictions = tuple(map(eviction, leaving))
     writes = (*told_there, *singles.writes(token), *evictions)
     rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
     summary = cut(
-        f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, singles, world)}"
+        f"{'' if cordoned(node) else 'cordon and '}drain {node_ref(node)}: {_what(node, leaving, ends, singles)}"
     )
     summary = cut(summary + (FORCES if told.at_deadline == "Force" else ""))
     takes = 0 if cordoned_by_us(node) else 1
@@ -117,13 +120,13 @@ def _proposed(node: Json, leaving: list[Json], singles: Singles, token: str, tol
 FORCES = "; pods that are left at its deadline are deleted"
 
 
-def _what(node: Json, leaving: list[Json], singles: Singles, world: World) -> str:
+def _what(node: Json, leaving: list[Json], ends: list[Json], singles: Singles) -> str:
     """What the drain does, in numbers, and what it costs."""
     lost = sum(has_volume(pod, "emptyDir") for pod in leaving)
-    ends, restarted = ending.waited_for(ending.ending(world), alone=not leaving), len(singles.restarted)
+    waits, restarted = ending.waited_for(ends, alone=not leaving), len(singles.restarted)
     restarts = f"restart {restarted} workload{'s' if restarted > 1 else ''} that would be down" if restarted else ""
     evicts = f"evict {pods(len(leaving) - len(singles.kept))}" if leaving else ""
-    words = ", ".join(filter(None, (restarts, evicts, ends))) or "there is no pod to evict"
+    words = ", ".join(filter(None, (restarts, evicts, waits))) or "there is no pod to evict"
     if lost:
         words += f"; the emptyDir volumes of {lost} are lost"
     return words + theirs(node)

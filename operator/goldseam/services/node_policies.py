@@ -116,7 +116,7 @@ async def _of_drains(
     """What more is seen by which drains would be refused; what cannot be read is not told, for it decides nothing."""
     free = _free([rung.drain for rung in spec.ladder if rung.drain], meant)
     said = []
-    if free and all(_only_tainted_beside(node, nodes) for node in free):
+    if free and _only_tainted_beside(free, nodes):
         said.append("what would be left in service has taints: no drain, where a pod does not tolerate them")
     ours = await reads.all(PODS, home, labels=SELECTOR) if free and home else ()
     if kept := sorted(kept_for_us(ours) & {str(metadata(node).get("name")) for node in free}):
@@ -124,10 +124,12 @@ async def _of_drains(
     return said
 
 
-def _only_tainted_beside(node: Json, nodes: tuple[Json, ...]) -> bool:
-    found = node_list(nodes)
-    beside = found.without(found.in_service, str(metadata(node).get("uid")))
-    return bool(beside) and all(strict_taints(one) for one in beside)
+def _only_tainted_beside(free: list[Json], nodes: tuple[Json, ...]) -> bool:
+    """Whether, whichever of these goes, there are others in service, and all of them have taints."""
+    tainted = {metadata(node).get("uid"): bool(strict_taints(node)) for node in node_list(nodes).in_service}
+    untainted = {uid for uid, has in tainted.items() if not has}
+    going = [metadata(node).get("uid") for node in free]
+    return all(untainted <= {uid} and any(other != uid for other in tainted) for uid in going)
 
 
 async def _rebooting(spec: ClusterRemediationPolicySpec, reads: Reads) -> list[Finding]:

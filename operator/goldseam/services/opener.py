@@ -166,8 +166,8 @@ class Opener:
             failed += [error for error in ends if error is not None]
             if ends and all(isinstance(error, Retryable) for error in ends):
                 break
-        for error in failed:
-            raise error
+        if failed:
+            raise failed[0]
 
     async def _read(self, armed: Armed, likely: TargetKey | None) -> _Seen:
         """The policy, and what is likely to be its target beside it."""
