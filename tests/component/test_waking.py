@@ -557,7 +557,7 @@ async def test_of_nodes_those_are_looked_at_whose_turn_is_next() -> None:
     about_a_node = replace(incident, spec=incident.spec.model_copy(update={"target": target}))
     for number in range(30):
         h.book.put(waiting(f"b{number}", about_a_node, "NodesInTurn", f"2026-11-23T12:00:{59 - number}Z"))
-    h.book.order = tuple(f"b{number}" for number in range(3, 30))
+    h.book.order = lambda: tuple(f"b{number}" for number in range(3, 30))
     woken.waker.freed(incident)
     assert woken == [f"b{number}" for number in range(3, 13)]
 
@@ -576,7 +576,7 @@ async def a_line() -> tuple[Woken, Callable[[int], None]]:
 
     for number in range(30):
         h.book.put(in_line(number))
-    h.book.order = tuple(f"b{number:02}" for number in range(30))
+    h.book.order = lambda: tuple(f"b{number:02}" for number in range(30))
     woken.clear()
     return woken, lambda number: h.book.put(replace(in_line(number), status=incident.status))
 

@@ -591,3 +591,33 @@ def test_of_a_pair_one_heartbeat_is_enough_to_act_but_not_to_be_over() -> None:
 
     assert of_pair(FIRING).fresh
     assert of_pair(None).state == "Unknown"
+
+
+def _of(number: int, state: str = "firing") -> ActiveAlert:
+    return ActiveAlert({"alertname": "A", "node": f"n{number}"}, {}, state, EPOCH)
+
+
+def test_of_many_alerts_the_likely_one_is_asked_about_first() -> None:
+    watch, asked = Watch(), []
+    watch.healthy(60, *map(_of, range(1_000)))
+
+    def ours(alert: ActiveAlert) -> bool:
+        asked.append(alert)
+        return alert.labels["node"] == "n700"
+
+    found = verdict(watch.history, "A", ours, watch.now, EPOCH, POLL, likely=_of(700).labels)
+    assert (found.state, len(asked)) == ("Firing", 1)
+
+
+@given(
+    shown=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["firing", "pending"])), max_size=4),
+    answers=st.tuples(*[st.sampled_from([True, False, None])] * 4),
+    likely=st.integers(0, 5),
+)
+def test_which_alert_is_likely_changes_nothing_that_is_found(
+    shown: list[tuple[int, str]], answers: tuple[bool | None, ...], likely: int
+) -> None:
+    watch = Watch()
+    watch.healthy(60, *(_of(*one) for one in shown))
+    asked = watch.history, "A", lambda alert: answers[int(alert.labels["node"][1:])], watch.now, EPOCH, POLL
+    assert verdict(*asked, likely=_of(likely).labels) == verdict(*asked)

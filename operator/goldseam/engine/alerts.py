@@ -57,6 +57,18 @@ class AlertRule:
             found.setdefault(alert.labels.get("namespace", ""), []).append(alert)
         return {namespace: tuple(alerts) for namespace, alerts in found.items()}
 
+    @cached_property
+    def _by_labels(self) -> Mapping[frozenset[tuple[str, str]], tuple[ActiveAlert, ...]]:
+        found: dict[frozenset[tuple[str, str]], tuple[ActiveAlert, ...]] = {}
+        for alert in self.alerts:
+            key = frozenset(alert.labels.items())
+            found[key] = (*found.get(key, ()), alert)
+        return found
+
+    def labelled(self, labels: Mapping[str, str]) -> tuple[ActiveAlert, ...]:
+        """The alerts with exactly these labels."""
+        return self._by_labels.get(frozenset(labels.items()), ())
+
     def alerts_in(self, namespace: str | None) -> tuple[ActiveAlert, ...]:
         """The alerts that carry this namespace or none at all; None: all. One rule may have alerts by the thousand."""
         if namespace is None:

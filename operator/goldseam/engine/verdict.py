@@ -7,7 +7,7 @@ monotonic clock; two machines' clocks are never compared.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -150,6 +150,7 @@ def verdict(
     today: datetime,
     poll: timedelta,
     namespace: str | None = None,
+    likely: Mapping[str, str] | None = None,
 ) -> Reading:
     """What is known of the alerts of this name that are `ours`.
 
@@ -162,6 +163,8 @@ def verdict(
         today: the time of day at `now`.
         poll: how often the source is read.
         namespace: where known, the namespace that `ours` asks for, so that no others need to be looked at.
+        likely: the labels of an alert that is `ours` most likely. It is asked about first, for one that shows is
+            enough: of a thousand alerts for a thousand incidents each would else be asked about for each.
     """
     watches = history.watches(alert)
     if history.read_at is None:
@@ -174,13 +177,18 @@ def verdict(
     late = now - history.read_at > max(3 * poll.total_seconds(), 10.0)
     dead = f"the alert source has not answered lately: {history.problem}" if late else ""
     for state in ("firing", "pending"):
-        showing = [w for w in watches if any(a.state == state and ours(a) for a in w.rule.alerts_in(namespace))]
+        showing = [w for w in watches if any(a.state == state and ours(a) for a in _in(w.rule, namespace, likely))]
         if showing:
             return _present(state, showing, now, today, dead or history.problem, look_back)
     unclear = any(ours(alert) is None for watch in watches for alert in watch.rule.alerts_in(namespace))
     doubt = dead or history.problem or history.missing or _unlike(watches, history.servers)
     doubt = doubt or (UNCLEAR if unclear else "")
     return replace(_absent(watches, now, today, doubt, look_back), unclear=unclear)
+
+
+def _in(rule: AlertRule, namespace: str | None, likely: Mapping[str, str] | None) -> Iterator[ActiveAlert]:
+    yield from rule.labelled(likely) if likely is not None else ()
+    yield from rule.alerts_in(namespace)
 
 
 def heartbeat(history: History, alert: str, now: float) -> tuple[bool, str]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -36,8 +37,9 @@ class IncidentBook:
         self._about: dict[TargetKey, dict[str, None]] = defaultdict(dict)
         self._stuck: dict[str, int] = {}
         """How many pods were last seen stuck on the node of each incident."""
-        self.order: tuple[str, ...] = ()
-        """The uids of those about nodes that wait for their turn, as last seen, in its order."""
+        self.order: Callable[[], tuple[str, ...]] = tuple
+        """The uids of those about nodes that wait for their turn, as last seen, in its order. Worked out when it is
+        asked for: each look at a node may change it, and those who wait are woken far less often."""
         self.freed: Callable[[IncidentView], None] = lambda _: None
         """Is told when an incident holds others back no more, or less than before."""
         self.went: Callable[[IncidentView], None] = lambda _: None
@@ -96,7 +98,7 @@ class IncidentBook:
         if self._stuck.get(s.uid) != count:
             self._stuck[s.uid] = count
             self.put(incident)
-        self.order = tuple(one.uid for one in line_of(s, now))
+        self.order = cache(lambda: tuple(one.uid for one in line_of(s, now)))
 
     def drop(self, uid: str) -> None:
         """Forget an incident that is over, or was deleted."""

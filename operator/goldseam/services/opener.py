@@ -279,7 +279,8 @@ def _newest(policy: LivePolicy, of_target: Iterable[Json]) -> IncidentView | Non
 def _is_fresh(source: Source, alert: ActiveAlert) -> bool:
     """Whether it fires freshly."""
     labels = alert.labels
-    reading = source.reading(labels.get("alertname", ""), lambda a: a.labels == labels, labels.get("namespace", ""))
+    name, namespace = labels.get("alertname", ""), labels.get("namespace", "")
+    reading = source.reading(name, lambda a: a.labels == labels, namespace, likely=labels)
     return reading.state == "Firing" and reading.fresh
 
 

@@ -67,6 +67,7 @@ class Relations:
             spec.alert.name,
             lambda alert: self.targets.concerned(spec, source.spec.matchers, incident, alert),
             incident.spec.target.namespace or None,
+            likely=incident.spec.alert.labels,
         )
 
     async def judged(self, incident: IncidentView, spec: PolicySpec) -> Reading:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -246,11 +246,16 @@ class Source:
         return tuple(watch.rule for watch in self.history.watches(alert))
 
     def reading(
-        self, alert: str, ours: Callable[[ActiveAlert], bool | None], namespace: str | None = None
+        self,
+        alert: str,
+        ours: Callable[[ActiveAlert], bool | None],
+        namespace: str | None = None,
+        likely: Mapping[str, str] | None = None,
     ) -> verdict.Reading:
-        """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry."""
+        """The verdict on the alerts of this name that are `ours`; `namespace`: the one that all of them carry;
+        `likely`: the labels of one that is `ours` most likely."""
         now, today = self._clock.monotonic(), self._clock.now()
-        found = verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace)
+        found = verdict.verdict(self.history, alert, ours, now, today, self.spec.interval, namespace, likely)
         return verdict.believed(found, self.heartbeat)
 
     @property

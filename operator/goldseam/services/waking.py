@@ -145,7 +145,7 @@ class Waker:
 
     def _in_turn(self, other: IncidentView) -> list[IncidentView]:
         waiting = [incident for incident in self._book.all() if _waits_for(incident, other)]
-        place = {uid: number for number, uid in enumerate(self._book.order)}
+        place = {uid: number for number, uid in enumerate(self._book.order())}
         return sorted(waiting, key=lambda i: (place.get(i.uid, len(place)), i.created))
 
 
