@@ -32,9 +32,11 @@ def groups(incidents: Iterable[IncidentView]) -> list[NodeGroup]:
 def _group(policy: str, alert: str, members: list[IncidentView]) -> NodeGroup:
     """One group. The first of a line waits, too: for a node that is in work, or for a budget."""
     ordered = sorted(members, key=lambda i: (_place(i), i.created, i.spec.target.name))
-    working = [i for i in ordered if _in_work(i.status)]
-    waiting = [i for i in ordered if i not in working and _waits(i)]
-    others = [i for i in ordered if i not in working and i not in waiting]
+    working: list[IncidentView] = []
+    waiting: list[IncidentView] = []
+    others: list[IncidentView] = []
+    for incident in ordered:
+        (working if _in_work(incident.status) else waiting if _waits(incident) else others).append(incident)
     return NodeGroup(
         policy=policy,
         alert=alert,
