@@ -15,7 +15,7 @@ from access import Access, own_cluster, unclaimed
 from goldseam.services.fleet import UNHEALTHY
 from tests.support import exporter as exporters
 from tests.support.keeper import KEEPER, KINDS, NAME
-from tests.support.objects_on_cluster import alert_source
+from tests.support.objects_on_cluster import alert_source, forgotten, writes_of_operator
 from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
@@ -120,6 +120,34 @@ def namespace(installed: Plane) -> Iterator[str]:
     if installed.all("incidents", NAMESPACE):
         installed.kubectl("delete", "incidents", "--all", "-n", NAMESPACE)  # those of nodes; refused while one owes
     installed.remove("namespace", name)
+
+
+@pytest.fixture
+def touched(installed: Plane, namespace: str) -> Callable[[], list[str]]:
+    """What the operator has written to nodes, pods and workloads since the test began."""
+    before = len(writes_of_operator(installed))
+
+    def ask() -> list[str]:
+        refs = [entry["objectRef"] for entry in writes_of_operator(installed)[before:]]
+        mine = ("nodes", "pods", "deployments", "statefulsets", "daemonsets")
+        return [f"{ref['resource']}/{ref.get('name')}" for ref in refs if ref["resource"] in mine]
+
+    return ask
+
+
+@pytest.fixture
+def given_back(installed: Plane, operator: OperatorProcess) -> Iterator[None]:
+    """Whatever becomes of a test, its nodes are in service afterwards, and nothing is owed for them: the operator still
+    runs then, and the alert is gone."""
+    before = _cordoned(installed)
+    yield
+    if left := _cordoned(installed) - before:
+        installed.kubectl("uncordon", *left)
+    forgotten(installed)
+
+
+def _cordoned(plane: Plane) -> set[str]:
+    return {str(node["metadata"]["name"]) for node in plane.all("nodes") if node["spec"].get("unschedulable")}
 
 
 def left_unhealthy(plane: Plane) -> int:

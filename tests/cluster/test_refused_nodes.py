@@ -16,14 +16,12 @@ from tests.support.objects_on_cluster import (
     cluster_policy,
     condition,
     deployment,
-    forgotten,
     guardrails,
     outcomes,
     refusals,
     running,
-    writes_of_operator,
 )
-from tests.support.operator_process import NAMESPACE, OperatorProcess
+from tests.support.operator_process import NAMESPACE
 from tests.support.plane import Plane, eventually
 
 Trouble = Callable[..., None]
@@ -34,19 +32,7 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 KARPENTER, AUTOSCALER = "karpenter.sh/do-not-disrupt", "cluster-autoscaler.kubernetes.io/safe-to-evict"
 BOTH: tuple[Json, ...] = ({"cordon": {}}, {"drain": {}})
 EVICTING: Json = {"drain": {"singleReplicas": "Evict"}, "timeout": "120s"}
-
-
-@pytest.fixture
-def touched(installed: Plane, namespace: str) -> Touched:
-    """What the operator has written to nodes, pods and workloads since the test began."""
-    before = len(writes_of_operator(installed))
-
-    def ask() -> list[str]:
-        refs = [entry["objectRef"] for entry in writes_of_operator(installed)[before:]]
-        mine = ("nodes", "pods", "deployments", "statefulsets", "daemonsets")
-        return [f"{ref['resource']}/{ref.get('name')}" for ref in refs if ref["resource"] in mine]
-
-    return ask
+pytestmark = pytest.mark.usefixtures("given_back")
 
 
 @pytest.fixture
@@ -78,15 +64,6 @@ def twins(installed: Plane, namespace: str) -> Iterator[tuple[str, str]]:
     yield names
     for name in names:
         installed.remove("node", name)
-
-
-@pytest.fixture(autouse=True)
-def given_back(installed: Plane, operator: OperatorProcess) -> Iterator[None]:
-    """Whatever becomes of a test, the node is in service afterwards, and nothing is owed for it: the operator still
-    runs then, and the alert is gone."""
-    yield
-    installed.kubectl("uncordon", NODE)
-    forgotten(installed)
 
 
 def here(pods: Json) -> Json:

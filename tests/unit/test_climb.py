@@ -10,7 +10,8 @@ import pytest
 
 from goldseam.api.incident import Escalation, Step
 from goldseam.api.runbook import RunbookSpec
-from goldseam.engine import climb, escalation
+from goldseam.engine import answers, climb, escalation
+from goldseam.engine.guards.hold import Hold
 from goldseam.engine.proposal import NothingToDo, Proposal
 from goldseam.engine.situation import Decision, Permission, Situation
 from goldseam.engine.verdict import Reading
@@ -214,3 +215,24 @@ def test_a_rung_that_tells_people_goes_on_and_one_that_escalates_ends_the_acting
     assert over.status.escalations[-1].message.endswith("Nothing has been tried yet."), "to tell people is no try"
     watching = tried(climbing({"escalate": {}}, mode="Observe", plan=None))
     assert (watching.reason, watching.status.rung, watching.status.handed_over) == ("WouldEscalate", 1, False)
+
+
+@pytest.mark.parametrize(
+    ("guard", "reason", "before", "after", "news"),
+    [
+        ("paused", "Paused", "Pause shop/a holds until 12:00", "Pause shop/a holds until 14:00", True),
+        ("busy", "OtherIncident", "Incident shop/a-1 is acting", "Incident shop/a-2 is acting", True),
+        ("collateral", "WorkloadPaused", "shop/db-1: paused", "shop/db-2: paused", True),
+        ("collateral", "WorkloadBusy", "shop/db: a rollout (1 of 2)", "shop/db: Incident shop/a is acting", True),
+        ("collateral", "WorkloadBusy", "shop/db: a rollout (1 of 2)", "shop/db: a rollout (2 of 2)", False),
+    ],
+)
+def test_a_hold_names_what_holds_now_and_how_far_that_is_is_no_news(
+    guard: str, reason: str, before: str, after: str, news: bool
+) -> None:
+    s = climbing()
+    first = answers.held(s, s.status, [Hold(guard, "Wait", reason, before)], NOW).status
+    later = answers.held(replace(s, status=first), first, [Hold(guard, "Wait", reason, after)], NOW + MINUTE).status
+    told = after if news else before
+    assert [(hold.message, hold.since) for hold in later.holds] == [(told, NOW)]
+    assert later.message == f"on hold: {told}"

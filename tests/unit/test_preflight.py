@@ -71,6 +71,25 @@ def test_it_says_of_one_pod_that_it_is_one() -> None:
     assert "1 round of evictions at least: the pod that is evicted is under a budget" in lines
 
 
+@pytest.mark.parametrize(
+    ("policy", "healthy", "rounds", "free"),
+    [
+        ({"unhealthyPodEvictionPolicy": "AlwaysAllow"}, 3, "1 round", "2 of these are"),
+        ({}, 5, "1 round", "2 of these are"),
+        ({}, 3, "3 rounds", ""),
+    ],
+    ids=["always allowed", "the others are enough", "too few healthy ones"],
+)
+def test_a_pod_that_is_not_ready_takes_no_round_of_a_budget_that_lets_it_go(
+    policy: Json, healthy: int, rounds: str, free: str
+) -> None:
+    pods = pod("api-1"), pod("api-2", ready=False), pod("api-3", ready=False)
+    lines = said(world(*pods, pdbs=(pdb(expected=6, wanted=5, healthy=healthy, spec=policy),)))
+    end = f"; {free} not ready, and go without waiting for it" if free else ""
+    assert lines[1].endswith(f"({healthy} healthy, 5 wanted), so {rounds}{end}")
+    assert f"{rounds} of evictions at least: every pod that is evicted is under a budget" in lines
+
+
 def test_it_says_nothing_of_budgets_where_no_pod_is_evicted() -> None:
     """What only leaves by a restart of its Deployment is under no budget, and no eviction."""
     assert not any("budget" in line for line in preflight.lines([pod("api-1")], [], world(pod("api-1"))))

@@ -116,11 +116,14 @@ def _budgets(leaving: list[Json], budgets: list[DisruptionBudget]) -> list[str]:
     """What each budget lets go at once, of its pods that are here; all budgets are worked off side by side."""
     if not leaving:
         return []
-    here = Counter(budget for pod in leaving for budget in of_pod(pod, budgets))
-    rounds = {budget: -(-count // budget.most) if budget.most else 0 for budget, count in here.items()}
+    covered = [(budget, pod) for pod in leaving for budget in of_pod(pod, budgets)]
+    here = Counter(budget for budget, _ in covered)
+    unready = Counter(budget for budget, pod in covered if budget.lets_unready_go and not is_ready(pod))
+    waiting = here - unready
+    rounds = {budget: -(-waiting[budget] // budget.most) if budget.most else 0 for budget in here}
     longest = max(rounds.values(), default=0)
     worst = sorted(here, key=lambda budget: (-rounds[budget], str(budget)))
-    told = [_budget(budget, here[budget], rounds[budget]) for budget in worst[:MOST_BUDGETS]]
+    told = [_budget(budget, here[budget], unready[budget], rounds[budget]) for budget in worst[:MOST_BUDGETS]]
     if len(worst) > MOST_BUDGETS:
         rest, most = len(worst) - MOST_BUDGETS, rounds[worst[MOST_BUDGETS]]
         told.append(f"and {rest} more budget{'s, each' * (rest > 1)} of {_rounds(most)} or less")
@@ -138,12 +141,14 @@ def _all_under_one(count: int) -> str:
     return "the pod that is evicted is under a budget" if count == 1 else "every pod that is evicted is under a budget"
 
 
-def _budget(budget: DisruptionBudget, count: int, rounds: int) -> str:
+def _budget(budget: DisruptionBudget, count: int, unready: int, rounds: int) -> str:
     told = f"{budget} covers {pods(count)} of these"
     if not budget.counted:
         return f"{told}, and the cluster has not counted yet how many it lets go"
     at_once = f"{budget.most} of all its pods may be away at once, {budget.allowed} now ({budget.health})"
-    return f"{told}: {at_once}, so {_rounds(rounds)}"
+    are, go = ("is", "goes") if unready == 1 else ("are", "go")
+    free = f"; {unready} of these {are} not ready, and {go} without waiting for it" if unready else ""
+    return f"{told}: {at_once}, so {_rounds(rounds)}{free}"
 
 
 _KEPT: Mapping[str, Callable[[list[Json], str], str]] = {

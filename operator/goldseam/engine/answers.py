@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import HoldRecord, IncidentStatus
 from goldseam.engine import record
-from goldseam.engine.guards.hold import NOT_ALL_THERE, Hold
+from goldseam.engine.guards.hold import COUNTING, Hold
 from goldseam.engine.situation import Decision, Kind, Situation
 
 SOON = timedelta(0)
@@ -33,16 +33,22 @@ def _kept(s: Situation, hold: Hold) -> str:
 
 
 def _before(s: Situation, hold: Hold) -> HoldRecord | None:
-    """The record of a hold that holds still. What is not known of an alert, which pod is waited for, a node's
-    place in its line, and which nodes it waits for are told anew when it is something else."""
+    """The record of a hold that holds still, with what it says now where that is something else."""
     old = next((h for h in s.status.holds if (h.guard, h.reason) == (hold.guard, hold.reason)), None)
-    anew = hold.guard == "source" or hold.reason == NOT_ALL_THERE
     if old is None:
         return None
     message = record.cut(hold.message)
-    if (anew and record.is_news(old.message, message)) or (hold.guard == "nodes" and old.message != message):
+    if _told_anew(hold, old.message, message):
         return old.model_copy(update={"message": message, "place": hold.place})
     return old
+
+
+def _told_anew(hold: Hold, old: str, new: str) -> bool:
+    """What is not known of an alert, whose pause holds, who or what is waited for, and a node's place in its line. Not
+    how far something is: such numbers change all the time, and each time were a write."""
+    if hold.guard == "source" or hold.reason in COUNTING:
+        return record.is_news(old, new)
+    return hold.guard in ("paused", "busy", "nodes", "collateral") and old != new
 
 
 def _record(hold: Hold, s: Situation, now: datetime) -> HoldRecord:

@@ -55,16 +55,17 @@ class DisruptionBudget:
         return f"{self._number('currentHealthy')} healthy, {self._number('desiredHealthy')} wanted"
 
     def never(self, pod: Json) -> bool:
-        """Whether it would not let this pod go even if all of its pods were ready.
-
-        A pod that is not ready goes where the policy for unhealthy pods says so (KEP-3017), or the others are enough.
-        """
+        """Whether it would not let this pod go even if all of its pods were ready."""
         if not self.counted or self._number("desiredHealthy") < self._number("expectedPods"):
             return False
-        if is_ready(pod):
-            return True
+        return is_ready(pod) or not self.lets_unready_go
+
+    @property
+    def lets_unready_go(self) -> bool:
+        """Whether a pod that is not ready goes though no ready one may: its policy for unhealthy pods says so
+        (KEP-3017), or the others are enough."""
         enough = self._number("currentHealthy") >= self._number("desiredHealthy") > 0
-        return not (enough or self._spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow")
+        return enough or self._spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
 
     def _number(self, field: str) -> int:
         return int(self._status.get(field) or 0)

@@ -10,7 +10,9 @@ from typing import Literal
 from goldseam.engine.situation import Situation
 
 NOT_ALL_THERE = "NotAllThere"
-"""The reason of a hold that tells anew which pod is waited for."""
+"""The reason of a hold for pods that must be there."""
+COUNTING = frozenset({NOT_ALL_THERE, "WorkloadBusy"})
+"""The reasons of holds that say how far something is."""
 
 
 @dataclass(frozen=True)
