@@ -159,6 +159,8 @@ async def test_of_two_that_decide_at_once_no_more_nodes_are_taken_than_allowed(
     assert len(cordoned_nodes(h)) == cordoned
     await looked_at_together(h)
     assert len(cordoned_nodes(h)) == cordoned
+    held = [[hold.reason for hold in status.holds] for status in h.statuses() if not status.steps]
+    assert held == [["NodesAtOnce"]] * (2 - cordoned), "it waits, and does not fail"
 
 
 async def test_of_two_on_one_target_that_decide_at_once_one_acts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -331,6 +332,19 @@ def test_a_control_plane_node_is_not_drained_while_another_one_is_out_of_service
     others = [node("m-2", ready=False, labels=master), node("worker-2")]
     target = node("m-1", labels=master)
     assert refused(plan(pod("api-1"), target=target, nodes=others, controlPlane=True)) == "ControlPlaneAtRisk"
+
+
+def test_a_control_plane_node_does_not_fail_over_one_that_is_out_of_service_for_us() -> None:
+    """It waits for that (guard `node_caps`), which comes back; unless both are out already, and nothing waits."""
+    master = {CONTROL_PLANE: ""}
+    others = [node("m-2", ready=False, cordoned="goldseam", labels=master), node("worker-2")]
+    at_once = partial(plan, pod("api-1"), nodes=others, controlPlane=True)
+    assert evicted(at_once(target=node("m-1", labels=master))) == ["api-1"]
+    assert refused(at_once(target=node("m-1", cordoned="goldseam", labels=master))) == "ControlPlaneAtRisk"
+    both = [*others, node("m-3", cordoned="kubectl", labels=master)]
+    found = plan(pod("api-1"), target=node("m-1", labels=master), nodes=both, controlPlane=True)
+    assert isinstance(found, Refusal)
+    assert "and m-3 is out of service already" in found.message
 
 
 def test_a_control_plane_node_is_drained_only_where_the_policy_says_so() -> None:

@@ -14,7 +14,7 @@ from goldseam.api.incident import ApprovalRecord, ObjectRef, Step
 from goldseam.engine import approvals
 from goldseam.engine.guards import asking, budget, busy, harm, knowledge, narrow, paused
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.objects import ZONE
+from goldseam.engine.objects import CONTROL_PLANE, ZONE
 from goldseam.engine.proposal import Proposal, Refusal, World
 from goldseam.engine.situation import Ledger, LivePolicy, PauseInForce, Situation
 from goldseam.engine.turns import line_of
@@ -206,13 +206,27 @@ def test_a_node_that_is_drained_and_cordoned_by_us_counts_once() -> None:
 
 
 def test_of_the_control_plane_one_node_is_worked_on_at_once() -> None:
-    control = {"node-role.kubernetes.io/control-plane": ""}
+    control = {CONTROL_PLANE: ""}
     s = beside(node("worker-2", labels=control), node("worker-3"), node("worker-4"), atOnce=9, perZone=9)
     s = replace(s, world=replace(s.world, nodes=(*s.world.nodes, node("worker-5"))))
     assert budget.node_caps(s, NOW) is None
-    hold = budget.node_caps(replace(s, world=replace(s.world, target=node(labels=control))), NOW)
+    held = replace(s, world=replace(s.world, target=node(labels=control)))
+    hold = budget.node_caps(held, NOW)
     assert hold is not None
     assert "one node of the control plane at once" in hold.message
+    assert budget.room(held, ())[CONTROL_PLANE] == 0
+
+
+def test_of_the_control_plane_one_node_is_out_of_service_at_once() -> None:
+    control = {CONTROL_PLANE: ""}
+    ours = node("worker-2", cordoned="goldseam", labels=control)
+    s = replace(beside(ours, atOnce=9, perZone=9), others=())
+    assert budget.node_caps(s, NOW) is None, "a worker does not wait for it"
+    hold = budget.node_caps(replace(s, world=replace(s.world, target=node(labels=control))), NOW)
+    assert hold is not None
+    assert hold.message == (
+        "Guardrails allow one node of the control plane at once, and Goldseam has taken worker-2 out of service"
+    )
 
 
 def test_a_node_that_others_have_cordoned_is_not_one_that_we_are_about_to_cordon() -> None:

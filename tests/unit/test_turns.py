@@ -15,7 +15,7 @@ from goldseam.engine.decide import decide
 from goldseam.engine.guards.order import BEFORE_ACTING, RESUMING, holding, not_asked
 from goldseam.engine.guards.turn import turn
 from goldseam.engine.matching import PolicyKey
-from goldseam.engine.objects import metadata
+from goldseam.engine.objects import CONTROL_PLANE, metadata
 from goldseam.engine.proposal import Proposal, World
 from goldseam.engine.situation import InLine, Ledger, LivePolicy, Other, Situation, Spent
 from goldseam.engine.turns import IN_TURN, Waiting, admitted, band, in_line, in_turn, line_of, said, stuck
@@ -75,6 +75,12 @@ def test_the_zone_that_was_served_longest_ago_is_next() -> None:
 def test_as_many_go_as_all_caps_together_let(room: dict[str, int], expected: set[str]) -> None:
     line = [waits("a1"), waits("a2"), waits("b1", "b")]
     assert admitted(line, room) == {f"uid-{name}" for name in expected}
+
+
+def test_of_the_control_plane_one_goes_and_those_behind_it_go_nevertheless() -> None:
+    masters = [replace(waits(name), control_plane=True) for name in ("m1", "m2")]
+    assert admitted([*masters, waits("a1")], {"": 2, CONTROL_PLANE: 1}) == {"uid-m1", "uid-a1"}
+    assert admitted([*masters, waits("a1")], {"": 2, CONTROL_PLANE: 0}) == {"uid-a1"}
 
 
 def pod(kind: str, phase: str = "Running", **meta: Any) -> dict[str, Any]:

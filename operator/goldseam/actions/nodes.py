@@ -103,7 +103,7 @@ def others(world: World) -> list[Json]:
 
 def endangered(world: World, *, opted_in: bool) -> Refusal | None:
     """A control-plane node stays in service, unless the policy has opted in; and always while another one is not: etcd
-    must keep its majority."""
+    must keep its majority. One that is out of service for us is waited for (guard `node_caps`), unless both are."""
     assert world.target is not None
     if not of_control_plane(world.target):
         return None
@@ -112,7 +112,9 @@ def endangered(world: World, *, opted_in: bool) -> Refusal | None:
             f"{node_ref(world.target)} is of the control plane: write `controlPlane: true` in the rung if it may go"
         )
         return refusal("ControlPlaneNode", message)
-    missing = [node for node in others(world) if of_control_plane(node) and (cordoned(node) or not is_ready(node))]
+    waits = not cordoned_by_us(world.target)
+    out = [node for node in others(world) if of_control_plane(node) and (cordoned(node) or not is_ready(node))]
+    missing = [node for node in out if not (waits and cordoned_by_us(node))]
     if not missing:
         return None
     names = listed([node_ref(node).name for node in missing])

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.node_lists import node_list, not_ready_since
-from goldseam.engine.objects import ZONE, Json, controller, is_over, metadata
+from goldseam.engine.objects import CONTROL_PLANE, ZONE, Json, controller, is_over, metadata, of_control_plane
 from goldseam.engine.situation import InLine, Other, Situation
 
 IN_TURN = "NodesInTurn"
@@ -46,6 +46,8 @@ class Waiting:
     stuck: int
     """Pods that are stuck on the node."""
     opened: datetime
+    control_plane: bool = False
+    """Whether the node is of the control plane: of these one goes at once."""
 
     @property
     def badness(self) -> tuple[bool, datetime, int, datetime, str]:
@@ -91,11 +93,12 @@ def in_turn(waiting: Iterable[Waiting], served: Mapping[str, datetime]) -> list[
 
 
 def admitted(line: Sequence[Waiting], room: Mapping[str, int]) -> frozenset[str]:
-    """Who may go now. `room`: how much there is for all (``""``), for a zone (`zone/NAME`), for a policy; where it says
-    nothing there is no limit."""
+    """Who may go now. `room`: how much there is for all (``""``), for a zone (`zone/NAME`), for the control plane (the
+    label of its nodes), for a policy; where it says nothing there is no limit."""
     left, found = dict(room), set()
     for one in line:
-        needs = [key for key in ("", f"zone/{one.zone}", str(one.policy)) if key in left]
+        keys = ("", f"zone/{one.zone}", str(one.policy), *((CONTROL_PLANE,) if one.control_plane else ()))
+        needs = [key for key in keys if key in left]
         if all(left[key] > 0 for key in needs):
             found.add(one.uid)
             for key in needs:
@@ -134,7 +137,8 @@ def _waiting(
     node: Json, since: datetime | None, uid: str, policy: PolicyKey, opened: datetime, line: InLine | None
 ) -> Waiting:
     pods = line.stuck if line is not None else 0
-    return Waiting(uid, policy, str(metadata(node).get("name")), zone_of(node), since, pods, opened)
+    name, zone = str(metadata(node).get("name")), zone_of(node)
+    return Waiting(uid, policy, name, zone, since, pods, opened, of_control_plane(node))
 
 
 def zone_of(node: Json) -> str:

@@ -10,7 +10,7 @@ from goldseam.api.policy import ActionCount, Limits
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.node_lists import node_list
-from goldseam.engine.objects import Json, cordoned, cordoned_by_us, metadata, of_control_plane
+from goldseam.engine.objects import CONTROL_PLANE, Json, cordoned, cordoned_by_us, metadata, of_control_plane
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Ledger, Situation, Spent
 from goldseam.engine.turns import Waiting, zone_of
@@ -95,7 +95,7 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{_nodes(caps.at_once)} at once"))
     if zone and len(near := [node for node in ours if zone_of(node) == zone]) >= caps.per_zone:
         return Hold("nodes", "Wait", "NodesPerZone", _capped(near, f"{_nodes(caps.per_zone)} per zone", f" in {zone}"))
-    if of_control_plane(s.world.target) and (rivals := [node for node in begun if of_control_plane(node)]):
+    if of_control_plane(s.world.target) and (rivals := [node for node in ours if of_control_plane(node)]):
         return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
     going = [node for node in begun if not cordoned(node)]
     if going and not _stays_in_service(s, going):
@@ -118,7 +118,8 @@ def room(s: Situation, line: Iterable[Waiting]) -> dict[str, int]:
     mine = PolicyKey(s.spec.policy_ref.kind, s.spec.policy_ref.namespace, s.spec.policy_ref.name)
     busy = sum(other.busy and other.policy == mine for other in s.others)
     found = {f"zone/{zone}": caps.per_zone - taken[zone] for zone in zones}
-    return found | {"": caps.at_once - len(ours), str(mine): _most(s) - busy}
+    masters = sum(map(of_control_plane, ours))
+    return found | {"": caps.at_once - len(ours), CONTROL_PLANE: 1 - masters, str(mine): _most(s) - busy}
 
 
 def _taken(s: Situation, begun: list[Json]) -> list[Json]:

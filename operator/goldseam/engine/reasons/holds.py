@@ -269,8 +269,8 @@ HOLDS: tuple[Entry, ...] = (
     Entry(
         "NodesAtOnce",
         "Goldseam has as many nodes cordoned, or is at work on as many, as the Guardrails' `budgets.nodes.atOnce`"
-        " allows, or is about to cordon all others that are in service. A node that people have cordoned counts while"
-        " it is drained, rebooted or mended.",
+        " allows; or one of the control plane, of which this is another one; or is about to cordon all others that are"
+        " in service. A node that people have cordoned counts while it is drained, rebooted or mended.",
         "Nothing: it goes on when one of them is back, or its step has ended. Else uncordon it, or raise the cap.",
         "nodes",
     ),

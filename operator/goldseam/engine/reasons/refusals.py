@@ -228,7 +228,8 @@ REFUSALS: tuple[Entry, ...] = (
     ),
     Entry(
         "ControlPlaneAtRisk",
-        "The node is of the control plane, and another such node is out of service: etcd could lose its majority.",
+        "The node is of the control plane, and another such node is out of service: etcd could lose its majority. For"
+        " one that Goldseam has taken out of service it waits (`NodesAtOnce`).",
         "Bring the other one back first.",
         "cordon, drain, outOfService, reboot",
     ),
