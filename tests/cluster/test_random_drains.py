@@ -38,8 +38,8 @@ from tests.support.sampling import sampled
 Json = dict[str, Any]
 Trouble = Callable[..., None]
 NODES = tuple(f"node-{number}" for number in range(4))
-SEEDS = (9, 0, 2, 3)
-"""The first has both caps, three nodes, and workloads that are starting; the third ends at a deadline."""
+SEEDS = (9, 116, 2, 3)
+"""The first is held by the cap of all nodes, the second by that of their zone, the third ends at a deadline."""
 BUDGETS: tuple[Json, ...] = ({}, {"maxUnavailable": 1}, {"minAvailable": 1}, {"maxUnavailable": "50%"})
 
 
@@ -263,7 +263,7 @@ def test_no_budget_is_broken_no_cap_is_passed_and_every_node_comes_back(
     life = Life(drawn(seed), installed, namespace, trouble, watched)
     with life.staged():
         life.begin()
-        eventually(life.over, "each drain to end", 420, every=0.5)
+        eventually(life.over, "each drain to end", 200, every=0.5)
         nobody_is_hurt(life)
         caps_are_kept(life)
         all_is_over(life)
