@@ -19,6 +19,7 @@ from tests.support.objects_on_cluster import alert_source, forgotten, writes_of_
 from tests.support.operator_process import NAMESPACE, OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import OURS, ROOT, Plane, control_plane, eventually
+from tests.support.readiness import Watched, watching
 
 Json = dict[str, Any]
 MARK = "goldseam.dev/test=true"
@@ -192,3 +193,10 @@ def trouble(installed: Plane, namespace: str) -> Iterator[Callable[..., None]]:
 
         yield set_trouble
         installed.rules(group, [])
+
+
+@pytest.fixture
+def watched(installed: Plane, namespace: str, tmp_path: Path) -> Iterator[Watched]:
+    """How many pods of a workload of the namespace were ready, after each change of one of them."""
+    with watching(installed, namespace, tmp_path / "watch.json") as counts:
+        yield counts

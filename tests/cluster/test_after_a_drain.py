@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.test_careful_drains import cordoned, first_step, incident, on_node
 from tests.cluster.test_evictions import evicted
-from tests.support.objects_on_cluster import cluster_policy, deployment, forgotten
+from tests.support.nodes_on_cluster import cordoned, first_step, incident, on_node
+from tests.support.objects_on_cluster import cluster_policy, deployment, forgotten, running
 from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
 
@@ -61,7 +61,7 @@ def attached(installed: Plane, namespace: str) -> Iterator[None]:
     pods = ("db-0", "db-1")
     try:
         installed.apply(*(volume(namespace, pod) for pod in pods), database(namespace))
-        eventually(lambda: _ready(installed, namespace) == 2, "the database to be ready", 60)
+        running(installed, namespace, "db", 2, "StatefulSet")
         installed.apply(*(attachment(namespace, pod) for pod in pods))
         installed.must("uncordon", *others)
         yield
@@ -70,10 +70,6 @@ def attached(installed: Plane, namespace: str) -> Iterator[None]:
         for pod in pods:
             installed.remove("volumeattachment", f"{namespace}-{pod}")
             installed.remove("persistentvolume", f"{namespace}-{pod}")
-
-
-def _ready(plane: Plane, namespace: str) -> int:
-    return int(plane.get("statefulset", "db", namespace).get("status", {}).get("readyReplicas", 0))
 
 
 def _says(plane: Plane, words: str) -> bool:

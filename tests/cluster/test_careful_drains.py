@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import random
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from goldseam.engine.objects import is_ready
+from tests.support.nodes_on_cluster import cordoned, first_step, incident, on_node
 from tests.support.objects_on_cluster import (
-    budget,
     cluster_policy,
     condition,
     deployment,
@@ -22,34 +17,13 @@ from tests.support.objects_on_cluster import (
     running,
     writes_of_operator,
 )
-from tests.support.operator_process import NAMESPACE, OperatorProcess
+from tests.support.operator_process import OperatorProcess
 from tests.support.plane import ROOT, Plane, eventually
-from tests.support.sampling import sampled
+from tests.support.readiness import Watched
 
 Json = dict[str, Any]
 Trouble = Callable[..., None]
-Watched = Callable[[str], list[int]]
 SLOWLY = {"sim.kwok/start-delay": "2s"}
-
-
-def incident(plane: Plane, node: str) -> Json:
-    """The incident about the node; empty while there is none."""
-    found = [one for one in plane.all("incidents", NAMESPACE) if one["spec"]["target"]["name"] == node]
-    return found[0] if found else {}
-
-
-def first_step(plane: Plane, node: str) -> Json:
-    """Its first step, once that has an outcome, or a plan."""
-    steps = incident(plane, node).get("status", {}).get("steps", [])
-    return steps[0] if steps else {}
-
-
-def cordoned(plane: Plane, node: str) -> bool:
-    return bool(plane.get("node", node)["spec"].get("unschedulable"))
-
-
-def on_node(plane: Plane, namespace: str, node: str) -> list[Json]:
-    return [pod for pod in plane.all("pods", namespace) if pod["spec"].get("nodeName") == node]
 
 
 def drain(plane: Plane, trouble: Trouble, node: str, **told: Any) -> None:
@@ -62,41 +36,6 @@ def over(plane: Plane, trouble: Trouble, node: str) -> None:
     trouble(0, alert="NodeTrouble", node=node)
     eventually(lambda: not cordoned(plane, node), "the node to be back", 90)
     forgotten(plane)
-
-
-@pytest.fixture
-def watched(installed: Plane, namespace: str, tmp_path: Path) -> Iterator[Callable[[str], list[int]]]:
-    """How many pods of a workload of the namespace were ready, after each change of one of them."""
-    out = tmp_path / "watch.json"
-    command = ["kubectl", "--kubeconfig", installed.kubeconfig, "get", "pods", "-n", namespace, "-w", "-o", "json"]
-    with out.open("w") as file:
-        process = subprocess.Popen([*command, "--output-watch-events"], stdout=file)
-        yield lambda app: _counts(_events(out.read_text()), app)
-        process.kill()
-        process.wait(10)
-
-
-def _events(text: str) -> Iterator[Json]:
-    """The events of a watch; the last one may be half written."""
-    decoder, at = json.JSONDecoder(), 0
-    while (at := len(text) - len(text[at:].lstrip())) < len(text):
-        try:
-            event, at = decoder.raw_decode(text, at)
-        except ValueError:
-            return
-        yield event
-
-
-def _counts(events: Iterator[Json], app: str) -> list[int]:
-    ready: set[str] = set()
-    counts = []
-    for event in events:
-        pod = event["object"]
-        if pod["metadata"]["labels"]["app"] == app:
-            there = event["type"] != "DELETED" and is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
-            (ready.add if there else ready.discard)(pod["metadata"]["uid"])
-            counts.append(len(ready))
-    return counts
 
 
 def test_a_single_replica_is_never_without_a_ready_pod_while_its_node_is_drained(
@@ -123,47 +62,6 @@ def test_a_single_replica_is_never_without_a_ready_pod_while_its_node_is_drained
     eventually(told, "the incident to say how it went")
     assert f"Deployment {namespace}/cart (1 pod)" in first_step(installed, node)["preflight"][-1]
     over(installed, trouble, node)
-
-
-BUDGETS: tuple[Json, ...] = ({}, {"maxUnavailable": 1}, {"minAvailable": 1}, {"maxUnavailable": "50%"})
-
-
-@pytest.mark.parametrize("seed", sampled(range(4)))
-def test_whatever_is_on_a_node_nobody_is_down_and_no_budget_is_broken_by_its_drain(
-    seed: int, installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble, watched: Watched
-) -> None:
-    chance = random.Random(seed)
-    apps = {f"app{number}": chance.choice([1, 1, 2, 3, 5]) for number in range(6)}
-    budgets = {name: chance.choice(BUDGETS) for name in apps}
-    delay = {"sim.kwok/start-delay": f"{chance.choice([0, 1, 3])}s"}
-    others = [f"node-{number}" for number in range(1, 4)]
-    try:
-        for name in others if chance.random() < 0.5 else ():  # all on one node, or here and there
-            installed.must("cordon", name)
-        installed.apply(*(deployment(namespace, name, count, annotations=delay) for name, count in apps.items()))
-        installed.apply(*(budget(namespace, name, **spec) for name, spec in budgets.items() if spec))
-        for name, count in apps.items():
-            running(installed, namespace, name, count)
-            eventually(lambda name=name, count=count: count in watched(name), "the watch to have seen them")  # type: ignore[misc]
-    finally:
-        installed.must("uncordon", *others)
-    eventually(lambda: _counted(installed, namespace), "the budgets to be counted")
-    node = max(installed.all("nodes"), key=lambda one: len(on_node(installed, namespace, one["metadata"]["name"])))
-    drain(installed, trouble, node["metadata"]["name"])
-    eventually(lambda: not on_node(installed, namespace, node["metadata"]["name"]), "the node to be empty", 90)
-    for name, count in apps.items():
-        counts = watched(name)
-        least = min(counts[counts.index(count) :])
-        spec = budgets[name]
-        kept = {"minAvailable": 1, "maxUnavailable": count - 1}.get(next(iter(spec), ""), 1)
-        kept = count - -(-count // 2) if spec.get("maxUnavailable") == "50%" else kept
-        assert least >= max(kept, 1), f"{name}: {count} pods, {spec}: {least} were left"
-    over(installed, trouble, node["metadata"]["name"])
-
-
-def _counted(plane: Plane, namespace: str) -> bool:
-    found = [one.get("status", {}) for one in plane.all("poddisruptionbudgets", namespace)]
-    return all(one.get("currentHealthy") and one["currentHealthy"] == one["expectedPods"] for one in found)
 
 
 def test_a_drain_without_room_elsewhere_is_refused_before_anything_is_touched(

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from goldseam.engine.objects import ZONE
+from tests.support.nodes_on_cluster import held_node, out_together
 from tests.support.objects_on_cluster import (
     budget,
     cluster_policy,
@@ -149,12 +151,6 @@ def test_what_cannot_be_read_holds_until_it_can(
     assert effects(installed, namespace) == []
 
 
-def held_node(plane: Plane, node: str, reason: str) -> dict[str, Any]:
-    """The hold of this reason on the incident about the node; empty while there is none."""
-    mine = [i for i in plane.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] == node]
-    return next((h for i in mine for h in i.get("status", {}).get("holds", []) if h["reason"] == reason), {})
-
-
 def test_one_node_at_a_time(installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble) -> None:
     limits = {"concurrent": 5}
     installed.apply(cluster_policy("cordon", {"cordon": {}, "timeout": "120s"}, limits=limits))
@@ -168,20 +164,6 @@ def test_one_node_at_a_time(installed: Plane, namespace: str, operator: Operator
         trouble(0, node=node)
     eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")
     assert not installed.get("node", second)["spec"].get("unschedulable")
-
-
-ZONE = "topology.kubernetes.io/zone"
-
-
-def out_together(written: list[dict[str, Any]]) -> list[set[str]]:
-    """Which nodes were cordoned at the same time, after each of these writes, by what the API server answered."""
-    out: set[str] = set()
-    found = []
-    for node in (entry["responseObject"] for entry in written if entry["objectRef"].get("resource") == "nodes"):
-        name = {node["metadata"]["name"]}
-        out = out | name if node["spec"].get("unschedulable") else out - name
-        found.append(out)
-    return found
 
 
 def test_one_node_of_a_zone_at_a_time(
@@ -216,34 +198,4 @@ def test_one_node_of_a_zone_at_a_time(
     assert {first, elsewhere} in together, "four might be out at once"
     assert any(second in out for out in together)
     assert not any({first, second} <= out for out in together)
-    forgotten(installed)
-
-
-def test_many_nodes_wait_in_one_line_and_are_shown_as_a_group(
-    installed: Plane, namespace: str, operator: OperatorProcess, trouble: Trouble
-) -> None:
-    limits = {"concurrent": 5, "cooldown": "1s"}
-    installed.apply(cluster_policy("cordon", {"cordon": {}, "timeout": "120s"}, limits=limits))
-    first, *others = sorted(node["metadata"]["name"] for node in installed.all("nodes"))
-    trouble(1, node=first)
-    eventually(lambda: installed.get("node", first)["spec"].get("unschedulable"), "the first node to be cordoned")
-    for node in others:
-        trouble(1, node=node)
-
-    def places() -> list[int | None]:
-        waiting = [i for i in installed.all("incidents", NAMESPACE) if i["spec"]["target"]["name"] in others]
-        return [hold.get("place") for i in waiting for hold in i.get("status", {}).get("holds", [])[:1]]
-
-    eventually(lambda: sorted(places(), key=str) == [2, 3, None], "each to have its place")
-
-    def group() -> dict[str, Any]:
-        found = installed.get("guardrails", "cluster").get("status", {}).get("nodeGroups") or [{}]
-        return found[0] if (found[0].get("inWork"), found[0].get("waiting")) == (1, 3) else {}
-
-    shown = eventually(group, "the group to be shown")
-    assert shown["message"].startswith(f"4 nodes: 1 in work ({first}); 3 wait for their turn, worst first")
-    for node in (first, *others):
-        trouble(0, node=node)
-    eventually(lambda: not installed.get("node", first)["spec"].get("unschedulable"), "the first node to be back")
-    eventually(lambda: "nodeGroups" not in installed.get("guardrails", "cluster")["status"], "the group to be gone")
     forgotten(installed)

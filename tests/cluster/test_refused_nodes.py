@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from goldseam.engine.objects import is_ready
-from tests.cluster.test_careful_drains import cordoned, first_step, incident, on_node
 from tests.cluster.test_evictions import evicted, workload
+from tests.support.nodes_on_cluster import cordoned, first_step, incident, on_node
 from tests.support.objects_on_cluster import (
     budget,
     cluster_policy,

@@ -183,14 +183,14 @@ def outcomes(found: Json) -> list[tuple[str, str | None]]:
     return [(step["action"], step.get("outcome")) for step in found.get("steps", []) if step.get("purpose") != "Undo"]
 
 
-def ready(plane: Plane, namespace: str, name: str) -> int:
-    """How many pods of a Deployment are ready."""
-    return int(plane.get("deployment", name, namespace).get("status", {}).get("readyReplicas") or 0)
+def ready(plane: Plane, namespace: str, name: str, kind: str = "Deployment") -> int:
+    """How many pods of a Deployment are ready, or of a StatefulSet."""
+    return int(plane.get(kind.lower(), name, namespace).get("status", {}).get("readyReplicas") or 0)
 
 
-def running(plane: Plane, namespace: str, name: str, count: int) -> None:
+def running(plane: Plane, namespace: str, name: str, count: int, kind: str = "Deployment") -> None:
     """Wait until so many pods are ready."""
-    eventually(lambda: ready(plane, namespace, name) == count, f"{count} ready pods of {name}")
+    eventually(lambda: ready(plane, namespace, name, kind) == count, f"{count} ready pods of {name}")
 
 
 def writes_of_operator(plane: Plane) -> list[Json]:
