@@ -35,6 +35,7 @@ from tests.support.objects_on_cluster import (
     writes_of_operator,
 )
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import SLOW
 
 Trouble = Callable[..., None]
 Touched = Callable[[], list[str]]
@@ -83,6 +84,7 @@ def test_a_workload_that_its_people_pause_or_mark_holds_the_drain_of_its_node_un
     assert set(evicted(installed, namespace)) == pods
 
 
+@SLOW
 def test_a_workload_that_is_rolled_out_holds_the_drain_of_its_node_until_the_rollout_is_done(
     installed: Plane, namespace: str, trouble: Trouble, touched: Touched
 ) -> None:
@@ -252,6 +254,7 @@ def test_for_a_pod_that_would_be_missed_the_node_is_left_alone(
     assert touched() == []
 
 
+@SLOW
 def test_a_single_replica_that_does_not_come_up_elsewhere_stays_where_it_is_and_the_node_comes_back(
     installed: Plane, namespace: str, trouble: Trouble, touched: Touched
 ) -> None:
@@ -271,6 +274,7 @@ def test_a_single_replica_that_does_not_come_up_elsewhere_stays_where_it_is_and_
     assert left["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
+@SLOW
 def test_a_pod_that_is_ending_already_is_not_evicted_and_the_drain_is_not_done_before_it_is_gone(
     installed: Plane, namespace: str, trouble: Trouble
 ) -> None:
