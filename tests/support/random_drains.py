@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
-from goldseam.api.incident import IncidentStatus
-from goldseam.engine.objects import CONTROL_PLANE, ZONE, cordoned, is_ready
+from goldseam.api.durations import format_duration, parse_duration
+from goldseam.api.incident import IncidentStatus, Obligation
+from goldseam.engine.objects import CONTROL_PLANE, ZONE
 from tests.component.test_node_incidents import crempol, node
 from tests.support.harness import Harness
+from tests.support.judged_drains import ENDED, SETTLE, TIMEOUT, Judge
 from tests.support.toycluster import Killed
 from tests.support.toypods import ToyPods
 
 Json = dict[str, Any]
 
-ENDED = ("Resolved", "Escalated", "Abandoned")
 NEVER: Json = {"maxUnavailable": 0}
 BUDGETS: tuple[Json, ...] = (
     {},
@@ -39,9 +40,10 @@ STRATEGIES: tuple[Json, ...] = (
 AGES = (0.0, 2.0, 30.0, 3_600.0, 86_400.0)
 EVENTS = (
     *("kill before", "kill after", "clear", "fire", "pause", "unpause", "cordon", "uncordon", "unready node"),
-    *("ready node", "unreadable", "readable", "time", "starve", "forbid"),
+    *("ready node", "unreadable", "readable", "time", "starve", "forbid", "refuse", "away", "die deleting"),
+    "cordon anew",
 )
-QUIET = ("kill before", "kill after", "pause", "unpause", "time")
+QUIET = ("kill before", "kill after", "away", "pause", "unpause", "time")
 REST = timedelta(seconds=150)
 """Longer than the policy's timeout, and than its `unknownTimeout`."""
 Events = list[tuple[str, int]]
@@ -89,6 +91,8 @@ class Start:
     """Whether the policy says that these may be drained, too."""
     theirs: bool = False
     """Whether people have cordoned those that are drained before."""
+    calm: float = 5.0
+    """Seconds before anything happens."""
 
 
 @st.composite
@@ -106,8 +110,25 @@ def apps(draw: st.DrawFn, nodes: int) -> App:
     )
 
 
+CROWDED = App((0, 0, 1, 1), "Deployment", {"maxUnavailable": 1}, {}, sick=False)
+SLOW = Start(
+    ("a", "b"), (CROWDED,), 1, 1, 1, evict=False, start=30.0, deadline="20s", at_deadline="Force", allowed=("*",)
+)
+"""Its budget does not let all go by the deadline."""
+
+
 @st.composite
 def starts(draw: st.DrawFn) -> Start:
+    """One in four of those whose deadline passes while pods are there that may be deleted by force."""
+    found = draw(any_starts())
+    if draw(st.integers(0, 3)):
+        return found
+    told = {"deadline": SLOW.deadline, "at_deadline": SLOW.at_deadline, "allowed": SLOW.allowed, "start": SLOW.start}
+    return replace(found, apps=(CROWDED, *found.apps[1:]), **told)
+
+
+@st.composite
+def any_starts(draw: st.DrawFn) -> Start:
     count = draw(st.integers(2, 4))
     masters = st.frozensets(st.integers(0, count - 1)).map(lambda others: others | {0})
     return Start(
@@ -126,6 +147,7 @@ def starts(draw: st.DrawFn) -> Start:
         control_plane=draw(st.just(frozenset()) | masters),
         opted_in=draw(st.booleans()),
         theirs=draw(st.integers(0, 3)) == 0,
+        calm=draw(st.sampled_from([5.0, 5.0, 0.0])),
     )
 
 
@@ -141,7 +163,8 @@ class Life:
         for number, (made, zone) in enumerate(zip(self.nodes, start.zones, strict=True)):
             made["metadata"]["labels"] = {ZONE: zone} | ({CONTROL_PLANE: ""} if number in start.control_plane else {})
         spec: Json = {"limits": {"concurrent": 10}, "unknownTimeout": "2m"}
-        self.h = Harness(crempol({"drain": told, "timeout": "60s"}, **spec), self.nodes[0], "nodes")
+        rung = {"drain": told, "timeout": format_duration(TIMEOUT), "verify": {"settle": format_duration(SETTLE)}}
+        self.h = Harness(crempol(rung, **spec), self.nodes[0], "nodes")
         for made in self.nodes[1:]:
             self.h.cluster.add("nodes", made)
         caps = {"budgets": {"nodes": {"atOnce": start.at_once, "perZone": start.per_zone}}}
@@ -151,10 +174,23 @@ class Life:
         for number, app in enumerate(start.apps):
             self.deploy(f"app{number}", app)
         self.toy.work()
-        self.forbidden = not start.allowed
-        self.astray: list[str] = []
-        """What was done to a node of the control plane that must never be."""
+        self.dies_at = ""
+        """Before which kind of write the operator dies next."""
+        self._judge()
+
+    def _judge(self) -> None:
+        start = self.start
+        self.judge = Judge(
+            self.toy,
+            start.at_once,
+            start.per_zone,
+            deadline=parse_duration(start.deadline) if start.deadline else TIMEOUT,
+            at_deadline=start.at_deadline,
+            opted_in=start.opted_in,
+            control_plane=frozenset(f"n{number}" for number in start.control_plane),
+        )
         self._write, self.h.cluster._write = self.h.cluster._write, self.judged  # type: ignore[method-assign]
+        self.h.controllers = self.turn  # type: ignore[method-assign]
 
     def deploy(self, name: str, app: App) -> None:
         if app.claims:
@@ -170,17 +206,27 @@ class Life:
             self.toy.undying.add(name)
 
     def judged(self, verb: str, key: tuple[str, str, str], body: Json, effect: Callable[[], Json]) -> Json:
-        """A write of the operator: whether it takes a node of the control plane that it must not is seen at once."""
-        before = self.toy.ours()
+        """A write of the operator: whether it may be made is seen as it is made."""
+        drain = self.judge.about_to(verb, key, body)
+        if verb == self.dies_at:
+            self.dies_at = ""
+            raise Killed
+
+        def made() -> Json:
+            result = effect()
+            self.judge.made(verb, drain)
+            return result
+
         try:
-            return self._write(verb, key, body, effect)
+            return self._write(verb, key, body, made)
         finally:
-            masters = [self.h.cluster.objects["nodes", "", f"n{number}"] for number in self.start.control_plane]
-            for name in (self.toy.ours() - before) & {one["metadata"]["name"] for one in masters}:
-                others = [one for one in masters if one["metadata"]["name"] != name]
-                if not self.start.opted_in or any(cordoned(one) or not is_ready(one) for one in others):
-                    self.astray.append(f"{name} at {self.toy.now:%H:%M:%S}")
+            self.judge.written(key[0])
             self.toy.watch()
+
+    def turn(self) -> None:
+        """A round of everybody else, before the operator looks again."""
+        self.judge.round()
+        self.toy.work()
 
     async def begin(self) -> None:
         await self.h.start()
@@ -207,42 +253,56 @@ class Life:
             case _:
                 self.worsen(event, seconds)
                 self.touch(event, f"n{seconds % len(self.nodes)}")
-        await self.live(seconds)
+        await (self.alone if event == "away" else self.live)(seconds)
 
     def touch(self, event: str, name: str) -> None:
         """A person has a node, or its kubelet reports."""
-        if event in ("cordon", "uncordon"):
-            wanted = True if event == "cordon" else None
-            self.h.cluster.edit("nodes", "", name, {"spec": {"unschedulable": wanted}}, "kubectl-cordon")
+        if event in ("cordon", "uncordon", "cordon anew"):
+            for wanted in (None, True) if event == "cordon anew" else (True if event == "cordon" else None,):
+                self.h.cluster.edit("nodes", "", name, {"spec": {"unschedulable": wanted}}, "kubectl-cordon")
         elif event in ("unready node", "ready node"):
             status = {"conditions": [{"type": "Ready", "status": "False" if "un" in event else "True"}]}
             self.h.cluster.objects["nodes", "", name]["status"] = status
 
     def worsen(self, event: str, seconds: int) -> None:
-        """A budget that lets nothing go any more, or an admin who lets no drain end by force any more."""
+        """A budget that lets nothing go any more, an admin who lets no drain end by force any more, an admission policy
+        that lets nobody restart a workload, or an operator that dies as it begins to delete."""
         budgets = list(self.h.cluster.all("poddisruptionbudgets"))
         if event == "forbid":
-            self.forbidden = True
             self.h.cluster.edit("guardrails", "", "cluster", {"spec": {"allowForcedDrain": []}})
+        elif event == "refuse":
+            self.h.cluster.refused = {f"deployments/shop/app{seconds % len(self.start.apps)}"}
+        elif event == "die deleting":
+            self.dies_at = "delete"
         elif event == "starve" and budgets:
             name = budgets[seconds % len(budgets)]["metadata"]["name"]
             self.h.cluster.edit("poddisruptionbudgets", "shop", name, {"spec": NEVER | {"minAvailable": None}})
             self.toy.whole.discard(name)
 
     async def live(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        await self._through(lambda: self.h.settle_all(seconds, until))
-
-    async def _through(self, live: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await live()
-        except Killed:
-            self.h.cluster.kill_at = None
+        """Time goes by. What happens next after the operator has died happens before it is there again."""
+        if self.judge.away:
+            self.judge.away = False
             await self.h.start()
-            await live()
+        try:
+            await self.h.settle_all(seconds, until)
+        except Killed:
+            self.die()
+
+    def die(self) -> None:
+        self.h.cluster.kill_at, self.judge.away = None, True
+
+    async def alone(self, seconds: float) -> None:
+        """Time goes by without an operator."""
+        self.die()
+        for _ in range(round(seconds / 5)):
+            self.h.controllers()
+            self.h.clock.advance(5)
 
     async def heal(self) -> None:
         """The world is well again, for long enough; people have taken back what they did."""
-        self.h.cluster.kill_at = None
+        self.h.cluster.kill_at, self.dies_at = None, ""
+        self.h.cluster.refused.clear()
         self.toy.undying.clear()
         for event in ("unpause", "readable", "clear"):
             await self.happen(event, 1)
@@ -256,7 +316,7 @@ class Life:
 
     async def wait_in_vain(self) -> None:
         """Nothing gets better, for longer than anything waits; it may be cut short once nothing happens any more."""
-        self.h.cluster.kill_at = None
+        self.h.cluster.kill_at, self.dies_at = None, ""
         last: list[Any] = [0, self.toy.now]
 
         def at_rest() -> bool:
@@ -268,23 +328,34 @@ class Life:
 
     def unexplained(self) -> set[str]:
         """The nodes that are cordoned by us, and nobody can tell why."""
-        may_stay = self.start.at_deadline == "LeaveCordoned"
-        owed = [(s, o) for s in self.h.statuses() for o in s.obligations if may_stay or o.state != "Void"]
-        return self.toy.ours() - {o.object.name for s, o in owed if _tells(s, o.state, o.message)}
+        owed = [(s, o) for s in self.h.statuses() for o in s.obligations]
+        return self.toy.ours() - {o.object.name for s, o in owed if self._tells(s, o)}
 
+    def _tells(self, status: IncidentStatus, owed: Obligation) -> bool:
+        """Whether an obligation says why its node is cordoned: it was left so, as the policy says; or it is owed, by an
+        incident that says what it waits for, while something is not known, or its drain goes on or has left nothing on
+        the node of an alert that fires still."""
+        name = owed.object.name
+        if owed.state == "Void":
+            left = f"Node {name} stays cordoned (atDeadline: LeaveCordoned): `kubectl uncordon {name}`"
+            return self.start.at_deadline == "LeaveCordoned" and left in owed.message
+        if owed.state != "Open" or not status.message:
+            return False
+        still_ill = self.judge.emptied(name) and status.phase not in ("Resolved", "Abandoned")
+        return still_ill or self.judge.is_there("NotRead", name)
 
-def _tells(status: IncidentStatus, state: str, message: str) -> bool:
-    """Whether an obligation says why its node is cordoned: somebody else has it, it was left so, or it is owed, by an
-    incident that says what it waits for."""
-    left = state == "Void" and "stays cordoned (atDeadline: LeaveCordoned): `kubectl uncordon" in message
-    return left or state == "Lost" or (state == "Open" and bool(status.message))
+    def unsaid(self) -> list[str]:
+        """The steps and obligations that are over, and do not say why."""
+        over = [(step.id, step.message) for s in self.h.statuses() for step in s.steps if step.phase == "Done"]
+        over += [(str(o.object), o.message) for s in self.h.statuses() for o in s.obligations if o.state != "Open"]
+        return [name for name, message in over if not message]
 
 
 async def lived(start: Start, events: Events, *, healed: bool = True) -> Life:
     """A life, and how it ends: in a world that is well again, or in one that never is."""
     life = Life(start)
     await life.begin()
-    await life.live(5)
+    await life.live(start.calm)
     for event, seconds in events:
         await life.happen(event, seconds)
     await (life.heal() if healed else life.wait_in_vain())

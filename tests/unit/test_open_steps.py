@@ -17,7 +17,7 @@ from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from goldseam.engine.verdict import Reading
 from tests.support.objects import Json, node, scale_of, workload
 from tests.unit.test_guards import NOW, TARGET, guardrails, other, situation
-from tests.unit.test_obligations import GONE, NODE, debt, deployed
+from tests.unit.test_obligations import GONE, NODE, cordon, debt, deployed
 
 WRITE = Write(
     verb="Patch", object=TARGET, subresource="scale", resource_version="100", generation=4,
@@ -324,3 +324,62 @@ def test_a_debt_that_was_lost_hands_over_with_the_newest_reason() -> None:
         assert verify.taken_over(over, NOW) is None
     kept = replace(s, status=s.status.model_copy(update={"obligations": [debt(), debt(state="Paid")]}))
     assert verify.taken_over(kept, NOW) is None
+
+
+def of_a_drain(*writes: Write, **fields: Any) -> Situation:
+    """A drain of a node that we have cordoned, which ends by force where the policy says so."""
+    cordoning = Write(verb="Patch", object=NODE, field="spec.unschedulable", before="null", want="true", state="Done")
+    step = {"writes": [cordoning, *writes]} | {name: fields.pop(name) for name in ("deadline_at",) if name in fields}
+    s = evicting(obligations=[cordon()], **fields)
+    told = {"mode": "Act", "alert": {"name": "A"}, "ladder": [{"drain": {"atDeadline": "Force"}}]}
+    steps = [one.model_copy(update=step) for one in s.status.steps]
+    pinned = ClusterRemediationPolicySpec.model_validate(told)
+    assert s.policy is not None
+    return replace(
+        s,
+        pinned=pinned,
+        policy=replace(s.policy, spec=pinned),
+        guardrails=guardrails(allowForcedDrain=["*"]),
+        world=replace(s.world, target=node(cordoned="goldseam")),
+        status=s.status.model_copy(update={"steps": steps}),
+    )
+
+
+def test_a_drain_of_which_a_write_is_refused_gives_the_node_back_at_once() -> None:
+    refused = WRITE.model_copy(update={"subresource": "", "state": "Refused", "message": "no restarts today"})
+    found = decided(of_a_drain(refused))
+    assert (outcome(found), found.status.obligations[0].due_at) == ("Refused", NOW)
+
+
+def test_a_cordon_that_is_refused_owes_nothing() -> None:
+    s = of_a_drain()
+    (step,) = s.status.steps
+    writes = [step.writes[0].model_copy(update={"state": "Refused", "message": "not this node"})]
+    status = s.status.model_copy(update={"steps": [step.model_copy(update={"writes": writes})]})
+    assert debts(decided(replace(s, status=status))) == ["Void"]
+
+
+def test_before_the_first_deletion_by_force_all_is_asked_again_that_was_asked_at_the_deadline() -> None:
+    """Whoever has decided on it may have died, and the alert may be gone since."""
+    pods = [TARGET.model_copy(update={"kind": "Pod", "name": f"api-{n}", "uid": f"uid-api-{n}"}) for n in (1, 2)]
+    first, second = (Write(verb="Delete", object=pod) for pod in pods)
+    plan = Proposal((first, second), "delete 2 pods", ())
+    storm = Fleet(storm=Trip(state="Tripped", since=NOW, message="a storm"))
+    assert decided(of_a_drain(first, plan=plan)).reason == "GoOn"
+    assert decided(of_a_drain(first, plan=plan, fleet=storm)).reason == "AlertStorm"
+    assert decided(of_a_drain(first, plan=plan, reading=GONE)).reason == "AlertCleared"
+    made = second.model_copy(update={"state": "Done"})
+    assert decided(of_a_drain(first, made, plan=plan, fleet=storm)).reason == "GoOn", "half done is worse than done"
+
+
+def test_a_drain_has_all_its_time_from_its_first_write_on_where_nobody_was_there_to_make_it() -> None:
+    s = evicting(intent_at=NOW - timedelta(minutes=5))
+    (step,) = s.status.steps
+    soon = step.model_copy(update={"deadline_at": NOW + timedelta(minutes=1)})
+    status = s.status.model_copy(update={"steps": [soon]})
+    found = decided(replace(s, status=status))
+    assert (found.reason, found.status.steps[0].deadline_at) == ("GoOn", NOW + timedelta(minutes=10))
+    tried = [write.model_copy(update={"message": "HTTP 503"}) for write in step.writes]
+    status = s.status.model_copy(update={"steps": [soon.model_copy(update={"writes": tried})]})
+    found = decided(replace(s, status=status))
+    assert found.status.steps[0].deadline_at == NOW + timedelta(minutes=1), "else it would never end"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Step
@@ -11,9 +12,9 @@ from goldseam.engine import aftermath, answers, deadlines, detaching, escalation
 from goldseam.engine.begun import goes_on
 from goldseam.engine.derived import is_derived
 from goldseam.engine.going_on import helped, went_on
-from goldseam.engine.guards.hold import Hold
+from goldseam.engine.guards.hold import Guard, Hold
 from goldseam.engine.guards.knowledge import source, unread, unsure
-from goldseam.engine.guards.order import BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
+from goldseam.engine.guards.order import BEFORE_FORCING, BEFORE_UNDOING, BETWEEN_WRITES, RESUMING, holding
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged as judged_writes
 from goldseam.engine.lineage import spared, was_evicted, was_spared, without_the_rest
@@ -72,11 +73,17 @@ def _superseded(s: Situation, status: IncidentStatus, step: Step, why: str, now:
 
 
 def _refused(status: IncidentStatus, step: Step, now: datetime) -> Decision:
+    """A drain may have cordoned its node before: that is half of it, and owed at once."""
     why = next(w.message for w in step.writes if w.state == "Refused") + waiting(step)
-    status = obligations.voided(
-        record.ended(status, step, "Refused", why, now), step, "the API server refused the write"
-    )
+    status = record.ended(status, step, "Refused", why, now)
+    if _takes_a_node(step):
+        status = obligations.due_now(status, step, now)
+    status = obligations.voided(status, step, "the API server refused the write")
     return _climb(status, step, f"{step.action} was refused: {why}", answers.SOON)
+
+
+def _takes_a_node(step: Step) -> bool:
+    return step.action in ("cordon", "drain")
 
 
 def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
@@ -106,12 +113,21 @@ def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold
     """What speaks against the step's next write. Before the first one of an undo all is asked that was asked before it
     was written down: the alert may be back since. After it, what speaks against the restart that follows."""
     if step.purpose != "Undo":
-        return holding(BETWEEN_WRITES if begun else RESUMING, s, now)
+        return holding(_asked(step, begun=begun), s, now)
     first = step.writes[0]
     owed = [o for o in s.status.open_obligations() if (o.object, o.field) == (first.object, first.field)]
     if begun or not owed:
         return [*holding(BEFORE_UNDOING, s, now), *(hold for o in owed for hold in obligations.held_restart(o, s))]
     return obligations.holds(owed[0], s, now)
+
+
+def _asked(step: Step, *, begun: bool) -> Sequence[Guard]:
+    """Before the first deletion by force all is asked again that was asked when it was decided on: whoever has may have
+    died since. After it, half of it is worse than all."""
+    deletions = [write for write in step.writes if write.verb == "Delete"]
+    if deletions and all(write.state == "Pending" for write in deletions):
+        return BEFORE_FORCING
+    return BETWEEN_WRITES if begun else RESUMING
 
 
 def _untaken(status: IncidentStatus, step: Step, why: str, now: datetime) -> IncidentStatus:
@@ -132,7 +148,7 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
             return tried_in_vain(s, status, step, f"it could not be carried out in time{waits and f': {waits}'}", now)
         step = _anew(s, step.model_copy(update={"intent_at": now}), now)
         status = record.with_step(status, step)
-    elif not begun and s.status.holds:
+    elif not begun and (s.status.holds or not (waits or _tried(step))):
         step = _anew(s, step, now)
         status = record.with_step(status, step)
     if begun and _may_stop(s, step) and (holds := holding(RESUMING, s, now)):
@@ -146,7 +162,7 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
 
 
 def _anew(s: Situation, step: Step, now: datetime) -> Step:
-    """A drain whose first write was held back has all its time still, and the node says so."""
+    """A drain whose first write was held back, or that nobody tried, has all its time still, and the node says so."""
     return step if step.deadline_at is None else deadlines.given(s, step, s.pinned.ladder[step.rung], now)
 
 
@@ -356,7 +372,7 @@ def tried_in_vain(s: Situation, status: IncidentStatus, step: Step, why: str, no
     """The step has failed: what half of it made us owe falls due, and the next attempt or rung comes after that."""
     status = record.ended(status, step, "Failed", why + waiting(step), now)
     incomplete = step.phase == "Intended" or (s.effect is not None and not s.effect.done)
-    if incomplete and step.action in ("cordon", "drain"):
+    if incomplete and _takes_a_node(step):
         status = obligations.due_now(status, step, now)
     status = obligations.voided(status, step, "the write was never made") if step.phase == "Intended" else status
     if failures(status, step.rung) < s.pinned.ladder[step.rung].attempts:
