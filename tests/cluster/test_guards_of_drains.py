@@ -166,6 +166,7 @@ def test_a_pod_that_is_not_ready_goes_though_its_budget_lets_none_go_where_that_
     eventually(lambda: first_step(installed, node).get("outcome") == "Passed", "the drain to be done", 60)
 
 
+@SLOW
 def test_a_pod_that_is_not_ready_stays_where_its_budget_has_too_few_healthy_ones_and_is_named_with_it_at_the_deadline(
     installed: Plane, namespace: str, trouble: Trouble
 ) -> None:

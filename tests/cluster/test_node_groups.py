@@ -17,6 +17,7 @@ from tests.support.nodes_on_cluster import cordoned, held_node, node_writes, out
 from tests.support.objects_on_cluster import cluster_policy, forgotten, guardrails
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import SLOW
 
 Json = dict[str, Any]
 Trouble = Callable[..., None]
@@ -69,6 +70,7 @@ def group(plane: Plane) -> Json:
 
 
 @pytest.mark.usefixtures("down", "source")
+@SLOW
 def test_twelve_nodes_are_shown_as_one_group_and_worked_off_worst_first_zones_in_turn_within_the_caps(
     installed: Plane, namespace: str, operator_kubeconfig: Path, trouble: Trouble, tmp_path: Path
 ) -> None:
