@@ -205,7 +205,7 @@ def test_of_two_nodes_of_the_control_plane_one_is_drained_whatever_the_caps_allo
     out = lambda: [node for node in control_plane if cordoned(installed, node)]  # noqa: E731
     (first,) = eventually(out, "one of them to be cordoned", 90)
     other = next(node for node in control_plane if node != first)
-    why = f"Guardrails allow one node of the control plane at once, and Goldseam has taken {first} out of service"
+    why = f"one node of the control plane goes at once, and Goldseam has taken {first} out of service"
     eventually(lambda: held_node(installed, other, "NodesAtOnce").get("message") == why, "the other one to wait", 60)
     eventually(lambda: not on_node(installed, namespace, first), "the first one to be empty", 90)
     assert f"nodes/{other}" not in touched()

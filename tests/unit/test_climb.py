@@ -225,6 +225,8 @@ def test_a_rung_that_tells_people_goes_on_and_one_that_escalates_ends_the_acting
         ("collateral", "WorkloadPaused", "shop/db-1: paused", "shop/db-2: paused", True),
         ("collateral", "WorkloadBusy", "shop/db: a rollout (1 of 2)", "shop/db: Incident shop/a is acting", True),
         ("collateral", "WorkloadBusy", "shop/db: a rollout (1 of 2)", "shop/db: a rollout (2 of 2)", False),
+        ("collateral", "WorkloadBusy", "shop/db-1: a rollout (1 of 2)", "shop/db-2: a rollout (1 of 2)", True),
+        ("busy", "StillRunning", "job: it runs still (2 pods)", "job: it runs still (1 pods)", False),
     ],
 )
 def test_a_hold_names_what_holds_now_and_how_far_that_is_is_no_news(

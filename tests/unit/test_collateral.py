@@ -10,6 +10,7 @@ import pytest
 
 from goldseam.engine.guards.collateral import collateral
 from goldseam.engine.guards.hold import Hold
+from goldseam.engine.objects import IGNORE
 from goldseam.engine.proposal import Hit, World
 from goldseam.engine.situation import Ledger, Situation
 from goldseam.services.pauses import of_hit
@@ -96,3 +97,13 @@ def pause(namespace: str = "shop", **spec: Any) -> Json:
 )
 def test_a_pause_of_a_workload_or_of_its_namespace_holds_the_drain(found: Json, holds: bool) -> None:
     assert bool(of_hit([found], hitting(), NOW)) is holds
+
+
+def test_of_two_that_hold_it_names_the_same_one_whichever_pods_are_ready() -> None:
+    """Else which one is named, and written down, changed with each pod that flaps."""
+    marked = [workload(metadata={"name": name, "annotations": {IGNORE: "true"}}) for name in ("api", "db")]
+    hit = tuple(Hit(one, frozenset({"uid-pod"})) for one in marked)
+    s = hitting()
+    told = [held(replace(s, world=replace(s.world, hit=order))) for order in (hit, hit[::-1])]
+    assert told[0] == told[1]
+    assert told[0] is not None

@@ -16,7 +16,7 @@ from goldseam.actions.pods import MOST_PODS
 from goldseam.api.incident import Step
 from goldseam.api.ladder import Drain, Rung
 from goldseam.engine.cordons import AT_DEADLINE_FIELD
-from goldseam.engine.objects import CONTROL_PLANE
+from goldseam.engine.objects import CONTROL_PLANE, metadata
 from goldseam.engine.proposal import Effect, NothingToDo, Plan, Proposal, Refusal, Right, World
 from tests.support.objects import node, pod
 
@@ -32,11 +32,12 @@ def plan(
     nodes: list[dict[str, Any]] | None = None,
     pdbs: tuple[dict[str, Any], ...] = (),
     replicas: tuple[dict[str, Any], ...] = (),
+    returning: frozenset[str] = frozenset(),
     **told: Any,
 ) -> Plan:
     target = target or node()
     others = [node("worker-2")] if nodes is None else nodes
-    world = World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs, ours=replicas)
+    world = World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs, ours=replicas, coming_back=returning)
     return ACTION.plan(Drain.model_validate(told), world, "token")
 
 
@@ -334,15 +335,17 @@ def test_a_control_plane_node_is_not_drained_while_another_one_is_out_of_service
     assert refused(plan(pod("api-1"), target=target, nodes=others, controlPlane=True)) == "ControlPlaneAtRisk"
 
 
-def test_a_control_plane_node_does_not_fail_over_one_that_is_out_of_service_for_us() -> None:
-    """It waits for that (guard `node_caps`), which comes back; unless both are out already, and nothing waits."""
+def test_a_control_plane_node_does_not_fail_over_one_that_we_have_taken_and_bring_back() -> None:
+    """It waits for that (guard `node_caps`); unless both are out already, or only people can bring it back."""
     master = {CONTROL_PLANE: ""}
     others = [node("m-2", ready=False, cordoned="goldseam", labels=master), node("worker-2")]
-    at_once = partial(plan, pod("api-1"), nodes=others, controlPlane=True)
+    back = frozenset(str(metadata(other)["uid"]) for other in others)
+    at_once = partial(plan, pod("api-1"), nodes=others, returning=back, controlPlane=True)
     assert evicted(at_once(target=node("m-1", labels=master))) == ["api-1"]
     assert refused(at_once(target=node("m-1", cordoned="goldseam", labels=master))) == "ControlPlaneAtRisk"
+    assert refused(at_once(target=node("m-1", labels=master), returning=frozenset())) == "ControlPlaneAtRisk"
     both = [*others, node("m-3", cordoned="kubectl", labels=master)]
-    found = plan(pod("api-1"), target=node("m-1", labels=master), nodes=both, controlPlane=True)
+    found = at_once(target=node("m-1", labels=master), nodes=both)
     assert isinstance(found, Refusal)
     assert "and m-3 is out of service already" in found.message
 

@@ -16,7 +16,7 @@ from goldseam.engine.guards import asking, budget, busy, harm, knowledge, narrow
 from goldseam.engine.matching import PolicyKey
 from goldseam.engine.objects import CONTROL_PLANE, ZONE
 from goldseam.engine.proposal import Proposal, Refusal, World
-from goldseam.engine.situation import Ledger, LivePolicy, PauseInForce, Situation
+from goldseam.engine.situation import Ledger, LivePolicy, PauseInForce, Situation, coming_back
 from goldseam.engine.turns import line_of
 from tests.support.objects import node, workload
 from tests.unit.test_guards import KEY, NOW, guardrails, other, reason, situation, spec, spent
@@ -213,7 +213,7 @@ def test_of_the_control_plane_one_node_is_worked_on_at_once() -> None:
     held = replace(s, world=replace(s.world, target=node(labels=control)))
     hold = budget.node_caps(held, NOW)
     assert hold is not None
-    assert "one node of the control plane at once" in hold.message
+    assert "one node of the control plane goes at once" in hold.message
     assert budget.room(held, ())[CONTROL_PLANE] == 0
 
 
@@ -225,8 +225,23 @@ def test_of_the_control_plane_one_node_is_out_of_service_at_once() -> None:
     hold = budget.node_caps(replace(s, world=replace(s.world, target=node(labels=control))), NOW)
     assert hold is not None
     assert hold.message == (
-        "Guardrails allow one node of the control plane at once, and Goldseam has taken worker-2 out of service"
+        "one node of the control plane goes at once, and Goldseam has taken worker-2 out of service"
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "back"),
+    [({}, True), ({"claims": False}, False), ({"claims": False, "active": False}, True)],
+    ids=["its incident goes on", "only people can go on", "its incident is over, and brings it back"],
+)
+def test_a_node_comes_back_by_itself_while_its_incident_does_not_wait_for_people(
+    fields: dict[str, Any], back: bool
+) -> None:
+    owed = cordoning(node("worker-2"))[1]
+    found = coming_back((other(obligations=(owed,), **fields),))
+    assert found == ({owed.object.uid} if back else set())
+    paid = owed.model_copy(update={"state": "Lost"})
+    assert coming_back((other(obligations=(paid,), **fields),)) == set()
 
 
 def test_a_node_that_others_have_cordoned_is_not_one_that_we_are_about_to_cordon() -> None:

@@ -621,3 +621,16 @@ def test_which_alert_is_likely_changes_nothing_that_is_found(
     watch.healthy(60, *(_of(*one) for one in shown))
     asked = watch.history, "A", lambda alert: answers[int(alert.labels["node"][1:])], watch.now, EPOCH, POLL
     assert verdict(*asked, likely=_of(likely).labels) == verdict(*asked)
+
+
+def test_an_alert_of_another_namespace_is_not_the_one_that_is_likely() -> None:
+    watch = Watch()
+    elsewhere = ActiveAlert({"alertname": "A", "namespace": "shop"}, {}, "firing", EPOCH)
+    watch.healthy(60, elsewhere)
+
+    def seen(namespace: str | None) -> str:
+        asked = watch.history, "A", lambda _: True, watch.now, EPOCH, POLL, namespace
+        return verdict(*asked, likely=elsewhere.labels).state
+
+    assert [seen(namespace) for namespace in ("shop", None)] == ["Firing", "Firing"]
+    assert "Firing" not in [seen(namespace) for namespace in ("other", "")]

@@ -101,9 +101,14 @@ def others(world: World) -> list[Json]:
     return [node for node in world.nodes if metadata(node).get("uid") != uid]
 
 
+def _uid(node: Json) -> str:
+    return str(metadata(node).get("uid"))
+
+
 def endangered(world: World, *, opted_in: bool) -> Refusal | None:
     """A control-plane node stays in service, unless the policy has opted in; and always while another one is not: etcd
-    must keep its majority. One that is out of service for us is waited for (guard `node_caps`), unless both are."""
+    must keep its majority. One that another incident has taken, and will bring back, is waited for (guard
+    `node_caps`), unless this one is out for us, too."""
     assert world.target is not None
     if not of_control_plane(world.target):
         return None
@@ -114,7 +119,7 @@ def endangered(world: World, *, opted_in: bool) -> Refusal | None:
         return refusal("ControlPlaneNode", message)
     waits = not cordoned_by_us(world.target)
     out = [node for node in others(world) if of_control_plane(node) and (cordoned(node) or not is_ready(node))]
-    missing = [node for node in out if not (waits and cordoned_by_us(node))]
+    missing = [node for node in out if not (waits and cordoned_by_us(node) and _uid(node) in world.coming_back)]
     if not missing:
         return None
     names = listed([node_ref(node).name for node in missing])

@@ -65,8 +65,10 @@ class AlertRule:
             found[key] = (*found.get(key, ()), alert)
         return found
 
-    def labelled(self, labels: Mapping[str, str]) -> tuple[ActiveAlert, ...]:
-        """The alerts with exactly these labels."""
+    def labelled(self, labels: Mapping[str, str], namespace: str | None) -> tuple[ActiveAlert, ...]:
+        """The alerts with exactly these labels, of those that are in the namespace."""
+        if namespace is not None and labels.get("namespace", "") not in ("", namespace):
+            return ()
         return self._by_labels.get(frozenset(labels.items()), ())
 
     def alerts_in(self, namespace: str | None) -> tuple[ActiveAlert, ...]:

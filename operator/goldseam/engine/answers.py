@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -10,6 +11,8 @@ from goldseam.engine import record
 from goldseam.engine.guards.hold import COUNTING, Hold
 from goldseam.engine.situation import Decision, Kind, Situation
 
+_COUNTS = re.compile(r"(?<![\w-])[0-9]+(?![\w-])")
+"""Numbers by themselves, and not in a name."""
 SOON = timedelta(0)
 """Look again at once: the status has changed, and with it the question."""
 SHORTLY = timedelta(seconds=2)
@@ -46,8 +49,10 @@ def _before(s: Situation, hold: Hold) -> HoldRecord | None:
 def _told_anew(hold: Hold, old: str, new: str) -> bool:
     """What is not known of an alert, whose pause holds, who or what is waited for, and a node's place in its line. Not
     how far something is: such numbers change all the time, and each time were a write."""
-    if hold.guard == "source" or hold.reason in COUNTING:
+    if hold.guard == "source":
         return record.is_news(old, new)
+    if hold.reason in COUNTING:
+        return _COUNTS.sub("", old) != _COUNTS.sub("", new)
     return hold.guard in ("paused", "busy", "nodes", "collateral") and old != new
 
 

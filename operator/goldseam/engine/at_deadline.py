@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
 from goldseam.engine import answers, cordons, escalation, record
-from goldseam.engine.deadlines import is_begun, is_forced, is_over, is_to_be_forced
+from goldseam.engine.deadlines import is_begun, is_forced, is_over, is_to_be_forced, is_untried
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unread
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
@@ -53,9 +53,14 @@ def passed(s: Situation, now: datetime) -> Decision | None:
     status = record.with_step(s.status, step)
     if step != s.status.open_step():  # what was found out is written down before anything is made of it
         return _again(status)
-    if drain.at_deadline == "Force" and not is_forced(step):
+    if drain.at_deadline == "Force" and _is_to_be_decided(step):
         return _by_force(s, status, step, now)
     return _failed(s, status, step, "", now, leave=drain.at_deadline == "LeaveCordoned")
+
+
+def _is_to_be_decided(step: Step) -> bool:
+    """Whether to delete by force, or once more where that was decided and is not begun."""
+    return not is_forced(step) or is_untried(step)
 
 
 def _again(status: IncidentStatus) -> Decision:
@@ -67,7 +72,8 @@ def _unread(s: Situation, step: Step, now: datetime) -> Decision | None:
     """While it is waited for what is not known, what cannot be read is one thing more of that."""
     drain = s.pinned.ladder[step.rung].drain
     since = _waits_since(s)
-    if since is None or drain is None or not s.unknown or drain.at_deadline != "Force" or is_forced(step):
+    forces = drain is not None and drain.at_deadline == "Force" and _is_to_be_decided(step)
+    if since is None or not s.unknown or not forces:
         return None
     return _waiting(s, s.status, holding((unread,), s, now), since, now)
 

@@ -49,3 +49,9 @@ def is_to_be_forced(step: Step, rung: Rung, now: datetime) -> bool:
 def is_forced(step: Step) -> bool:
     """Whether what was left at its deadline is being deleted."""
     return any(write.verb == "Delete" for write in step.writes)
+
+
+def is_untried(step: Step) -> bool:
+    """Whether that was decided, and nobody has tried it since: who decided has died, or something held it."""
+    left = [write for write in step.writes if write.verb == "Delete" and write.state == "Pending"]
+    return bool(left) and not any(write.message for write in left)

@@ -94,6 +94,8 @@ class World:
     """There, the node's Lease."""
     heartbeats: tuple[Json, ...] = ()
     """For a node whose kubelet is silent, where an action looks at them: the Leases that all kubelets renew."""
+    coming_back: frozenset[str] = frozenset()
+    """The uids of the nodes that other incidents have taken out of service, and will bring back by themselves."""
     protected: tuple[str, ...] = ()
     """The patterns of the namespaces of which no workload is a target."""
     volumes: Mapping[str, Json] = field(default_factory=dict)

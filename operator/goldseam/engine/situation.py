@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -153,6 +153,14 @@ class Other:
     one that others have cordoned is drained without any."""
     line: InLine | None = None
     """Where it is about a node, and waits for its turn."""
+
+
+def coming_back(others: Iterable[Other]) -> frozenset[str]:
+    """The uids of the nodes that these incidents have taken out of service and bring back by themselves: not where only
+    people can go on, nor where the node was left cordoned for good."""
+    returning = (other for other in others if other.claims or not other.active)
+    owed = (o for other in returning for o in other.obligations if o.state == "Open")
+    return frozenset(o.object.uid for o in owed if o.kind == "Uncordon")
 
 
 @dataclass(frozen=True)

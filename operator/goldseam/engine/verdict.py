@@ -187,7 +187,7 @@ def verdict(
 
 
 def _in(rule: AlertRule, namespace: str | None, likely: Mapping[str, str] | None) -> Iterator[ActiveAlert]:
-    yield from rule.labelled(likely) if likely is not None else ()
+    yield from rule.labelled(likely, namespace) if likely is not None else ()
     yield from rule.alerts_in(namespace)
 
 

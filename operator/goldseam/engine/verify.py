@@ -122,10 +122,9 @@ def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold
 
 
 def _asked(step: Step, *, begun: bool) -> Sequence[Guard]:
-    """Before the first deletion by force all is asked again that was asked when it was decided on: whoever has may have
-    died since. After it, half of it is worse than all."""
-    deletions = [write for write in step.writes if write.verb == "Delete"]
-    if deletions and all(write.state == "Pending" for write in deletions):
+    """While a deletion by force is left, all is asked again that was asked when it was decided on: whoever decided may
+    have died since, and each pod that stays is one that no budget has let go."""
+    if any(write.verb == "Delete" and write.state == "Pending" for write in step.writes):
         return BEFORE_FORCING
     return BETWEEN_WRITES if begun else RESUMING
 

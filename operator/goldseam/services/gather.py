@@ -20,7 +20,7 @@ from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
 from goldseam.engine.proposal import Effect, Plan, World
 from goldseam.engine.queries import variables
-from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation
+from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation, coming_back
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
 from goldseam.errors import GoldseamError
@@ -156,9 +156,10 @@ class Gatherer:
     def _seen(
         self, world: World, incident: IncidentView, status: IncidentStatus, limits: GuardrailsSpec, now: datetime
     ) -> World:
-        """The world, with when it was read, what is protected in it, and what the incident says of it."""
+        """The world, with when it was read, what is protected in it, and what the incidents say of it."""
         protected = (*limits.protected_namespaces, self._namespace)
-        return replace(_told(world, incident, status, now), protected=protected)
+        returning = coming_back(self._others(incident)) if incident.spec.target.kind == "Node" else frozenset()
+        return replace(_told(world, incident, status, now), protected=protected, coming_back=returning)
 
     def beside_others(self, incident: IncidentView, s: Situation) -> Situation:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""

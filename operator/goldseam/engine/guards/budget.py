@@ -92,11 +92,12 @@ def node_caps(s: Situation, now: datetime) -> Hold | None:
     caps = s.guardrails.budgets.nodes
     zone = zone_of(s.world.target)
     if len(ours) >= caps.at_once:
-        return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"{_nodes(caps.at_once)} at once"))
+        return Hold("nodes", "Wait", "NodesAtOnce", _capped(ours, f"Guardrails allow {_nodes(caps.at_once)} at once"))
     if zone and len(near := [node for node in ours if zone_of(node) == zone]) >= caps.per_zone:
-        return Hold("nodes", "Wait", "NodesPerZone", _capped(near, f"{_nodes(caps.per_zone)} per zone", f" in {zone}"))
+        most = f"Guardrails allow {_nodes(caps.per_zone)} per zone"
+        return Hold("nodes", "Wait", "NodesPerZone", _capped(near, most, f" in {zone}"))
     if of_control_plane(s.world.target) and (rivals := [node for node in ours if of_control_plane(node)]):
-        return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane at once"))
+        return Hold("nodes", "Wait", "NodesAtOnce", _capped(rivals, "one node of the control plane goes at once"))
     going = [node for node in begun if not cordoned(node)]
     if going and not _stays_in_service(s, going):
         message = f"Goldseam is about to cordon {_names(going)}, and no other node would be left in service"
@@ -155,7 +156,7 @@ def _capped(ours: list[Json], what: str, where: str = "") -> str:
     taken = [node for node in ours if node not in theirs]
     does = [f"has taken {_names(taken)} out of service"] if taken else []
     does += [f"is at work on {_names(theirs)}, cordoned by others"] if theirs else []
-    return f"Guardrails allow {what}, and{where} Goldseam {' and '.join(does)}"
+    return f"{what}, and{where} Goldseam {' and '.join(does)}"
 
 
 def _names(nodes: list[Json]) -> str:

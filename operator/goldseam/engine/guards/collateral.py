@@ -22,10 +22,11 @@ def collateral(s: Situation, now: datetime) -> Hold | None:
     its pods are on a machine that is off, only the last is asked: what else is under way waits for these pods.
     """
     switched_off = s.rung is not None and s.rung.out_of_service is not None
-    for hit in s.world.hit or ():
-        ref = reference(hit.workload)
+    hit = [(reference(one.workload), one.workload) for one in s.world.hit or ()]
+    hit.sort(key=lambda one: str(one[0]))  # else which one is named changed with which pods are ready
+    for ref, workload in hit:
         for question in _QUESTIONS[:1] if switched_off else _QUESTIONS:
-            if hold := question(s, hit.workload, ref, now):
+            if hold := question(s, workload, ref, now):
                 return hold
     return None
 

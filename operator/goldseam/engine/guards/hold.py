@@ -11,7 +11,7 @@ from goldseam.engine.situation import Situation
 
 NOT_ALL_THERE = "NotAllThere"
 """The reason of a hold for pods that must be there."""
-COUNTING = frozenset({NOT_ALL_THERE, "WorkloadBusy"})
+COUNTING = frozenset({NOT_ALL_THERE, "WorkloadBusy", "StillRunning"})
 """The reasons of holds that say how far something is."""
 
 

@@ -271,7 +271,8 @@ HOLDS: tuple[Entry, ...] = (
         "Goldseam has as many nodes cordoned, or is at work on as many, as the Guardrails' `budgets.nodes.atOnce`"
         " allows; or one of the control plane, of which this is another one; or is about to cordon all others that are"
         " in service. A node that people have cordoned counts while it is drained, rebooted or mended.",
-        "Nothing: it goes on when one of them is back, or its step has ended. Else uncordon it, or raise the cap.",
+        "Nothing: it goes on when one of them is back, or its step has ended. Else uncordon it, or raise the cap; of"
+        " the control plane one goes at once whatever the cap is.",
         "nodes",
     ),
     Entry(

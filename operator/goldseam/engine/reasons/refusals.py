@@ -228,8 +228,8 @@ REFUSALS: tuple[Entry, ...] = (
     ),
     Entry(
         "ControlPlaneAtRisk",
-        "The node is of the control plane, and another such node is out of service: etcd could lose its majority. For"
-        " one that Goldseam has taken out of service it waits (`NodesAtOnce`).",
+        "The node is of the control plane, and another such node is out of service: etcd could lose its majority. One"
+        " that another incident has taken, and brings back by itself, is waited for (`NodesAtOnce`).",
         "Bring the other one back first.",
         "cordon, drain, outOfService, reboot",
     ),
