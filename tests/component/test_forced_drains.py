@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.component.test_drain_ends import PAUSE, cordoned, drain, ended_in_vai
 from tests.component.test_jobs import LOSS
 from tests.component.test_node_incidents import left, pod
 from tests.support.harness import Harness
+from tests.support.toycluster import Killed
 
 FORCE = drain("Force")
 TAKEN = LOSS | {"thresholds": [LOSS["thresholds"][0] | {"acting": "Stop"}]}  # type: ignore[operator]
@@ -148,6 +150,52 @@ async def test_a_process_that_is_started_after_the_deadline_deletes_what_is_left
     h.fresh = True
     await h.settle(5)
     assert made(h, "delete") == ["pods/shop/p1", "pods/shop/p2"]
+
+
+async def killed_as_it_deletes(h: Harness, *, deleted: int = 0) -> None:
+    """It dies when that is written down, before so many pods and one more are deleted; the deadline was at 20 s."""
+    write, begun = h.cluster._write, len(made(h, "delete"))
+
+    def dies(verb: str, *rest: Any) -> Any:
+        if verb == "delete" and len(made(h, "delete")) - begun == deleted:
+            raise Killed
+        return write(verb, *rest)
+
+    with patch.object(h.cluster, "_write", dies), pytest.raises(Killed):
+        await h.settle(60)
+
+
+@pytest.mark.parametrize("deleted", [0, 1])
+async def test_who_is_started_before_all_is_deleted_waits_for_what_is_not_known_and_deletes_the_rest(
+    deleted: int,
+) -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await killed_as_it_deletes(h, deleted=deleted)
+    forget(h, "the alert")
+    await h.start()
+    await h.settle(180)
+    assert (len(made(h, "delete")), h.status.steps[0].outcome, cordoned(h)) == (deleted, None, True)
+    nothing = "nothing more" if deleted else "nothing"
+    assert h.status.message.startswith(f"on hold: its deadline has passed, and {nothing} is deleted by force before")
+    forget(h, "nothing")
+    await h.settle(5)
+    assert made(h, "delete") == ["pods/shop/p1", "pods/shop/p2"]
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert (h.status.steps[0].outcome, h.status.phase, cordoned(h), h.status.owes) == ("Passed", "Resolved", False, 0)
+
+
+@pytest.mark.parametrize("deleted", [0, 1])
+async def test_who_is_started_before_all_is_deleted_deletes_no_more_of_it_once_the_alert_is_gone_and_says_why(
+    deleted: int,
+) -> None:
+    h = await opened(FORCE, allowed=["*"])
+    await killed_as_it_deletes(h, deleted=deleted)
+    h.alert_state = "Cleared"
+    await h.start()
+    await h.settle(180)
+    assert (len(made(h, "delete")), h.status.steps[0].outcome, cordoned(h)) == (deleted, "Failed", False)
+    assert f"nothing{' more' * deleted} is deleted by force: " in h.status.steps[0].message
 
 
 async def test_a_mode_that_is_lowered_as_the_deadline_passes_deletes_nothing_not_even_to_rehearse_it() -> None:

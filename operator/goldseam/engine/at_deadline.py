@@ -112,7 +112,8 @@ def _waiting(s: Situation, status: IncidentStatus, holds: Sequence[Hold], since:
     decision = answers.held(s, status, holds, now)
     records = [hold.model_copy(update={"since": since}) for hold in decision.status.holds]
     status = record.changed(decision.status, holds=records)
-    message = f"its deadline has passed, and nothing is deleted by force before it is known: {records[0].message}"
+    nothing = "nothing" if (step := status.open_step()) is None else _nothing(step)
+    message = f"its deadline has passed, and {nothing} is deleted by force before it is known: {records[0].message}"
     return replace(decision, status=record.say(status, f"on hold: {message}"))
 
 
@@ -120,13 +121,18 @@ def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now:
     assert s.effect is not None
     assert step.deadline_at is not None
     reasons = [hold.message for hold in holding(BETWEEN_WRITES, s, now)[:1]]
-    reasons += [f"nothing is deleted by force: {why_not}"] if why_not else []
+    reasons += [f"{_nothing(step)} is deleted by force: {why_not}"] if why_not else []
     reasons += [waits] if (waits := turn_waits(s, step)) else []
     passed_at = f"its deadline, {step.deadline_at:%H:%M:%S} UTC, has passed"
     failed = "; ".join([passed_at, *reasons, s.effect.message])
     if leave:
         status = _left_cordoned(status, failed, now)
     return tried_in_vain(s, status, step, failed, now)
+
+
+def _nothing(step: Step) -> str:
+    some = any(write.verb == "Delete" and write.state == "Done" for write in step.writes)
+    return "nothing more" if some else "nothing"
 
 
 def _left_cordoned(status: IncidentStatus, failed: str, now: datetime) -> IncidentStatus:
