@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.test_careful_drains import cordoned, drain, first_step, incident, on_node
+from goldseam.engine.objects import CONTROL_PLANE, IGNORE
+from tests.cluster.test_careful_drains import drain
 from tests.cluster.test_drain_ends import drains, ended
 from tests.cluster.test_evictions import evicted, finalizers
-from tests.cluster.test_guards import held_node, out_together
 from tests.cluster.test_refused_nodes import (
-    CONTROL_PLANE,
     EVICTING,
     NODE,
     OTHERS,
@@ -23,6 +22,7 @@ from tests.cluster.test_refused_nodes import (
     over,
     refused,
 )
+from tests.support.nodes_on_cluster import cordoned, first_step, held_node, incident, on_node, out_together
 from tests.support.objects_on_cluster import (
     budget,
     deployment,
@@ -41,7 +41,6 @@ Trouble = Callable[..., None]
 Touched = Callable[[], list[str]]
 Json = dict[str, Any]
 ON_THE_NODE = "Deployment {}/db has pods on the node: "
-IGNORE = "goldseam.dev/ignore"
 pytestmark = pytest.mark.usefixtures("given_back")
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.stolen.attempts import merged, reboot_of
 from tests.support.as_operator import Answer, AsOperator
+from tests.support.nodes_on_cluster import cordoned
 from tests.support.objects_on_cluster import (
     cluster_policy,
     condition,
@@ -86,10 +87,6 @@ def incident_of(plane: Plane, node: str) -> Json:
     """The status of the node's incident; empty while there is none."""
     found = [one for one in plane.all("incidents", NAMESPACE) if one["spec"]["target"]["name"] == node]
     return dict(found[0].get("status", {})) if found else {}
-
-
-def cordoned(plane: Plane, node: str) -> bool:
-    return bool(plane.get("node", node)["spec"].get("unschedulable"))
 
 
 def test_a_drained_node_is_rebooted_by_one_job_and_given_back_once_it_is_ready(

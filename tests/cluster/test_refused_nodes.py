@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from goldseam.engine.objects import is_ready
+from goldseam.engine.objects import CONTROL_PLANE, is_ready
 from tests.cluster.test_evictions import evicted, workload
 from tests.support.nodes_on_cluster import cordoned, first_step, incident, on_node
 from tests.support.objects_on_cluster import (
@@ -28,7 +28,6 @@ Trouble = Callable[..., None]
 Touched = Callable[[], list[str]]
 Json = dict[str, Any]
 NODE, *OTHERS = (f"node-{number}" for number in range(4))
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 KARPENTER, AUTOSCALER = "karpenter.sh/do-not-disrupt", "cluster-autoscaler.kubernetes.io/safe-to-evict"
 BOTH: tuple[Json, ...] = ({"cordon": {}}, {"drain": {}})
 EVICTING: Json = {"drain": {"singleReplicas": "Evict"}, "timeout": "120s"}

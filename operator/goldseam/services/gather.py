@@ -150,16 +150,15 @@ class Gatherer:
         base = replace(base, failures=await self._failures(incident, status, reads))
         theirs = of_hit(await reads.all(PAUSES), base, now) if base.world.hit else {}
         in_place, unknown = pauses_in_force(pauses, base, now), tuple(reads.unknown)
-        base = replace(base, pauses=in_place, pauses_of_hit=theirs, unknown=unknown)
+        base = replace(base, pauses=in_place, pauses_of_hit=theirs, unknown=unknown, world=_beside(base))
         return replace(base, plan=_plan(base), effect=_effect(base))
 
     def _seen(
         self, world: World, incident: IncidentView, status: IncidentStatus, limits: GuardrailsSpec, now: datetime
     ) -> World:
-        """The world, with when it was read, what is protected in it, and what the incidents say of it."""
+        """The world, with when it was read, what is protected in it, and what the incident says of it."""
         protected = (*limits.protected_namespaces, self._namespace)
-        returning = coming_back(self._others(incident)) if incident.spec.target.kind == "Node" else frozenset()
-        return replace(_told(world, incident, status, now), protected=protected, coming_back=returning)
+        return replace(_told(world, incident, status, now), protected=protected)
 
     def beside_others(self, incident: IncidentView, s: Situation) -> Situation:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""
@@ -231,6 +230,12 @@ class Gatherer:
         namespaces = {self._namespace, namespace or self._namespace}
         found = await asyncio.gather(*(reads.within(PAUSES, namespace) for namespace in sorted(namespaces)))
         return [pause for page in found for pause in page]
+
+
+def _beside(s: Situation) -> World:
+    """The world, with the nodes that the other incidents bring back; only of nodes that is asked."""
+    returning = coming_back(s.others) if s.spec.target.kind == "Node" else frozenset()
+    return replace(s.world, coming_back=returning)
 
 
 def _plan(s: Situation) -> Plan | None:
