@@ -62,6 +62,16 @@ async def test_a_drain_without_room_elsewhere_is_refused_before_anything_is_touc
     assert "pod shop/p1 requests cpu 2" in h.status.steps[0].message
 
 
+async def test_who_keeps_apart_from_the_pod_is_no_company_for_it() -> None:
+    term = {"labelSelector": {}, "topologyKey": "kubernetes.io/hostname"}
+    alone = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    there = asking("hermit", "1", where="n2", affinity=alone)
+    h = await prepared(("nodes", sized("n2")), ("pods", asking("p1", "2")), ("pods", there))
+    await h.settle(20)
+    assert touched(h) == []
+    assert h.status.steps[0].outcome == "Refused"
+
+
 async def test_room_is_looked_for_on_more_nodes_until_there_is_enough() -> None:
     full = [("pods", asking(f"other-{n}", "4", where=f"n{n}")) for n in range(2, 12)]
     nodes = [("nodes", sized(f"n{n}")) for n in range(2, 13)]

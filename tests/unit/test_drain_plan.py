@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,9 @@ DELETING = Right("delete", "", "pods")
 LOCAL = {"volumes": [{"name": "data", "persistentVolumeClaim": {}}, {"name": "tmp", "emptyDir": {}}]}
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def plan(
     *pods: dict[str, Any],
     target: dict[str, Any] | None = None,
@@ -37,7 +40,8 @@ def plan(
 ) -> Plan:
     target = target or node()
     others = [node("worker-2")] if nodes is None else nodes
-    world = World(target=target, pods=pods, nodes=(target, *others), pdbs=pdbs, ours=replicas, coming_back=returning)
+    nodes_now = (target, *others)
+    world = World(target=target, pods=pods, nodes=nodes_now, pdbs=pdbs, ours=replicas, coming_back=returning, now=NOW)
     return ACTION.plan(Drain.model_validate(told), world, "token")
 
 
@@ -250,6 +254,25 @@ def test_marks_that_allow_a_disturbance_stop_nothing() -> None:
     assert evicted(plan(noted("batch", **marks))) == ["batch"]
 
 
+@pytest.mark.parametrize(
+    ("value", "begun", "protected"),
+    [
+        ("10m", timedelta(minutes=9), True),
+        ("10m", timedelta(minutes=10), False),
+        ("1h30m", timedelta(minutes=89), True),
+        ("10m", None, True),
+        ("1.5h", timedelta(days=9), True),
+        ("true", timedelta(days=9), True),
+        ("", timedelta(0), False),
+    ],
+    ids=["within", "over", "hours", "not started", "cannot be read", "for ever", "empty"],
+)
+def test_a_mark_may_be_for_a_time_from_the_pods_start_on(value: str, begun: timedelta | None, protected: bool) -> None:
+    batch = noted("batch", **{"karpenter.sh__do-not-disrupt": value})
+    batch["status"] |= {} if begun is None else {"startTime": (NOW - begun).isoformat()}
+    assert isinstance(plan(batch), Refusal) is protected
+
+
 def test_it_never_evicts_goldseam_itself() -> None:
     labels = {"app.kubernetes.io/name": "goldseam"}
     assert refused(plan(pod("goldseam-1", metadata={"namespace": "ops", "labels": labels}))) == "OwnPod"
@@ -373,9 +396,8 @@ def test_a_node_that_is_gone_is_refused() -> None:
 def observed(
     *pods: dict[str, Any], gone: bool = False, message: str = "", target: dict[str, Any] | None = None
 ) -> Effect:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
     writes = [w.model_copy(update={"message": message}) for w in proposal(pod("api-1"), pod("api-2")).writes]
-    step = Step(id="1-drain", rung=0, action="drain", intent_at=now, writes=writes)
+    step = Step(id="1-drain", rung=0, action="drain", intent_at=NOW, writes=writes)
     return ACTION.observe(step, World(target=None if gone else target or node(), pods=pods))
 
 

@@ -188,6 +188,16 @@ def test_pods_that_keep_apart_do_not_meet() -> None:
     assert not room.takes(shy), "one that was put there counts, too"
 
 
+def test_who_is_there_keeps_others_away_as_well() -> None:
+    shy = mate(app="shy") | {"spec": {"affinity": apart()}}
+    newcomer = asking() | {"metadata": {"namespace": "shop", "labels": {"app": "api"}}}
+    assert not Room(sized(), [shy]).takes(newcomer)
+    assert Room(sized(), [shy]).takes(asking()), "of whom it does not keep apart"
+    room = Room(sized(), [])
+    room.put(shy)
+    assert not room.takes(newcomer), "one that was put there counts, too"
+
+
 def test_to_keep_apart_in_a_zone_is_not_judged() -> None:
     assert Room(sized(), [mate()]).takes(asking(affinity=apart({"topologyKey": "topology.kubernetes.io/zone"})))
     assert Room(sized(), [mate()]).takes(asking(affinity=apart({"namespaceSelector": {}})))

@@ -17,13 +17,13 @@ from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model, format_duration
 from goldseam.api.incident import ObjectRef, Step
 from goldseam.api.ladder import DeletePods
+from goldseam.engine.disruption import must_not_be_disturbed
 from goldseam.engine.objects import (
     Json,
     Workload,
     condition_of,
     is_ready,
     metadata,
-    must_not_be_disturbed,
     reference,
     share,
 )
@@ -54,7 +54,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     ]
     if not troubled:
         return NothingToDo(cut(f"no pod of {ref} is {_words(parameters)}"), pods.NONE)
-    leaving = [pod for pod in troubled if not must_not_be_disturbed(pod)]
+    leaving = [pod for pod in troubled if not must_not_be_disturbed(pod, world.now)]
     if not leaving:
         return pods.protected(troubled, ref)
     return _proposed(ref, workload, leaving, parameters)

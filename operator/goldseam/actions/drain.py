@@ -39,7 +39,7 @@ from goldseam.actions.writes import EVICTION
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Drain
-from goldseam.engine.disruption import DisruptionBudget, of_pod
+from goldseam.engine.disruption import DisruptionBudget, must_not_be_disturbed, of_pod
 from goldseam.engine.objects import (
     Json,
     controller,
@@ -48,7 +48,6 @@ from goldseam.engine.objects import (
     is_over,
     is_ready,
     metadata,
-    must_not_be_disturbed,
     title,
 )
 from goldseam.engine.proposal import Action, Effect, Plan, Proposal, Refusal, Right, World
@@ -77,8 +76,8 @@ def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain
     if cordoned(node) and not leaving and not ends:
         said = f"{node_ref(node)} is cordoned, and there is no pod on it to evict"
         return nothing("; ".join(filter(None, (said, ending.stuck(world)))))
-    refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving) or _blocked(node, leaving)
-    if refused := refused or ending.too_many(ends, leaving) or singles.refusal:
+    refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving)
+    if refused := refused or _blocked(node, leaving, world.now) or ending.too_many(ends, leaving) or singles.refusal:
         return refused
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or (_nowhere(world) if leaving else None) or stranded(leaving, world):
@@ -149,11 +148,11 @@ def _order(pod: Json) -> tuple[bool, bool, int, str]:
     return is_ready(pod), stateful, -int(found[1]) if found else 0, f"{metadata(pod).get('namespace')}/{name}"
 
 
-def _is_unmanaged(pod: Json) -> bool:
+def _is_unmanaged(pod: Json, now: datetime) -> bool:
     return controller(pod) is None
 
 
-_BLOCKING: Sequence[tuple[str, Callable[[Json], bool], str]] = (
+_BLOCKING: Sequence[tuple[str, Callable[[Json, datetime], bool], str]] = (
     ("UnmanagedPods", _is_unmanaged, "no controller would bring it back: delete or move it by hand first"),
     ("DoNotDisrupt", must_not_be_disturbed, "its annotation says that it must not be evicted (do-not-disrupt)"),
 )
@@ -179,10 +178,10 @@ def _leads_alone(pod: Json, ours: Sequence[Json]) -> bool:
     return is_ours(pod) and not stand_ins(pod, ours)
 
 
-def _blocked(node: Json, leaving: list[Json]) -> Refusal | None:
+def _blocked(node: Json, leaving: list[Json], now: datetime) -> Refusal | None:
     """Pods that must not be evicted: all or nothing, for half a drain helps nobody."""
     for reason, holds, why in _BLOCKING:
-        names = [title(pod) for pod in leaving if holds(pod)]
+        names = [title(pod) for pod in leaving if holds(pod, now)]
         if names:
             return refusal(reason, f"{why}: pod {bounded(names)} on {node_ref(node)}")
     if len(leaving) > MOST_PODS:

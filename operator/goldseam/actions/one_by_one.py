@@ -25,7 +25,7 @@ def one_by_one(workload: Workload, world: World) -> Plan:
     """One eviction for each pod, frozen by uid."""
     ref = reference(workload.obj)
     own = sorted(pods.running(world), key=_order)
-    if refused := _refused(workload, own):
+    if refused := _refused(workload, own, world.now):
         return refused
     turn = _turn(workload, own, pods.leaving(world), world.now)
     return Proposal(
@@ -68,7 +68,7 @@ def _hangs(pod: Json, now: datetime) -> bool:
     return until is not None and until + HANGS < now
 
 
-def _refused(workload: Workload, own: list[Json]) -> Refusal | None:
+def _refused(workload: Workload, own: list[Json], now: datetime) -> Refusal | None:
     ref = reference(workload.obj)
     if on_delete(workload) and workload.outdated(own):
         return refusal(
@@ -76,7 +76,7 @@ def _refused(workload: Workload, own: list[Json]) -> Refusal | None:
             f"a new pod of {ref} would be of a template that was not rolled out yet (updateStrategy OnDelete):"
             " roll it out by hand first",
         )
-    if marked := pods.undisturbed(own):
+    if marked := pods.undisturbed(own, now):
         return pods.protected(marked, ref)
     if len(own) > pods.MOST_PODS:
         return refusal("TooManyPods", f"{len(own)} pods would have to go, and one step evicts at most {pods.MOST_PODS}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from goldseam.actions.replies import bounded, effect, listed
 from goldseam.actions.rollout import course
 from goldseam.api.incident import ObjectRef, Step, Write
+from goldseam.engine.disruption import must_not_be_disturbed
 from goldseam.engine.lineage import was_spared
 from goldseam.engine.objects import (
     Json,
@@ -15,7 +17,6 @@ from goldseam.engine.objects import (
     controlled_by,
     controller,
     metadata,
-    must_not_be_disturbed,
     reference,
 )
 from goldseam.engine.proposal import Effect, Part, Refusal, Right, World
@@ -75,9 +76,9 @@ def names(pods: Iterable[Json]) -> str:
     return bounded([str(metadata(pod).get("name")) for pod in pods])
 
 
-def undisturbed(pods: Iterable[Json]) -> list[Json]:
+def undisturbed(pods: Iterable[Json], now: datetime) -> list[Json]:
     """Those that another drainer's mark protects."""
-    return [pod for pod in pods if must_not_be_disturbed(pod)]
+    return [pod for pod in pods if must_not_be_disturbed(pod, now)]
 
 
 def protected(pods: Iterable[Json], ref: ObjectRef) -> Refusal:

@@ -68,7 +68,8 @@ def stranded(leaving: list[Json], world: World) -> Refusal | None:
             return refusal("LocalStorage", f"{message}: move the data, or give it up by hand, first")
         if not places(pod, world):
             why = f"no other node that is Ready may take pod {title(pod)} of {where}"
-            return refusal("NowhereToGo", f"{why}: by taints, nodeSelector, affinity, or where its volumes can be used")
+            by = "by taints, nodeSelector, node affinity, or where its volumes can be used"
+            return refusal("NowhereToGo", f"{why}: {by}")
     if world.room is not None and (left := homeless(leaving, world)):
         asked = f"{len(world.room)} other nodes that may take it have" if len(world.room) != 1 else "1 other node has"
         more = f" (nor for {len(left) - 1} more)" if len(left) > 1 else ""

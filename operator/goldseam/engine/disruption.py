@@ -1,4 +1,4 @@
-"""PodDisruptionBudgets: whom they cover, and what they let go.
+"""PodDisruptionBudgets: whom they cover, and what they let go; and the marks that say the same of one pod.
 
 Source: kubernetes `pkg/registry/core/pod/storage/eviction.go`, which asks them, and
 `pkg/controller/disruption/disruption.go`, which counts.
@@ -7,8 +7,10 @@ Source: kubernetes `pkg/registry/core/pod/storage/eviction.go`, which asks them,
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
-from goldseam.engine.objects import Json, is_ready, metadata, selects
+from goldseam.api.durations import parse_duration
+from goldseam.engine.objects import Json, annotation, is_ready, metadata, selects
 
 
 class DisruptionBudget:
@@ -77,3 +79,19 @@ def of_pod(pod: Json, budgets: Iterable[DisruptionBudget]) -> list[DisruptionBud
     if (pod.get("status") or {}).get("phase") in ("Pending", "Succeeded", "Failed"):
         return []
     return [one for one in budgets if one.namespace == meta.get("namespace") and one.covers(meta.get("labels") or {})]
+
+
+def must_not_be_disturbed(pod: Json, now: datetime) -> bool:
+    """Marks of other drainers that mean us too: Karpenter's and the Cluster Autoscaler's.
+
+    Karpenter's may be a time from the pod's start on (karpenter.sh/preview/reference/annotations). One that cannot be
+    read, or of a pod that does not say when it was started, protects: nobody knows until when.
+    """
+    if annotation(pod, "cluster-autoscaler.kubernetes.io/safe-to-evict") == "false":
+        return True
+    told = annotation(pod, "karpenter.sh/do-not-disrupt") or "false"
+    try:
+        lasts = parse_duration(told)
+        return now < datetime.fromisoformat(str((pod.get("status") or {}).get("startTime"))) + lasts
+    except ValueError:
+        return told != "false"

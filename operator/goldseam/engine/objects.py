@@ -184,12 +184,6 @@ def ends_at(obj: Json) -> datetime | None:
     return None if until is None else datetime.fromisoformat(str(until))
 
 
-def must_not_be_disturbed(pod: Json) -> bool:
-    """Marks of other drainers that mean us too: Karpenter's and the Cluster Autoscaler's."""
-    marks = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-    return any(annotation(pod, name) == value for name, value in marks.items())
-
-
 def selector_of(obj: Json) -> str:
     """The workload's `spec.selector` as a label selector in text, as lists take it; empty where it selects nothing.
 

@@ -2,7 +2,8 @@
 
 Sources: kubernetes `pkg/scheduler/framework/plugins` (nodeaffinity, tainttoleration, noderesources, interpodaffinity,
 volumebinding), `staging/src/k8s.io/component-helpers/resource/helpers.go` for what a pod requests. Not looked at are
-preferences, host ports, topology spread, and anti-affinity beyond one node: these may still keep a pod waiting.
+preferences, host ports, topology spread, affinity to other pods, and anti-affinity beyond one node: these may still
+keep a pod waiting.
 """
 
 from __future__ import annotations
@@ -142,20 +143,26 @@ class Room:
         taken = together(map(requested, there))
         self.node = node
         self._pods = there
+        self._apart = [pod for pod in there if any(avoided(pod))]
         self._slots = None if slots is None else int(slots) - len(there)
         self._left = {key: size - taken.get(key, Decimal(0)) for key, size in allocatable.items()}
 
     def takes(self, pod: Json) -> bool:
         """Whether the pod fits now, by what it requests, and beside whom it may run."""
         enough = all(size <= self._left.get(key, Decimal(0)) for key, size in requested(pod).items())
-        return enough and self._slots != 0 and not _kept_apart(pod, self._pods)
+        return enough and self._slots != 0 and not self._kept_apart(pod)
 
     def put(self, pod: Json) -> None:
         """The pod is there from now on."""
         self._pods.append(pod)
+        self._apart += [pod] if any(avoided(pod)) else []
         self._slots = None if self._slots is None else self._slots - 1
         for key, size in requested(pod).items():
             self._left[key] -= size
+
+    def _kept_apart(self, pod: Json) -> bool:
+        """Anti-affinity holds both ways: of who comes, and of who is there."""
+        return _avoids(pod, self._pods) or any(_avoids(one, [pod]) for one in self._apart)
 
 
 def avoided(pod: Json) -> Iterator[tuple[Json | None, frozenset[str]]]:
@@ -166,7 +173,7 @@ def avoided(pod: Json) -> Iterator[tuple[Json | None, frozenset[str]]]:
             yield term.get("labelSelector"), frozenset(term.get("namespaces") or [metadata(pod).get("namespace")])
 
 
-def _kept_apart(pod: Json, others: Iterable[Json]) -> bool:
+def _avoids(pod: Json, others: Iterable[Json]) -> bool:
     terms = list(avoided(pod))
     return bool(terms) and any(
         metadata(other).get("namespace") in where and selects(selector, metadata(other).get("labels") or {})

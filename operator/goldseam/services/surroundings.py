@@ -158,6 +158,7 @@ def _lean(pod: Json) -> Json:
         "spec": {
             "containers": containers,
             "initContainers": inits,
+            "affinity": spec.get("affinity"),
             "overhead": spec.get("overhead"),
             "resources": spec.get("resources"),
         },

@@ -283,7 +283,7 @@ REFUSALS: tuple[Entry, ...] = (
     ),
     Entry(
         "NowhereToGo",
-        "There is no other node that is Ready and may take a pod: by taints, nodeSelector, affinity and volumes.",
+        "There is no other node that is Ready and may take a pod: by taints, nodeSelector, node affinity and volumes.",
         "Bring a node back, or add one that the pod may run on.",
         "drain",
     ),
