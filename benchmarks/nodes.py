@@ -11,9 +11,13 @@ nodes by their leases is off: 1,500 leases would keep both cores busy. Pods are 
 
 A decision is an Incident's first: a step, or a hold that says what it waits for. `decisions_per_s` is from the first
 Incident's opening to the last one's decision. One that is held first and acts soon after has two: only the first
-counts here. `caps_only_s` is from the alert's beginning until nothing but caps and turns holds anything, and all the
+counts here. `cordons_per_s` is of the first CAP nodes, which no cap holds up; `evictions_per_s` from the first eviction
+to the last. `caps_only_s` is from the alert's beginning until nothing but caps and turns holds anything, and all the
 room that they leave is used. Then they are drained, CAP (20) nodes at once, until all are or LIMIT (900) seconds are
 over: a node that is empty is ready again, and its alert over. RATE: requests in a second, at the most.
+
+It fails unless all of them are shown as one group, the first CAP are of all zones alike, and no more than CAP were ever
+out at once, by the audit log.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,6 +37,7 @@ from benchmarks.idle import cpu_seconds, rss_mb
 from benchmarks.stage import installed, operator, report, source
 from tests.support.direct import Direct
 from tests.support.exporter import Exporter, exporter
+from tests.support.nodes_on_cluster import node_writes, out_together
 from tests.support.objects_on_cluster import cluster_policy, guardrails
 from tests.support.operator_process import NAMESPACE, OperatorProcess
 from tests.support.plane import Plane, eventually
@@ -155,8 +161,6 @@ class Run:
     exporting: Exporter
     process: OperatorProcess
     rss: float = 0.0
-    most: int = 0
-    """Nodes out of service at once, at the most."""
     first: dict[str, datetime] = field(default_factory=dict)
     """When each Incident, by its uid, was decided on first, as far as it was seen: it is looked for each 3 s."""
     _over: set[str] = field(default_factory=set)
@@ -188,6 +192,11 @@ class Run:
 
         return eventually(all_decided, "a decision on every node", PATIENCE)
 
+    def one_group(self) -> None:
+        """All of them are shown together, before the first is well again for good."""
+        shown = lambda: self.plane.get("guardrails", "cluster").get("status", {}).get("nodeGroups", [])  # noqa: E731
+        eventually(lambda: [group["nodes"] for group in shown()] == [self.size.down], "one group of all nodes", 60)
+
     def drained(self) -> int:
         """Until all are, or the time is over; how many were."""
         deadline = time.monotonic() + LIMIT
@@ -212,7 +221,6 @@ class Run:
     def _turn(self) -> None:
         """Nodes that are out of service and empty are well again."""
         out = self._out()
-        self.most = max(self.most, len(out))
         self.rss = max(self.rss, rss_mb(self.process))
         for name in filter(self._empty, out - self._over):
             body = {"metadata": {"labels": {"sim.kwok/notready": None}}}
@@ -252,6 +260,20 @@ def status_write(entry: Json) -> bool:
     return written and entry.get("responseStatus", {}).get("code", 0) < 300
 
 
+def rate(entries: Iterable[Json], verb: str, resource: str, first: int | None = None) -> float:
+    """How many writes of this kind were accepted in a second, from the first to the last; of the `first` ones only. Of
+    nodes: cordons."""
+    found = []
+    for entry in entries:
+        ref, sent = entry.get("objectRef") or {}, entry.get("requestObject") or {}
+        kind = "/".join(filter(None, (ref.get("resource"), ref.get("subresource"))))
+        wanted = (entry["verb"], kind) == (verb, resource) and entry.get("responseStatus", {}).get("code", 0) < 300
+        if wanted and (resource != "nodes" or sent.get("spec", {}).get("unschedulable")):
+            found.append(datetime.fromisoformat(entry["requestReceivedTimestamp"]))
+    found = sorted(found)[:first]
+    return round((len(found) - 1) / (found[-1] - found[0]).total_seconds(), 1) if len(found) > 1 else 0.0
+
+
 def measured(size: Size) -> dict[str, float]:
     """One size, on a control plane of its own."""
     controllers = f"--controller-manager-arg=--controllers={CONTROLLERS}"
@@ -272,9 +294,15 @@ def _measured(run: Run, home: Path) -> dict[str, float]:
     opened = [datetime.fromisoformat(i["status"]["kpis"]["detectedAt"]) for i in decided]
     firing = min(datetime.fromisoformat(i["spec"]["alert"]["activeAt"]) for i in decided)
     deciding = count(requests(plane)) - before
+    run.one_group()
     print(f"  decided; held by: {', '.join(sorted(_reasons(decided))) or 'nothing'}", flush=True)
     drained = run.drained()
     took, entries = time.monotonic() - begun, list(requests(plane))
+    out = out_together(node_writes(plane))
+    most, begun_with = max(map(len, out)), next(nodes for nodes in out if len(nodes) >= min(CAP, size.down))
+    zones = Counter(int(name.removeprefix("node-")) % len(ZONES) for name in begun_with)
+    assert most <= CAP, f"{most} nodes were out at once"
+    assert max(zones.values()) - min(zones.values()) <= 1, f"not zones in turn: {zones}"
     return {
         "decisions_per_s": round(size.down / (max(run.first.values()) - min(opened)).total_seconds(), 1),
         "caps_only_s": round((last - firing).total_seconds(), 1),
@@ -282,7 +310,9 @@ def _measured(run: Run, home: Path) -> dict[str, float]:
         "requests_to_decide_per_node": round(deciding / size.down, 1),
         "drained": drained,
         "drained_in_s": round(took, 1),
-        "most_at_once": run.most,
+        "most_at_once": most,
+        "cordons_per_s": rate(entries, "patch", "nodes", CAP),
+        "evictions_per_s": rate(entries, "create", "pods/eviction"),
         "rss_mb": round(run.rss, 1),
         "cpu_s": round(cpu_seconds(run.process) - cpu, 1),
         "requests_per_node": round((len(entries) - before) / max(drained, 1), 1),
