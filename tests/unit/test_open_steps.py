@@ -11,7 +11,7 @@ import pytest
 from goldseam.api.guardrails import Trip
 from goldseam.api.incident import Step, Write
 from goldseam.api.policy import ClusterRemediationPolicySpec
-from goldseam.engine import lineage, verify
+from goldseam.engine import lineage, people, verify
 from goldseam.engine.proposal import Effect, Proposal, Refusal, World, place
 from goldseam.engine.situation import Decision, Fleet, PauseInForce, Situation
 from goldseam.engine.verdict import Reading
@@ -277,17 +277,17 @@ def acted(live: Json, **fields: Any) -> Situation:
 
 
 def test_whoever_takes_back_what_was_done_has_it() -> None:
-    found = verify.taken_over(acted(workload()), NOW)
+    found = people.taken_over(acted(workload()), NOW)
     assert found is not None
     assert (found.kind, outcome(found)) == ("escalate", "Superseded")
     assert "spec.replicas of Deployment shop/api is 3, where Goldseam had set 8" in found.message
-    assert verify.taken_over(acted(workload(replicas=8)), NOW) is None
-    assert verify.taken_over(acted(workload(), handed_over=True), NOW) is None, "they have it already"
+    assert people.taken_over(acted(workload(replicas=8)), NOW) is None
+    assert people.taken_over(acted(workload(), handed_over=True), NOW) is None, "they have it already"
 
 
 def test_what_cannot_be_stopped_is_watched_on_when_somebody_takes_back_what_was_done_before_it() -> None:
     runs = Effect(False, "Node n to reboot: Job goldseam-reboot/r is at work", "Runs")
-    found = verify.taken_over(acted(workload(), effect=runs), NOW)
+    found = people.taken_over(acted(workload(), effect=runs), NOW)
     assert found is not None
     assert (found.kind, found.status.handed_over, found.status.phase) == ("escalate", True, "Escalated")
     goes_on = "; what was begun goes on all the same: waiting for Node n to reboot: Job goldseam-reboot/r is at work"
@@ -299,7 +299,7 @@ def test_what_cannot_be_stopped_is_watched_on_when_somebody_takes_back_what_was_
 
 
 def test_a_write_that_is_not_known_to_be_made_was_not_taken_back() -> None:
-    assert verify.taken_over(open_step(), NOW) is None
+    assert people.taken_over(open_step(), NOW) is None
 
 
 def test_a_pod_that_takes_its_time_to_go_was_not_taken_back() -> None:
@@ -310,20 +310,20 @@ def test_a_pod_that_takes_its_time_to_go_was_not_taken_back() -> None:
     step = step.model_copy(update={"writes": [Write(verb="Evict", object=pod, state="Done")]})
     touched = {place("Pod", "shop", "api-1"): going}
     s = replace(s, world=World(target=workload(), touched=touched))
-    assert verify.taken_over(replace(s, status=s.status.model_copy(update={"steps": [step]})), NOW) is None
+    assert people.taken_over(replace(s, status=s.status.model_copy(update={"steps": [step]})), NOW) is None
 
 
 def test_a_debt_that_was_lost_hands_over_with_the_newest_reason() -> None:
     lost = [debt(state="Lost", message=m) for m in ("the first", "the second", "the third")]
     s = replace(situation(), status=situation().status.model_copy(update={"phase": "Fixing", "obligations": lost}))
-    found = verify.taken_over(s, NOW)
+    found = people.taken_over(s, NOW)
     assert found is not None
     assert found.message == "the third"
     for phase in ("Resolved", "Escalated", "Abandoned"):
         over = replace(s, status=s.status.model_copy(update={"phase": phase}))
-        assert verify.taken_over(over, NOW) is None
+        assert people.taken_over(over, NOW) is None
     kept = replace(s, status=s.status.model_copy(update={"obligations": [debt(), debt(state="Paid")]}))
-    assert verify.taken_over(kept, NOW) is None
+    assert people.taken_over(kept, NOW) is None
 
 
 def of_a_drain(*writes: Write, **fields: Any) -> Situation:

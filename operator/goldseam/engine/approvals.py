@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from goldseam.api.incident import ApprovalRecord, IncidentStatus, ResponseRecord, Write
+from goldseam.api.incident import ApprovalRecord, IncidentStatus, ResponseRecord, Step, Write
 from goldseam.api.ladder import Rung
 from goldseam.api.policy import Approval
 from goldseam.engine import naming, out_of_service, record
@@ -214,6 +214,13 @@ def _unanswerable(status: IncidentStatus, word: Word) -> str:
     if question.state == "Approved" and word.decision == "Approve":
         return f"{question.by} approved it already"
     return "nobody answered in time" if question.state == "Expired" else ""
+
+
+def given(status: IncidentStatus, step: Step) -> bool:
+    """Whether a person has said yes to the step before it was written down. The end of the time to answer changes
+    nothing about that."""
+    questions = (a for a in status.approvals if a.step == step.id and a.decided_at is not None)
+    return any(question.state in ("Approved", "Replaced") for question in questions)
 
 
 def due(status: IncidentStatus) -> bool:

@@ -7,18 +7,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
-from goldseam.engine import answers, cordons, escalation, record
+from goldseam.engine import answers, cordons, record
 from goldseam.engine.deadlines import is_begun, is_forced, is_over, is_to_be_forced, is_untried
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unread
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
 from goldseam.engine.lineage import judged
 from goldseam.engine.matching import protected
-from goldseam.engine.objects import Json, metadata
+from goldseam.engine.objects import Json, ends_at, metadata
 from goldseam.engine.proposal import Proposal
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.taken_back import cordon_taken
 from goldseam.engine.verify import tried_in_vain, turn_waits
+from goldseam.engine.withdrawn import why_not
 
 ITS_GRACE = timedelta(seconds=30)
 """What a pod has to end in that does not say how long it takes (`terminationGracePeriodSeconds`)."""
@@ -35,16 +36,23 @@ started anew counts the rule's `for` from its beginning."""
 
 
 def passed(s: Situation, now: datetime) -> Decision | None:
-    """The deadline has passed, and pods are left. What is not begun has not failed, and what is not read is unknown."""
+    """The deadline has passed, and pods are left. What is not begun has not failed, and what is not read is unknown.
+    Before it has: deletions that were decided on, and are forbidden by now."""
     step = s.status.open_step()
-    if step is None or not is_over(step, now) or s.status.handed_over:
+    if step is None or s.status.handed_over:
         return None
+    if not is_over(step, now):
+        return _forbidden(s, step, now)
     if s.unknown or s.effect is None:
         return _unread(s, step, now)
     if s.effect.done or s.effect.waits_for:  # no pod is left
         return None
     if cordon_taken(step, s.world.target):  # whoever has uncordoned the node has it: nothing is tried on it again
         return None
+    return _pods_left(s, step, now)
+
+
+def _pods_left(s: Situation, step: Step, now: datetime) -> Decision | None:
     drain = s.pinned.ladder[step.rung].drain
     step = judged(step, s.world) if step.phase == "Intended" else step
     states = {write.state for write in step.writes}
@@ -55,12 +63,35 @@ def passed(s: Situation, now: datetime) -> Decision | None:
         return _again(status)
     if drain.at_deadline == "Force" and _is_to_be_decided(step):
         return _by_force(s, status, step, now)
+    if (ends := _all_their_time(s, step)) > now:
+        return _again(record.with_step(status, step.model_copy(update={"deadline_at": ends})))
     return _failed(s, status, step, "", now, leave=drain.at_deadline == "LeaveCordoned")
 
 
 def _is_to_be_decided(step: Step) -> bool:
     """Whether to delete by force, or once more where that was decided and is not begun."""
     return not is_forced(step) or is_untried(step)
+
+
+def _forbidden(s: Situation, step: Step, now: datetime) -> Decision | None:
+    """That deletions are decided on, and some are left, does not outlive what would forbid the decision now."""
+    if s.unknown or s.effect is None or not any(w.verb == "Delete" and w.state == "Pending" for w in step.writes):
+        return None
+    step = judged(step, s.world)
+    why = why_not(s, s.status, step) or _protected(s, step)
+    return _failed(s, record.with_step(s.status, step), step, why, now, leave=False) if why else None
+
+
+def _all_their_time(s: Situation, step: Step) -> datetime:
+    """When the last of the pods that are deleted should be gone: what held a deletion up is not taken from their time
+    to end."""
+    deleted = {write.object.uid for write in step.writes if write.verb == "Delete" and write.state == "Done"}
+    ends = [ends_at(pod) for pod in s.world.pods if metadata(pod).get("uid") in deleted]
+    known = [end for end in ends if end is not None]
+    assert step.deadline_at is not None
+    if step.acted_at is None or not known:
+        return step.deadline_at
+    return min(max(known), step.acted_at + MOST_GRACE) + AFTER_GRACE
 
 
 def _again(status: IncidentStatus) -> Decision:
@@ -83,13 +114,13 @@ def _by_force(s: Situation, status: IncidentStatus, step: Step, now: datetime) -
     rung = s.pinned.ladder[step.rung]
     if not is_to_be_forced(step, rung, s.world.now):  # it was planned before the deadline had passed
         return _again(status)
-    if why := escalation.stops(s, status):
+    if why := why_not(s, status, step):
         return _failed(s, status, step, why, now, leave=False)
     holds, spared = holding(BEFORE_FORCING, s, now), _spared(s, step)
     if not spared and (since := _untold_since(s, holds, now)):
         return _waiting(s, status, holds, since, now)
-    if why_not := holds[0].message if holds else spared:
-        return _failed(s, status, step, why_not, now, leave=False)
+    if against := holds[0].message if holds else spared:
+        return _failed(s, status, step, against, now, leave=False)
     return _forced(s, status, step, now)
 
 
@@ -117,14 +148,14 @@ def _waiting(s: Situation, status: IncidentStatus, holds: Sequence[Hold], since:
     return replace(decision, status=record.say(status, f"on hold: {message}"))
 
 
-def _failed(s: Situation, status: IncidentStatus, step: Step, why_not: str, now: datetime, *, leave: bool) -> Decision:
+def _failed(s: Situation, status: IncidentStatus, step: Step, against: str, now: datetime, *, leave: bool) -> Decision:
     assert s.effect is not None
     assert step.deadline_at is not None
     reasons = [hold.message for hold in holding(BETWEEN_WRITES, s, now)[:1]]
-    reasons += [f"{_nothing(step)} is deleted by force: {why_not}"] if why_not else []
+    reasons += [f"{_nothing(step)} is deleted by force: {against}"] if against else []
     reasons += [waits] if (waits := turn_waits(s, step)) else []
-    passed_at = f"its deadline, {step.deadline_at:%H:%M:%S} UTC, has passed"
-    failed = "; ".join([passed_at, *reasons, s.effect.message])
+    passed_at = [f"its deadline, {step.deadline_at:%H:%M:%S} UTC, has passed"] if is_over(step, now) else []
+    failed = "; ".join([*passed_at, *reasons, s.effect.message])
     if leave:
         status = _left_cordoned(status, failed, now)
     return tried_in_vain(s, status, step, failed, now)
@@ -148,12 +179,16 @@ def _settled(status: IncidentStatus, obligation: Obligation, why: str) -> Incide
     return record.each_obligation(status, lambda o: record.settled(o, "Void", why) if o == obligation else o)
 
 
-def _spared(s: Situation, step: Step) -> str:
-    """Why nothing of what is left may be deleted; empty where all of it may."""
+def _protected(s: Situation, step: Step) -> str:
     safe = [*s.guardrails.protected_namespaces, s.operator_namespace]
     kept = [f"{ref.namespace}/{ref.name}" for ref in _left(s, step) if protected(ref.namespace, safe)]
-    if kept:
-        return f"pod {kept[0]} is in a namespace that is protected by the Guardrails (protectedNamespaces)"
+    return f"pod {kept[0]} is in a namespace that is protected by the Guardrails (protectedNamespaces)" if kept else ""
+
+
+def _spared(s: Situation, step: Step) -> str:
+    """Why nothing of what is left may be deleted; empty where all of it may."""
+    if kept := _protected(s, step):
+        return kept
     if not isinstance(s.plan, Proposal):
         return "every pod that is left is on its way out already, and a second deletion would not hasten it"
     return ""

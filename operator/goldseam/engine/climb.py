@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Obligation, Step
 from goldseam.api.ladder import Escalate, Notify, Rung
-from goldseam.engine import answers, approvals, cordons, deadlines, escalation, naming, record, verify
+from goldseam.engine import answers, approvals, cordons, deadlines, escalation, naming, people, record, verify
 from goldseam.engine.evidence import FOUND, summary
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
@@ -94,7 +94,7 @@ def _unanswered(s: Situation, rung: Rung, why: str, now: datetime) -> Decision:
     if approvals.terms(s).on_timeout == "Skip" and not rung.destructive:
         return _passed_over(s, rung, "Unanswered", why, now)
     status = record.ended(s.status, _step(s, rung, now), "Unanswered", why, now)
-    return verify.hand_over(s, status, escalation.UNANSWERED, why, now)
+    return people.hand_over(s, status, escalation.UNANSWERED, why, now)
 
 
 def _unasked(status: IncidentStatus) -> IncidentStatus:

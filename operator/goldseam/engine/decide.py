@@ -7,7 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from goldseam.api.incident import IncidentStatus
-from goldseam.engine import approvals, at_deadline, changes, climb, closing, escalation, obligations, record, verify
+from goldseam.engine import (
+    approvals,
+    at_deadline,
+    changes,
+    climb,
+    closing,
+    escalation,
+    obligations,
+    people,
+    record,
+    verify,
+)
 from goldseam.engine.guards.paused import paused
 from goldseam.engine.owners import gitops_owner
 from goldseam.engine.situation import MODES, Decision, Situation
@@ -19,7 +30,7 @@ STAGES: Sequence[Stage] = (
     closing.returned,  # a node that was out of service reports again
     at_deadline.passed,  # a drain has not ended in time
     verify.under_way,  # an intent is open: was it carried out?
-    verify.taken_over,  # somebody changed what we changed
+    people.taken_over,  # somebody changed what we changed
     verify.judged,  # a step was carried out: did it help?
     closing.reopened,  # the alert is back within the flap window
     closing.undone,  # something is owed and due

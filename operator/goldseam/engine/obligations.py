@@ -323,6 +323,17 @@ def in_turn(o: Obligation, at: datetime) -> tuple[bool, datetime]:
     return o.kind == "CeilingBack", at
 
 
+def of_undo(status: IncidentStatus, step: Step) -> list[Obligation]:
+    """What the undo pays."""
+    first = step.writes[0]
+    return [o for o in status.open_obligations() if (o.object, o.field) == (first.object, first.field)]
+
+
+def fell_due(status: IncidentStatus, step: Step) -> bool:
+    """Whether what the undo pays is owed while the alert fires, too, as the cordon of a drain that has failed."""
+    return any(o.due_at is not None and o.kind in AT_ONCE for o in of_undo(status, step))
+
+
 def paid(status: IncidentStatus, step: Step) -> IncidentStatus:
     """The undo has taken effect: the obligation is paid, or what is left of it stays open."""
     return _settled(status, step.writes, step.intent_at)

@@ -36,5 +36,5 @@ def cordon_taken(step: Step, node: Json | None) -> str:
     if cordoned_by_us(node) if ours else cordoned(node):
         return ""
     who = last_writer(node, UNSCHEDULABLE) or "somebody"
-    done = "uncordoned and cordoned anew" if cordoned(node) else "uncordoned"
+    done = "cordoned by somebody else" if cordoned(node) else "uncordoned"
     return f"RevertedBy={who}: {reference(node, 'v1', 'Node')} was {done} while it was drained"

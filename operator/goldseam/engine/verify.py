@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
 from goldseam.api.outcomes import Outcome
-from goldseam.engine import aftermath, answers, deadlines, detaching, escalation, obligations, record
-from goldseam.engine.begun import goes_on
+from goldseam.engine import aftermath, answers, deadlines, detaching, escalation, obligations, people, record
 from goldseam.engine.derived import is_derived
 from goldseam.engine.going_on import helped, went_on
 from goldseam.engine.guards.hold import Guard, Hold
@@ -21,7 +20,8 @@ from goldseam.engine.lineage import spared, was_evicted, was_spared, without_the
 from goldseam.engine.missing import all_of, evaluated_since, gone, next_comes, settling, still_missing, waiting_for
 from goldseam.engine.proposal import Effect
 from goldseam.engine.situation import Decision, Situation, timeout
-from goldseam.engine.taken_back import cordon_taken, reverted
+from goldseam.engine.taken_back import cordon_taken
+from goldseam.engine.withdrawn import why_not
 
 ANEW = "what is written down differs from what would be done now"
 
@@ -69,7 +69,7 @@ def _superseded(s: Situation, status: IncidentStatus, step: Step, why: str, now:
         status = obligations.lost(status, step, why)
         return answers.answer("end", "Superseded", record.say(status, f"not undone: {why}"), answers.SOON)
     status = obligations.voided(obligations.due_now(status, step, now), step, "the step was superseded")
-    return hand_over(s, status, escalation.TAKEN_OVER, f"somebody else moved it: {why}", now)
+    return people.hand_over(s, status, escalation.TAKEN_OVER, f"somebody else moved it: {why}", now)
 
 
 def _refused(status: IncidentStatus, step: Step, now: datetime) -> Decision:
@@ -91,6 +91,8 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     if step.purpose == "Rung" and status.handed_over:
         return _dropped(status, step, "Failed" if begun else "NotTaken", now)
     undo = step.purpose == "Undo"
+    if not begun and not undo and (why := why_not(s, status, step)):
+        return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
     holds = _holds(s, step, now, begun=begun)
     if not holds:
         return _carry_on(s, status, step, now, begun=begun)
@@ -99,7 +101,13 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
         why = "the alert was over before it was carried out"
         return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
-    if undo and not begun and s.reading.state == "Firing" and s.reading.fresh:
+    if (
+        undo
+        and not begun
+        and s.reading.state == "Firing"
+        and s.reading.fresh
+        and not obligations.fell_due(status, step)
+    ):
         why = "the alert is back: it is still owed, and put back after the next end"
         status = record.ended(status, step, "NotTaken", why, now)
         return answers.answer("wait", "NotTaken", record.say(status, why), answers.SOON)
@@ -114,8 +122,7 @@ def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold
     was written down: the alert may be back since. After it, what speaks against the restart that follows."""
     if step.purpose != "Undo":
         return holding(_asked(step, begun=begun), s, now)
-    first = step.writes[0]
-    owed = [o for o in s.status.open_obligations() if (o.object, o.field) == (first.object, first.field)]
+    owed = obligations.of_undo(s.status, step)
     if begun or not owed:
         return [*holding(BEFORE_UNDOING, s, now), *(hold for o in owed for hold in obligations.held_restart(o, s))]
     return obligations.holds(owed[0], s, now)
@@ -150,8 +157,8 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
     elif not begun and (s.status.holds or not (waits or _tried(step))):
         step = _anew(s, step, now)
         status = record.with_step(status, step)
-    if begun and _may_stop(s, step) and (holds := holding(RESUMING, s, now)):
-        return _stopped(s, status, step, holds, now)
+    if begun and _may_stop(s, step) and (stopped := _stopped(s, status, step, now)):
+        return stopped
     if not is_derived(s, step):
         may_stop = begun and _may_stop(s, step)
         return _given_up(status, step, now) if may_stop else _replanned(s, status, step, now, begun=begun)
@@ -168,7 +175,7 @@ def _anew(s: Situation, step: Step, now: datetime) -> Step:
 def turn_waits(s: Situation, step: Step) -> str:
     """Of a step whose turn has none of what is left: how far it is, and what it waits for."""
     left = [write for write in step.writes if write.state == "Pending"]
-    if step.purpose == "Undo" or s.plan is None or any(s.plan.turn.has(w, step.writes) for w in left):
+    if not left or step.purpose == "Undo" or s.plan is None or any(s.plan.turn.has(w, step.writes) for w in left):
         return ""
     gone, all_of = sum(map(was_evicted, step.writes)), sum(write.verb == "Evict" for write in step.writes)
     return f"{gone} of {all_of} pods evicted, waiting for {s.plan.turn.waits_for}"
@@ -184,9 +191,14 @@ def _may_stop(s: Situation, step: Step) -> bool:
     )
 
 
-def _stopped(s: Situation, status: IncidentStatus, step: Step, holds: list[Hold], now: datetime) -> Decision:
+def _stopped(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision | None:
     """Some pods are evicted, and something speaks against the others. What only waits, for it is not known or not the
     time, is waited for."""
+    if why := why_not(s, status, step):
+        return _given_up(status, step, now, why)
+    holds = holding(RESUMING, s, now)
+    if not holds:
+        return None
     over = s.reading.state == "Cleared" and s.reading.fresh
     if holds[0].kind == "Wait" and not over:
         return answers.held(s, status, holds, now)
@@ -236,30 +248,6 @@ def _dropped(status: IncidentStatus, step: Step, outcome: Outcome, now: datetime
     return answers.answer("wait", "HandedOver", record.say(status, why), answers.SOON)
 
 
-def taken_over(s: Situation, now: datetime) -> Decision | None:
-    """Somebody changed a field that we changed: theirs wins, and we stop. What cannot be stopped is watched on."""
-    step = s.status.open_step()
-    if s.status.phase not in obligations.WORKED_ON or s.status.handed_over:
-        return None
-    lost = [o for o in s.status.obligations if o.state == "Lost"]
-    undone = reverted(step, s.spec.target, s.world) if step is not None and step.phase == "Acted" else ""
-    why = undone or (lost[-1].message if lost else "")
-    if not why:
-        return None
-    if s.effect is not None and goes_on(s, now):
-        why = f"{why}; what was begun goes on all the same: waiting for {s.effect.message}"
-        return hand_over(s, s.status, escalation.TAKEN_OVER, why, now)
-    status = record.ended(s.status, step, "Superseded", why, now) if step is not None else s.status
-    return hand_over(s, status, escalation.TAKEN_OVER, why, now)
-
-
-def hand_over(s: Situation, status: IncidentStatus, threshold: str, why: str, now: datetime) -> Decision:
-    """People have it from here on."""
-    status = record.moved(record.changed(status, handed_over=True), "Escalated", now, why)
-    status = escalation.told(s, status, threshold, None, why, now)
-    return answers.answer("escalate", "HandedOver", status, answers.SOON)
-
-
 def judged(s: Situation, now: datetime) -> Decision | None:
     """A step was carried out: it has helped when the alert is Cleared, the rollout is complete and the queries hold."""
     step = s.status.open_step()
@@ -300,7 +288,7 @@ def _at_work(s: Situation, step: Step, effect: Effect, now: datetime) -> Decisio
     rung = s.pinned.ladder[step.rung]
     if effect.course == "Vanished":
         status = record.ended(s.status, step, "Inconclusive", effect.message, now)
-        return hand_over(s, status, escalation.INCONCLUSIVE, effect.message, now)
+        return people.hand_over(s, status, escalation.INCONCLUSIVE, effect.message, now)
     if effect.course == "Failed":
         step = step.model_copy(update={"evidence": s.world.log or None})
         return tried_in_vain(s, s.status, step, effect.message, now)
