@@ -22,6 +22,7 @@ from goldseam.engine.missing import all_of, evaluated_since, gone, next_comes, s
 from goldseam.engine.proposal import Effect
 from goldseam.engine.situation import Decision, Situation, timeout
 from goldseam.engine.taken_back import cordon_taken, reverted
+from goldseam.engine.undoing import not_accepted
 
 ANEW = "what is written down differs from what would be done now"
 
@@ -157,6 +158,7 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
         return _given_up(status, step, now) if may_stop else _replanned(s, status, step, now, begun=begun)
     if waits:
         return answers.answer("wait", "Waiting", record.say(status, f"{step.action}: {waits}"), answers.SHORTLY)
+    status = record.say(status, not_accepted(status) or status.message)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
 
 
