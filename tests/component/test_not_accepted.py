@@ -114,6 +114,19 @@ async def test_an_alert_that_clears_meanwhile_does_not_end_it_untold_and_it_ends
     assert (h.status.phase, h.status.owes, cordoned(h)) == ("Resolved", 0, False)
 
 
+async def test_an_alert_that_is_back_reopens_the_incident_though_its_uncordon_is_not_accepted() -> None:
+    h = await opened(drain(), PEOPLE, budget=9, unknownTimeout="5m")
+    await h.settle(10)
+    h.cluster.refused = {NODE}
+    h.alert_state = "Cleared"
+    await h.settle(60)
+    assert (h.status.phase, h.status.owes) == ("Resolved", 1)
+    h.alert_state = "Firing"
+    await h.settle(30)
+    assert (h.status.reopened, h.status.phase, h.status.steps[1].outcome) == (1, "Escalated", "NotTaken")
+    assert (cordoned(h), h.status.owes) == (True, 1), "it is owed still"
+
+
 async def test_a_pause_of_everything_is_peoples_own_wish_and_they_are_not_told() -> None:
     h = await opened(drain(), PEOPLE, budget=9, unknownTimeout="60s")
     await h.settle(10)

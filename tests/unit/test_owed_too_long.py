@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from goldseam.api.incident import Escalation, HoldRecord, Step, Verdict, Write
-from goldseam.engine import verify
+from goldseam.engine import closing, verify
 from goldseam.engine.calls import still_calls
 from goldseam.engine.escalation import crossed
 from goldseam.engine.out_of_service import FIELD
 from goldseam.engine.situation import Situation
+from goldseam.engine.verdict import Reading
 from tests.unit.test_guards import NOW
-from tests.unit.test_obligations import NODE, cordon, owing
+from tests.unit.test_obligations import GONE, NODE, cordon, owing
 
 LIMIT, SECOND = timedelta(minutes=15), timedelta(seconds=1)
 WHY = 'admission webhook "ours" denied the request'
+BACK = Reading("Firing", True, "the alert is firing", NOW)
 UNCORDON = Write(
     verb="Patch", object=NODE, resource_version="100", field="spec.unschedulable", before="true", want="null",
     message=WHY,
@@ -136,3 +138,31 @@ def test_people_are_called_for_it_until_it_is_put_back(phase: str, owes: int, ac
     write = UNCORDON.model_copy(update={"message": "" if accepted else WHY})
     status = tried(write, phase=phase).status.model_copy(update={"owes": owes})
     assert still_calls(status, Escalation(threshold="owedTooLong", at=NOW)) == calls
+
+
+def resolved(s: Situation, ago: timedelta = SECOND) -> Situation:
+    kpis = s.status.kpis.model_copy(update={"resolved_at": NOW - ago})
+    return replace(s, status=s.status.model_copy(update={"phase": "Resolved", "kpis": kpis}))
+
+
+def gives_way(s: Situation) -> bool:
+    found = verify.under_way(s, NOW)
+    assert found is not None
+    assert (found.reason == "GoOn") == (found.status.steps[0].outcome is None)
+    return found.reason == "NotTaken"
+
+
+def test_an_uncordon_that_is_not_made_gives_way_to_an_alert_that_would_reopen_the_incident() -> None:
+    assert gives_way(resolved(tried(reading=BACK)))
+    assert not gives_way(resolved(tried(reading=BACK), timedelta(minutes=15))), "its flapWindow is over"
+    assert not gives_way(resolved(tried(reading=GONE)))
+    assert not gives_way(resolved(tried(reading=replace(BACK, fresh=False))))
+    assert not gives_way(tried(reading=BACK)), "in phase Fixing the alert fires as ever"
+
+
+def test_a_taint_goes_though_the_alert_is_back() -> None:
+    s = resolved(tried(reading=BACK))
+    step = s.status.steps[0]
+    taint = step.model_copy(update={"writes": [UNCORDON.model_copy(update={"field": FIELD})]})
+    assert closing.gives_way(s, step, NOW)
+    assert not closing.gives_way(s, taint, NOW)

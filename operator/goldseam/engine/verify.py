@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
 from goldseam.api.outcomes import Outcome
-from goldseam.engine import aftermath, answers, deadlines, detaching, escalation, obligations, record
+from goldseam.engine import aftermath, answers, closing, deadlines, detaching, escalation, obligations, record
 from goldseam.engine.begun import goes_on
 from goldseam.engine.derived import is_derived
 from goldseam.engine.going_on import helped, went_on
@@ -93,7 +93,7 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
         return _dropped(status, step, "Failed" if begun else "NotTaken", now)
     undo = step.purpose == "Undo"
     holds = _holds(s, step, now, begun=begun)
-    if not holds:
+    if not holds and not (undo and not begun and closing.gives_way(s, step, now)):
         return _carry_on(s, status, step, now, begun=begun)
     if begun and not undo and not _may_stop(s, step) and _is_late(s, step, now):  # half done: what it owes is paid
         return tried_in_vain(s, status, step, f"it could not be carried out in time: {holds[0].message}", now)
