@@ -14,6 +14,7 @@ from goldseam.cli.session import DONE, OPERATOR_NAMESPACE, Session, is_open
 from goldseam.cli.text import ago, clock, span, table
 from goldseam.engine.changes import words
 from goldseam.engine.groups import groups
+from goldseam.engine.undoing import by_hand, not_accepted
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Forbidden
 
@@ -210,6 +211,9 @@ def _owed(status: IncidentStatus, now: datetime) -> Iterator[str]:
         what = f"{debt.kind} {debt.object}"
         what += f": {debt.field} from {debt.want} back to {debt.original}" if debt.field else ""
         yield f"{debt.state}{due}: {what}{f': {debt.message}' if debt.message else ''}"
+    if said := not_accepted(status):
+        yield said
+        yield from (f"  {command}" for command in [by_hand(status)] if command)
 
 
 def _people(status: IncidentStatus, now: datetime) -> Iterator[str]:

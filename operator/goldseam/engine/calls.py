@@ -9,6 +9,7 @@ from goldseam.api.incident import ENDED, Escalation, IncidentStatus
 from goldseam.engine.escalation import OWED
 from goldseam.engine.record import cut
 from goldseam.engine.silences import Call
+from goldseam.engine.undoing import not_accepted
 from goldseam.engine.views import IncidentView
 
 ALERT = "GoldseamEscalated"
@@ -42,11 +43,12 @@ def call_of(incident: IncidentView, escalation: Escalation, cluster: Sequence[st
 
 
 def still_calls(status: IncidentStatus, escalation: Escalation) -> bool:
-    """Whether people are still called for it: until the incident is over, a question until it has an answer."""
+    """Whether people are still called for it: until the incident is over, a question until it has an answer, and for
+    what cannot be put back until it is."""
     if escalation.threshold.startswith("approval-"):
         return any(
             a.state == "Waiting" and escalation.threshold.startswith(f"approval-{a.step}-") for a in status.approvals
         )
-    if status.phase in ENDED:
-        return escalation.threshold == OWED and status.owes > 0
-    return True
+    if escalation.threshold == OWED:
+        return status.owes > 0 and (status.phase in ENDED or bool(not_accepted(status)))
+    return status.phase not in ENDED

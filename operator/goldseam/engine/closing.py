@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.durations import parse_duration
 from goldseam.api.incident import ENDED, IncidentStatus, Obligation, Step
-from goldseam.engine import answers, obligations, record
+from goldseam.engine import answers, obligations, out_of_service, record
 from goldseam.engine.begun import reboots
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged, was_spared
@@ -91,10 +91,8 @@ def _undone(s: Situation, now: datetime, owed: Iterable[Obligation]) -> Decision
 
 def reopened(s: Situation, now: datetime) -> Decision | None:
     """The alert is back within the flap window: the same incident goes on, where its ladder stood."""
-    resolved, back = s.status.kpis.resolved_at, s.reading.state == "Firing" and s.reading.fresh
-    if s.status.phase != "Resolved" or resolved is None or not back or s.unknown or s.status.closed_at:
-        return None
-    if now - resolved >= s.pinned.flap_window or _why_orphaned(s):
+    resolved = s.status.kpis.resolved_at
+    if resolved is None or not _is_back(s, resolved, now):
         return None
     kpis = s.status.kpis.model_copy(update={"resolved_at": None, "self_resolved": False})
     healthy = min(s.status.paused_for + (now - resolved), timedelta(days=7))  # it is not the alert's age
@@ -104,6 +102,19 @@ def reopened(s: Situation, now: datetime) -> Decision | None:
     phase = "Escalated" if status.handed_over else "Investigating"
     why = f"the alert is back {int((now - resolved).total_seconds())} s after the incident was resolved"
     return answers.answer("wait", "Reopened", record.moved(status, phase, now, why), answers.SOON)
+
+
+def _is_back(s: Situation, resolved: datetime, now: datetime) -> bool:
+    if s.status.phase != "Resolved" or s.reading.state != "Firing" or not s.reading.fresh:
+        return False
+    return not (s.unknown or s.status.closed_at or now - resolved >= s.pinned.flap_window or _why_orphaned(s))
+
+
+def gives_way(s: Situation, step: Step, now: datetime) -> bool:
+    """Whether an undo of which nothing is made yet leaves it to the alert that is back, as one does that is not written
+    down yet; but a taint goes whatever the alert does."""
+    resolved = s.status.kpis.resolved_at
+    return step.writes[0].field != out_of_service.FIELD and resolved is not None and _is_back(s, resolved, now)
 
 
 def may_reopen(status: IncidentStatus | None, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from goldseam.engine.changes import in_words
 from goldseam.engine.matching import matches
 from goldseam.engine.record import changed, cut, note, unpaused_age
 from goldseam.engine.situation import Situation
+from goldseam.engine.undoing import by_hand, not_accepted
 
 LADDER_EXHAUSTED = "ladderExhausted"
 ESCALATE_AFTER = "escalateAfter"
@@ -41,7 +42,7 @@ def crossed(s: Situation, now: datetime) -> IncidentStatus:
     status = s.status
     if not s.tells:
         return status
-    for crossing in _owed(s, now) if status.phase in ENDED else _due(s, now):
+    for crossing in (*_owed(s, now), *(_due(s, now) if status.phase not in ENDED else ())):
         status = _added(status, crossing, now)
     return _untold(s, status, now)
 
@@ -188,10 +189,21 @@ def next_at(s: Situation, now: datetime) -> datetime | None:
 
 
 def _owed(s: Situation, now: datetime) -> Iterator[Escalation]:
-    """When all else is over, the only thing that can be held is the putting back of what is due."""
-    for hold in _lasting(s, now)[:1]:
-        why = f"what is owed could not be put back for {_span(s.pinned.unknown_timeout)}: {hold.message}"
+    """What is due is not accepted; or it is held: nothing else can be when all else is over, and before that whatever
+    is held is told as such."""
+    held = _lasting(s, now) if s.status.phase in ENDED else []
+    for why in (*_not_accepted(s, now), *(f": {hold.message}" for hold in held)):
+        why = f"what is owed could not be put back for {_span(s.pinned.unknown_timeout)}{why}"
         yield _crossing(s, OWED, None, why, now)
+
+
+def _not_accepted(s: Situation, now: datetime) -> Iterator[str]:
+    """Of an undo that was tried for too long: first what to do, for the answer may be long. While people pause it, they
+    need not be told."""
+    step, said, command = s.status.open_step(), not_accepted(s.status), by_hand(s.status)
+    late = step is not None and now - step.intent_at >= s.pinned.unknown_timeout
+    if said and late and all(map(_unwanted, s.status.holds)):
+        yield f"{command and f' (by hand: `{command}`)'}: {said}"
 
 
 def _lasting(s: Situation, now: datetime) -> list[HoldRecord]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from goldseam.api.incident import Obligation
+from goldseam.api.incident import IncidentStatus, Obligation, Write
 from goldseam.engine import out_of_service, record, resizing
+from goldseam.engine.cordons import UNSCHEDULABLE
 
 
 def in_words(o: Obligation, want: str) -> str:
@@ -26,4 +27,27 @@ def in_words(o: Obligation, want: str) -> str:
     )
 
 
+def not_accepted(status: IncidentStatus) -> str:
+    """Which undo is under way, was tried and is not made, and what the API server answered last, or that it gave no
+    answer; empty where there is none."""
+    step, write = status.open_step(), _tried(status)
+    return f"{record.cut(step.message, 200)}: not accepted: {write.message}" if step and write else ""
+
+
+def by_hand(status: IncidentStatus) -> str:
+    """The command that does what was not accepted; empty where the words say as much."""
+    write = _tried(status)
+    return _COMMANDS[write.field].format(write.object.name) if write and write.field in _COMMANDS else ""
+
+
+def _tried(status: IncidentStatus) -> Write | None:
+    step = status.open_step()
+    writes = step.writes if step is not None and step.purpose == "Undo" else ()
+    return next((write for write in writes if write.state == "Pending" and write.message), None)
+
+
+_COMMANDS = {
+    UNSCHEDULABLE: "kubectl uncordon {}",
+    out_of_service.FIELD: f"kubectl taint node {{}} {out_of_service.KEY}-",
+}
 _UNDOING = {"ScaleBack": "scale", "FloorBack": "lower the floor of", "CeilingBack": "lower the maximum of"}

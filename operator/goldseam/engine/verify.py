@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from goldseam.api.incident import IncidentStatus, Step
 from goldseam.api.ladder import Rung, Wait
 from goldseam.api.outcomes import Outcome
-from goldseam.engine import aftermath, answers, deadlines, detaching, escalation, obligations, people, record
+from goldseam.engine import aftermath, answers, closing, deadlines, detaching, escalation, obligations, people, record
 from goldseam.engine.derived import is_derived
 from goldseam.engine.going_on import helped, went_on
 from goldseam.engine.guards.hold import Guard, Hold
@@ -21,8 +21,10 @@ from goldseam.engine.missing import all_of, evaluated_since, gone, next_comes, s
 from goldseam.engine.proposal import Effect
 from goldseam.engine.situation import Decision, Situation, timeout
 from goldseam.engine.taken_back import cordon_taken
+from goldseam.engine.undoing import not_accepted
 from goldseam.engine.withdrawn import why_not
 
+BACK = "the alert is back: it is still owed, and put back after the next end"
 ANEW = "what is written down differs from what would be done now"
 
 
@@ -94,6 +96,9 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     if not begun and not undo and (why := why_not(s, status, step)):
         return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
     holds = _holds(s, step, now, begun=begun)
+    if undo and not begun and (why := _alert_is_back(s, status, step, holds, now)):
+        status = record.ended(status, step, "NotTaken", why, now)
+        return answers.answer("wait", "NotTaken", record.say(status, why), answers.SOON)
     if not holds:
         return _carry_on(s, status, step, now, begun=begun)
     if begun and not undo and not _may_stop(s, step) and _is_late(s, step, now):  # half done: what it owes is paid
@@ -101,20 +106,18 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
     if not begun and not undo and s.reading.state == "Cleared" and s.reading.fresh:
         why = "the alert was over before it was carried out"
         return answers.answer("wait", "NotTaken", record.say(_untaken(status, step, why, now), why), answers.SOON)
-    if (
-        undo
-        and not begun
-        and s.reading.state == "Firing"
-        and s.reading.fresh
-        and not obligations.fell_due(status, step)
-    ):
-        why = "the alert is back: it is still owed, and put back after the next end"
-        status = record.ended(status, step, "NotTaken", why, now)
-        return answers.answer("wait", "NotTaken", record.say(status, why), answers.SOON)
     if holds[0].kind == "Wait" or begun:
         return answers.held(s, status, holds, now)
     why = holds[0].message
     return _climb(_untaken(status, step, why, now), step, why, answers.SOON)
+
+
+def _alert_is_back(s: Situation, status: IncidentStatus, step: Step, holds: Sequence[Hold], now: datetime) -> str:
+    """Why an undo of which nothing is made is left to an alert that is back; empty where it is not."""
+    due = obligations.fell_due(status, step)
+    if not holds and closing.gives_way(s, step, now):
+        return "the alert is back: it is still owed" if due else BACK
+    return BACK if holds and not due and s.reading.state == "Firing" and s.reading.fresh else ""
 
 
 def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold]:
@@ -164,6 +167,7 @@ def _carry_on(s: Situation, status: IncidentStatus, step: Step, now: datetime, *
         return _given_up(status, step, now) if may_stop else _replanned(s, status, step, now, begun=begun)
     if waits:
         return answers.answer("wait", "Waiting", record.say(status, f"{step.action}: {waits}"), answers.SHORTLY)
+    status = record.say(status, not_accepted(status) or status.message)
     return answers.answer("act", "GoOn", status, answers.SHORTLY, step=step.id)
 
 

@@ -15,6 +15,7 @@ def why_not(s: Situation, status: IncidentStatus, step: Step) -> str:
     """
     if why := escalation.stops(s, status):
         return why
-    if not approvals.needed(s, s.pinned.ladder[step.rung]) or approvals.given(status, step):
+    rung = s.pinned.ladder[step.rung]  # for what is destructive a guard asks for the person's own word
+    if rung.destructive or not approvals.needed(s, rung) or approvals.given(status, step):
         return ""
     return "a person has to say yes now, and nobody was asked before it was written down"

@@ -25,8 +25,9 @@ THRESHOLDS: tuple[Entry, ...] = (
     ),
     Entry(
         e.OWED,
-        "What is owed could not be put back for the policy's `unknownTimeout`, though all else is over.",
-        "`goldseam explain` names what holds it: mend that, or put it back by hand.",
+        "What is owed could not be put back for the policy's `unknownTimeout`: the API server does not accept it, or "
+        "something holds it, though all else is over.",
+        "Its message says why: mend that, or put it back by hand.",
     ),
     Entry(
         e.UNKNOWN,
