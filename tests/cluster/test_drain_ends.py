@@ -75,11 +75,27 @@ def drains(plane: Plane, at_deadline: str, **told: Any) -> None:
     plane.apply(cluster_policy("drain", rung, {"notify": {}}, alert={"name": "NodeTrouble"}))
 
 
+@pytest.fixture
+def hanging(installed: Plane, namespace: str, node: str) -> Iterator[str]:
+    """The same node, whose pods never end."""
+    finalizers(installed, namespace, node, ["example.com/keep"])
+    yield node
+    finalizers(installed, namespace, node, None)
+
+
+def finalizers(plane: Plane, namespace: str, node: str, wanted: list[str] | None) -> None:
+    """Keep the pods of a node from vanishing, or let them go."""
+    body = json.dumps({"metadata": {"finalizers": wanted}})
+    for pod in plane.all("pods", namespace):
+        if pod["spec"].get("nodeName") == node:
+            plane.kubectl("patch", "pod", pod["metadata"]["name"], "-n", namespace, "--type=merge", "-p", body)
+
+
 @pytest.mark.parametrize("at_deadline", ["Uncordon", "LeaveCordoned"])
 def test_at_its_deadline_the_node_comes_back_or_is_left_as_the_policy_says(
-    installed: Plane, namespace: str, operator: OperatorProcess, node: str, trouble: Trouble, at_deadline: str
+    installed: Plane, operator: OperatorProcess, hanging: str, trouble: Trouble, at_deadline: str
 ) -> None:
-    finalizers(installed, namespace, node, ["example.com/keep"])
+    node = hanging
     drains(installed, at_deadline)
     trouble(1, alert="NodeTrouble", node=node)
     eventually(lambda: live(installed, node)["cordoned"], "the node to be cordoned", 60)
@@ -96,17 +112,8 @@ def test_at_its_deadline_the_node_comes_back_or_is_left_as_the_policy_says(
     if left:
         said = lambda: [one.get("message", "") for one in installed.all("events")]  # noqa: E731
         eventually(lambda: any(f"kubectl uncordon {node}" in one for one in said()), "the Event")
-    finalizers(installed, namespace, node, None)
     trouble(0, alert="NodeTrouble", node=node)
     forgotten(installed)
-
-
-def finalizers(plane: Plane, namespace: str, node: str, wanted: list[str] | None) -> None:
-    """Keep the pods of a node from vanishing, or let them go."""
-    body = json.dumps({"metadata": {"finalizers": wanted}})
-    for pod in plane.all("pods", namespace):
-        if pod["spec"].get("nodeName") == node:
-            plane.kubectl("patch", "pod", pod["metadata"]["name"], "-n", namespace, "--type=merge", "-p", body)
 
 
 def test_without_its_piece_a_forced_drain_is_not_begun(
@@ -156,6 +163,23 @@ def test_what_is_left_at_the_deadline_is_deleted_where_guardrails_and_admission_
     trouble(0, alert="NodeTrouble", node=node)
     eventually(lambda: not live(forcing, node)["cordoned"], "the node to be back", 90)
     assert outcomes(incident_of(forcing, node))[0] == ("drain", "Passed")
+    forgotten(forcing)
+
+
+def test_a_pod_that_never_ends_is_not_deleted_by_force_and_the_node_comes_back(
+    forcing: Plane, namespace: str, operator: OperatorProcess, hanging: str, trouble: Trouble
+) -> None:
+    forcing.apply(guardrails(allowForcedDrain=[hanging]))
+    drains(forcing, "Force", deadline="10s")
+    trouble(1, alert="NodeTrouble", node=hanging)
+    why = "nothing is deleted by force: every pod that is left is on its way out already"
+    assert why in ended(forcing, hanging, "Failed")["message"]
+    eventually(lambda: incident_of(forcing, hanging).get("owes", 0) == 0, "nothing to be owed", 60)
+    assert live(forcing, hanging) == {"cordoned": False, "marks": {}}
+    (owed,) = incident_of(forcing, hanging)["obligations"]
+    assert owed["state"] == "Paid"
+    assert deleted(forcing, namespace) == []
+    trouble(0, alert="NodeTrouble", node=hanging)
     forgotten(forcing)
 
 

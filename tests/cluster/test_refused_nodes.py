@@ -4,13 +4,15 @@ was written, and the incident says why not, or the policy where there is none.""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from goldseam.engine.objects import CONTROL_PLANE, is_ready
+from tests.cluster.test_drain_ends import own
 from tests.cluster.test_evictions import evicted, workload
-from tests.support.nodes_on_cluster import cordoned, first_step, incident, on_node
+from tests.support.nodes_on_cluster import cordoned, first_step, held_node, incident, on_node
 from tests.support.objects_on_cluster import (
     budget,
     cluster_policy,
@@ -24,6 +26,7 @@ from tests.support.objects_on_cluster import (
 from tests.support.operator_process import NAMESPACE
 from tests.support.plane import Plane, eventually
 
+__all__ = ["own"]
 Trouble = Callable[..., None]
 Touched = Callable[[], list[str]]
 Json = dict[str, Any]
@@ -53,11 +56,29 @@ def last_in_service(installed: Plane, namespace: str) -> Iterator[None]:
 
 
 @pytest.fixture
+def none_ready(installed: Plane, namespace: str) -> Iterator[None]:
+    """Every kubelet says that its node is not Ready."""
+    try:
+        installed.must("label", "node", NODE, *OTHERS, "sim.kwok/notready=true")
+        eventually(lambda: not any(map(is_ready, installed.all("nodes"))), "no node to be Ready")
+        yield
+    finally:
+        installed.must("label", "node", NODE, *OTHERS, "sim.kwok/notready-")
+        eventually(lambda: all(map(takes_pods, installed.all("nodes"))), "all nodes to be Ready, and to take pods")
+
+
+def takes_pods(node: Json) -> bool:
+    """Unless it is cordoned. The taint goes a while after the condition."""
+    taints = [taint["key"] for taint in node["spec"].get("taints", [])]
+    return is_ready(node) and "node.kubernetes.io/not-ready" not in taints
+
+
+@pytest.fixture
 def twins(installed: Plane, namespace: str) -> Iterator[tuple[str, str]]:
     """Two Node objects, that no kubelet speaks for: they have one address in common, and each one of its own."""
     names = f"left-{namespace}", f"right-{namespace}"
-    for name, own in zip(names, ("fd00::7", "10.9.0.2"), strict=True):
-        addresses = [{"type": "InternalIP", "address": own}, {"type": "Hostname", "address": "10.9.0.9"}]
+    for name, address in zip(names, ("fd00::7", "10.9.0.2"), strict=True):
+        addresses = [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": "10.9.0.9"}]
         meta, status = {"name": name}, {"addresses": addresses}
         installed.apply({"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": status})
     yield names
@@ -86,14 +107,14 @@ def about(plane: Plane, *ladder: Json, **spec: Any) -> None:
     plane.apply(cluster_policy("nodes", *ladder, alert={"name": "NodeTrouble"}, **spec))
 
 
-def says(plane: Plane, wanted: str) -> Json:
-    """A condition of it, once that is False."""
+def says(plane: Plane, wanted: str, status: str = "False") -> Json:
+    """A condition of it, once that is so."""
 
     def ask() -> Json:
         found = condition(plane, "clusterremediationpolicy", "nodes", "", wanted)
-        return found if found.get("status") == "False" else {}
+        return found if found.get("status") == status else {}
 
-    return eventually(ask, f"{wanted} to be False")
+    return eventually(ask, f"{wanted} to be {status}")
 
 
 def refused(plane: Plane, trouble: Trouble, rungs: int = 1) -> list[str]:
@@ -131,6 +152,33 @@ def test_the_last_node_in_service_is_left_alone(
     cordon, drain = refused(installed, trouble, 2)
     assert cordon.startswith(f"without Node {NODE} no node would be in service: of the 3 other nodes none is Ready and")
     assert drain == f"there is no other node that is Ready and would take the pods of Node {NODE}"
+    assert touched() == []
+
+
+def test_where_no_node_is_ready_the_breaker_holds_every_incident_and_no_node_is_touched(
+    installed: Plane, namespace: str, none_ready: None, trouble: Trouble, touched: Touched
+) -> None:
+    about(installed, *BOTH)
+    for node in (NODE, *OTHERS):
+        trouble(1, alert="NodeTrouble", node=node)
+    for node in (NODE, *OTHERS):
+        held = partial(held_node, installed, node, "BreakerTripped")
+        assert "4 of 4 nodes are unhealthy at once" in eventually(held, f"the breaker to hold {node}")["message"]
+        assert incident(installed, node)["status"].get("steps", []) == []
+    assert touched() == []
+
+
+def test_the_node_of_goldseams_only_replica_is_left_alone_and_the_policy_says_so_before(
+    installed: Plane, namespace: str, trouble: Trouble, touched: Touched, own: Callable[..., None]
+) -> None:
+    installed.apply(here(deployment(namespace, "api", 2)))
+    at_work(installed, namespace, 2)
+    own(goldseam_a=NODE)
+    about(installed, EVICTING)
+    before = f"no drain of {NODE}: Goldseam runs there, with no other replica ready elsewhere"
+    assert before in says(installed, "NodesFit", "True")["message"]
+    (why,) = refused(installed, trouble)
+    assert why.startswith("Goldseam itself runs there, and no other replica of it is ready on another node")
     assert touched() == []
 
 
@@ -217,8 +265,9 @@ def test_a_node_selector_that_selects_all_nodes_or_none_opens_no_incident_and_th
     [
         ({"node": "node-77"}, "the alert's label node (node-77) is neither the name nor an address"),
         ({"instance": "10.9.0.9:9100"}, "the alert's label instance (10.9.0.9) fits 2 nodes, not exactly one: {twins}"),
+        ({"node": "10.9.0.9"}, "the alert's label node (10.9.0.9) fits 2 nodes, not exactly one: {twins}"),
     ],
-    ids=["no node", "two nodes"],
+    ids=["no node", "two nodes by instance", "two nodes by node"],
 )
 def test_a_label_that_means_no_node_or_two_opens_no_incident_and_the_policy_says_so(
     installed: Plane, twins: tuple[str, str], trouble: Trouble, touched: Touched, labels: dict[str, str], words: str

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_careful_drains import medik8s
+from tests.cluster.test_careful_drains import leases, medik8s
 from tests.cluster.test_reboots import as_operator
 from tests.support.as_operator import AsOperator
 from tests.support.node_tales import ForcedDrain, Reboot, SingleDrain
@@ -18,7 +18,7 @@ from tests.support.pieces import piece
 from tests.support.tales import Tale
 from tests.support.theatre import House, Say, Theatre, killed_anywhere, killed_while_the_world_changes, opened
 
-__all__ = ["as_operator", "medik8s"]
+__all__ = ["as_operator", "leases", "medik8s"]
 ALL = (ForcedDrain, SingleDrain, Reboot)
 TALES = pytest.mark.parametrize("tale", ALL, ids=[tale.name for tale in ALL])
 

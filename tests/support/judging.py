@@ -45,7 +45,8 @@ def faults_of(run: Run, wanted: Run) -> tuple[list[str], list[str]]:
 
 
 def unexplained(run: Run) -> list[str]:
-    """Debts that are open in the end, and incidents that did not end as they may."""
+    """Debts that are open in the end, incidents that did not end as they may, and what nobody is told the reason of."""
     told = run.state["incidents"]
     debts = [debt for incident in told for debt in incident["debts"] if debt.endswith("Open")]
+    debts += [f"not a word of why: {what}" for incident in told for what in incident["silent"]]
     return debts + [f"ended in {incident['phase']}" for incident in told if incident["phase"] not in ENDED]

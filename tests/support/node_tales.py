@@ -194,8 +194,8 @@ class SingleDrain(Drain):
     def __init__(self, stage: Stage, number: int) -> None:
         super().__init__(stage, number)
         self._lease = f"{LEASES}/node-{self.node}"
-        self._lost = False
-        """Whether another operator has taken the lease."""
+        self._lost: int | None = None
+        """Where another operator has taken the lease: how much Goldseam had done until then."""
 
     def _settle(self) -> None:
         """No budget: nothing but the restart keeps it up."""
@@ -219,7 +219,7 @@ class SingleDrain(Drain):
         }
         there = self.direct.get(self._lease)
         self.direct.must(*(("PATCH", self._lease) if there else ("POST", LEASES)), body)
-        self._lost = True
+        self._lost = len(self.effects())
 
     def _effect(self, entry: Json) -> Effect | None:
         """The restart. The lease is a lock that lapses: who took it and died need not give it back."""
@@ -229,10 +229,15 @@ class SingleDrain(Drain):
         return super()._effect(entry)
 
     def owed(self) -> list[str]:
-        """A lease that was somebody else's, or one of ours without an end."""
+        """A lease that was somebody else's, or what was done while it was; or one of ours without an end."""
         spec = self.direct.get(self._lease).get("spec", {})
         holder = spec.get("holderIdentity")
-        wrong = ["the lease of another was taken"] if self._lost and holder not in (None, OTHERS) else []
+        wrong = []
+        if self._lost is not None:
+            wrong += [
+                f"while another had the lease: {effect}" for effect in self.effects()[self._lost :] if hurts(effect)
+            ]
+            wrong += [f"the lease of another is {holder}'s now"] if holder != OTHERS else []
         if holder == "goldseam" and not (spec.get("renewTime") and spec.get("leaseDurationSeconds") == 3600):
             wrong.append("the lease never lapses")
         return super().owed() + wrong
@@ -241,6 +246,11 @@ class SingleDrain(Drain):
         """Nobody has the node any more."""
         super().leave()
         self.direct.gone(self._lease)
+
+
+def hurts(effect: Effect) -> bool:
+    """Whether it takes anything from the node: that is not so of an incident, nor of an uncordon."""
+    return effect.what != "create incidents" and (effect.what != "patch nodes" or effect.value == "True")
 
 
 class Reboot(Drain):

@@ -171,7 +171,18 @@ def told(incident: Json) -> Json:
     """How an incident ended."""
     status = incident.get("status", {})
     debts = [f"{debt['kind']} {debt.get('state')}" for debt in status.get("obligations", [])]
-    return {"phase": status.get("phase"), "steps": _outcomes(incident), "debts": debts}
+    return {"phase": status.get("phase"), "steps": _outcomes(incident), "debts": debts, "silent": _silent(status)}
+
+
+def _silent(status: Json) -> list[str]:
+    """What it does not say why of, but should: debts that were not paid, an end that is no resolution, and that people
+    have it. The words themselves are others in each run."""
+    unpaid = [debt for debt in status.get("obligations", []) if debt.get("state") in ("Void", "Lost")]
+    said = {entry["kind"] for entry in status.get("timeline", []) if entry.get("message")}
+    found = [f"{debt['kind']} {debt['state']}" for debt in unpaid if not debt.get("message")]
+    if status.get("phase") in ("Escalated", "Abandoned") and not (status["phase"] in said and status.get("message")):
+        found.append(status["phase"])
+    return found + (["handed over"] if status.get("handedOver") and not said & {"Escalated", "TakenOver"} else [])
 
 
 class Ladder(Tale):

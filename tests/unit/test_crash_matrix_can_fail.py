@@ -7,11 +7,13 @@ from typing import Any
 from tests.support.crash_points import Point, points
 from tests.support.faults import Seen
 from tests.support.judging import Run, faults_of, unexplained
-from tests.support.tales import Effect
+from tests.support.tales import Effect, told
 
 UP = Effect("patch deployments/scale", "8", "uid-1")
 DOWN = Effect("patch deployments/scale", "4", "uid-1")
-PAID: dict[str, Any] = {"incidents": [{"phase": "Resolved", "steps": ["scale Passed"], "debts": ["ScaleBack Paid"]}]}
+PAID: dict[str, Any] = {
+    "incidents": [{"phase": "Resolved", "steps": ["scale Passed"], "debts": ["ScaleBack Paid"], "silent": []}]
+}
 
 
 def request(method: str, path: str, number: int = 0) -> Seen:
@@ -73,5 +75,23 @@ def test_another_end_is_a_loss_and_so_is_what_did_not_happen() -> None:
 
 
 def test_a_debt_that_stays_open_is_unexplained_and_so_is_an_incident_that_goes_on() -> None:
-    state = {"incidents": [{"phase": "Fixing", "steps": [], "debts": ["ScaleBack Open", "ScaleBack Lost"]}]}
+    debts = ["ScaleBack Open", "ScaleBack Lost"]
+    state = {"incidents": [{"phase": "Fixing", "steps": [], "debts": debts, "silent": []}]}
     assert unexplained(run(state=state)) == ["ScaleBack Open", "ended in Fixing"]
+
+
+def why(message: str, **status: Any) -> list[str]:
+    """What is unexplained of an incident that has this to say of its debts and of its phase."""
+    debts = [{"kind": "Uncordon", "state": state, "message": message} for state in ("Void", "Lost", "Paid")]
+    timeline = [{"kind": status["phase"], "message": message}]
+    incident = {"status": {"obligations": debts, "message": message, "timeline": timeline, **status}}
+    return unexplained(run(state={"incidents": [told(incident)]}))
+
+
+def test_what_is_not_paid_or_not_resolved_is_unexplained_where_nobody_is_told_why() -> None:
+    debts = [f"not a word of why: Uncordon {state}" for state in ("Void", "Lost")]
+    assert why("", phase="Abandoned") == [*debts, "not a word of why: Abandoned"]
+    assert why("", phase="Resolved", handedOver=True) == [*debts, "not a word of why: handed over"]
+    assert why("", phase="Resolved") == debts
+    for phase in ("Abandoned", "Escalated", "Resolved"):
+        assert why("the node is gone", phase=phase) == []
