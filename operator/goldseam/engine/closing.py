@@ -12,7 +12,8 @@ from goldseam.engine.begun import reboots
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged, was_spared
 from goldseam.engine.objects import metadata
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.shared_cordons import handed_on, keeper
+from goldseam.engine.situation import Decision, Other, Situation
 
 LONG = timedelta(minutes=10)
 
@@ -82,11 +83,21 @@ def _undone(s: Situation, now: datetime, owed: Iterable[Obligation]) -> Decision
     if not due:
         return None
     obligation = min(due, key=lambda pair: obligations.in_turn(*pair))[0]
+    if not s.unknown and (other := keeper(obligation, s)):
+        return _handed_on(s, obligation, other, now)
     if holds := obligations.holds(obligation, s, now):
         return answers.held(s, s.status, holds, now)
     step = obligations.undo(obligation, s, now)
     status = record.note(record.with_step(s.status, step), now, "Undo", step.message)
     return answers.answer("undo", "Undo", record.say(status, step.message), answers.SHORTLY, step=step.id)
+
+
+def _handed_on(s: Situation, o: Obligation, to: Other, now: datetime) -> Decision:
+    """A record only, whatever is paused. It stands by itself: that it was due was written before (`shared_cordons`)."""
+    why = handed_on(o, to)
+    status = record.each_obligation(s.status, lambda each: record.settled(each, "Void", why) if each == o else each)
+    status = record.say(record.note(status, now, "Void", why), why)
+    return answers.answer("end", "HandedOn", status, answers.SOON)
 
 
 def reopened(s: Situation, now: datetime) -> Decision | None:
