@@ -42,7 +42,7 @@ def test_no_other_object_is_marked() -> None:
 
 
 def test_one_request_carries_cordon_token_and_both_marks() -> None:
-    writes = [cordoning(node())[0], *marking(node(), "LeaveCordoned", NOW)]
+    writes = [cordoning(node())[0], *marking(node(), "LeaveCordoned", World(target=node(), now=NOW))]
     found = body(writes, "the-token", "goldseam-system/i", None, NOW)
     assert found["spec"] == {"unschedulable": True}
     assert found["metadata"]["annotations"] == {
@@ -59,7 +59,7 @@ def test_what_an_earlier_drain_has_left_there_is_said_anew_with_the_cordon(
 ) -> None:
     there = node()
     there["metadata"]["annotations"] = {AT_DEADLINE: at_deadline, DEADLINE: "2026-11-01T00:00:00Z"}
-    writes = [cordoning(there)[0], *marking(there, at_deadline, NOW)]
+    writes = [cordoning(there)[0], *marking(there, at_deadline, World(target=there, now=NOW))]
     assert body(writes, "t", "goldseam-system/i", None, NOW)["metadata"]["annotations"][AT_DEADLINE] == at_deadline
     step = Step(id="1-drain", rung=0, action="drain", intent_at=NOW, writes=writes, token="t")
     world = World(target=there, touched={place("Node", "", there["metadata"]["name"]): there})

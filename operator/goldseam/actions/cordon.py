@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldseam.actions.nodes import CORDONING, MARKING, cordoning, endangered, last_one, node_ref, patching
+from goldseam.actions.nodes import CORDONING, MARKING, cordoning, endangered, last_one, node_ref, patching, shared
 from goldseam.actions.replies import GONE, effect, nothing
 from goldseam.api.base import Model
 from goldseam.api.incident import Step
@@ -18,7 +18,7 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return GONE
     ref = node_ref(world.target)
     if cordoned_by_us(world.target):
-        return nothing(f"{ref} is cordoned already, by Goldseam")
+        return nothing(f"{ref} is cordoned already, by Goldseam", shared(world.target, world))
     if cordoned(world.target):
         return nothing(f"{ref} is cordoned already, not by Goldseam: it will not be uncordoned")
     if refused := endangered(world, opted_in=parameters.control_plane) or last_one(world):

@@ -28,6 +28,7 @@ from goldseam.actions.nodes import (
     node_ref,
     patching,
     refuge,
+    shared,
     stays,
     theirs,
 )
@@ -75,14 +76,14 @@ def _planned(node: Json, world: World, singles: Singles, token: str, told: Drain
     leaving, ends = going(world), ending.ending(world)
     if cordoned(node) and not leaving and not ends:
         said = f"{node_ref(node)} is cordoned, and there is no pod on it to evict"
-        return nothing("; ".join(filter(None, (said, ending.stuck(world)))))
+        return nothing("; ".join(filter(None, (said, ending.stuck(world)))), shared(node, world))
     refused = endangered(world, opted_in=told.control_plane) or _our_last(world, leaving)
     if refused := refused or _blocked(node, leaving, world.now) or ending.too_many(ends, leaving) or singles.refusal:
         return refused
     evicted = [pod for pod in leaving if metadata(pod).get("uid") not in singles.kept]
     if refused := _held(world, evicted) or (_nowhere(world) if leaving else None) or stranded(leaving, world):
         return refused
-    found = _proposed(node, leaving, ends, singles, token, told, world.now)
+    found = _proposed(world, leaving, ends, singles, token, told)
     writes = in_turn.with_volumes(found.writes, leaving, world)
     beside = (*ending.lines(leaving, ends, world), *in_turn.lines(leaving, writes, world), *singles.lines())
     preflight = (*lines(leaving, evicted, world), *map(cut, beside))
@@ -96,9 +97,11 @@ def going(world: World) -> list[Json]:
 
 
 def _proposed(
-    node: Json, leaving: list[Json], ends: list[Json], singles: Singles, token: str, told: Drain, now: datetime
+    world: World, leaving: list[Json], ends: list[Json], singles: Singles, token: str, told: Drain
 ) -> Proposal:
-    told_there = marking(node, told.at_deadline, now)
+    assert world.target is not None
+    node = world.target
+    told_there = marking(node, told.at_deadline, world)
     evictions = tuple(map(eviction, leaving))
     writes = (*told_there, *singles.writes(token), *evictions)
     rights = (*singles.rights, *((EVICTING,) if evictions else ()), *forced.rights(told))
@@ -110,7 +113,7 @@ def _proposed(
     asks = ("Force",) if told.at_deadline == "Force" else ()
     if cordoned(node):
         rights = (patching(node), *rights) if told_there else rights
-        return Proposal(writes, summary, rights, takes_nodes=takes, asks_about=asks)
+        return Proposal(writes, summary, rights, shared(node, world), takes_nodes=takes, asks_about=asks)
     write, obligation = cordoning(node)
     rights, writes = (patching(node), *rights), (write, *writes)
     return Proposal(writes, summary, rights, (obligation,), takes_nodes=takes, asks_about=asks)

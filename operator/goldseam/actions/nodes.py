@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
 
 from goldseam.actions.replies import listed, refusal
 from goldseam.actions.writes import owed, patch
@@ -12,12 +11,14 @@ from goldseam.api.incident import ObjectRef, Obligation, Write
 from goldseam.engine.cordons import AT_DEADLINE_FIELD, UNSCHEDULABLE, left_for_good
 from goldseam.engine.node_lists import node_list
 from goldseam.engine.objects import (
+    FIELD_MANAGER,
     Json,
     annotation,
     controller,
     cordoned,
     cordoned_by_us,
     is_ready,
+    managers_of,
     metadata,
     of_control_plane,
     reference,
@@ -50,16 +51,25 @@ def cordoning(node: Json) -> tuple[Write, Obligation]:
     return write, owed("Uncordon", write, "null")
 
 
-def marking(node: Json, at_deadline: str, now: datetime) -> tuple[Write, ...]:
+def shared(node: Json, world: World) -> tuple[Obligation, ...]:
+    """What is owed for a cordon of ours that is to be taken away again, be it by another incident: whoever builds on it
+    owes it, too, so that it stays for as long as one of them needs it. Not one that a person has put as well."""
+    writers = {manager for manager, _, _ in managers_of(node, UNSCHEDULABLE)}
+    ours = world.lent and cordoned_by_us(node) and writers == {FIELD_MANAGER}
+    return (cordoning(node)[1],) if ours else ()
+
+
+def marking(node: Json, at_deadline: str, world: World) -> tuple[Write, ...]:
     """The write that says on a node of ours what becomes of it at the deadline of the drain, where it must be said:
     cordoning says by itself until when, and that it is uncordoned then, and takes away what an earlier drain has left
     there. Not where an earlier drain has left it cordoned for people: nobody owes that any more, and what says so would
-    be lost."""
-    ours = cordoned_by_us(node) and not left_for_good(node, now)
+    be lost. Where it is owed it is said in any case, for it says whose drain was the last."""
+    lent = bool(shared(node, world))
+    ours = lent or (cordoned_by_us(node) and not left_for_good(node, world.now))
     if (cordoned(node) and not ours) or (not ours and at_deadline == "Uncordon"):
         return ()
     write = patch(node_ref(node), node, AT_DEADLINE_FIELD, json.dumps(at_deadline))
-    return () if write.before == write.want and ours else (write,)
+    return () if write.before == write.want and ours and not lent else (write,)
 
 
 def belongs(pod: Json) -> bool:

@@ -18,6 +18,7 @@ from goldseam.actions.nodes import (
     endangered,
     node_ref,
     patching,
+    shared,
     theirs,
 )
 from goldseam.actions.preflight import has_volume
@@ -148,7 +149,7 @@ def _writes(node: Json, world: World) -> tuple[tuple[Write, ...], tuple[Obligati
     tainted = patch(node_ref(node), node, off.FIELD, off.taint(world.now)).model_copy(update={"renewed": seen})
     debt = owed("Untaint", tainted, "null")
     if cordoned(node):
-        return (tainted,), (debt,)
+        return (tainted,), (*shared(node, world), debt)
     write, obligation = cordoning(node)
     return (write, tainted), (obligation, debt)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from goldseam.actions.drain import going
 from goldseam.actions.job import CREATING, switched_off
-from goldseam.actions.nodes import belongs, endangered, node_ref, theirs
+from goldseam.actions.nodes import belongs, endangered, node_ref, shared, theirs
 from goldseam.actions.replies import GONE, bounded, refusal
 from goldseam.api.base import Model
 from goldseam.api.incident import Step, Write
@@ -130,6 +130,7 @@ def _proposed(world: World, token: str) -> Proposal:
         writes=(Write(verb="Create", object=ref, generation=generation, want=want, node=pin),),
         summary=cut(f"reboot {node_ref(node)} by {ref}, as of generation {generation}, image {images}{theirs(node)}"),
         rights=(RUNNING,),
+        obligations=shared(node, world),
         takes_nodes=0 if cordoned_by_us(node) else 1,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from goldseam.api.incident import Obligation
 from goldseam.engine.proposal import Effect, NothingToDo, Refusal
 from goldseam.engine.record import cut
 
@@ -13,9 +14,9 @@ def refusal(reason: str, message: str) -> Refusal:
     return Refusal(reason, cut(message))
 
 
-def nothing(message: str) -> NothingToDo:
+def nothing(message: str, debts: tuple[Obligation, ...] = ()) -> NothingToDo:
     """The target is already as the action would make it."""
-    return NothingToDo(cut(message))
+    return NothingToDo(cut(message), obligations=debts)
 
 
 def effect(done: bool, message: str, trouble: str = "") -> Effect:

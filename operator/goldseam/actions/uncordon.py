@@ -13,7 +13,8 @@ from goldseam.engine.proposal import Action, Effect, Plan, Proposal, World, alwa
 
 
 def plan(parameters: Model, world: World, token: str) -> Plan:
-    """Take `spec.unschedulable` away. What a person cordoned stays cordoned: their wish goes first."""
+    """Take `spec.unschedulable` away. What a person cordoned stays cordoned: their wish goes first; and so
+    does what another incident needs."""
     if world.target is None:
         return GONE
     ref = node_ref(world.target)
@@ -22,6 +23,10 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
     if not cordoned_by_us(world.target):
         return nothing(
             f"{ref} was cordoned by somebody else: it stays cordoned; `kubectl uncordon {ref.name}` if it may go"
+        )
+    if world.needed_by:
+        return nothing(
+            f"{ref} stays cordoned: Incident {world.needed_by} needs that still, and uncordons it in the end"
         )
     write = patch(ref, world.target, UNSCHEDULABLE, "null")
     return Proposal((write,), f"uncordon {ref}", (patching(world.target),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Obligation, Step
@@ -68,7 +69,7 @@ def next_rung(s: Situation, now: datetime) -> Decision:
     if holds:
         return _passed_over(s, rung, "Refused", holds[0].message, now)
     if isinstance(s.plan, NothingToDo):
-        return _passed_over(s, rung, "NothingToDo", s.plan.message, now)
+        return _passed_over(_built_on(s, s.plan), rung, "NothingToDo", s.plan.message, now)
     return _begun(s, rung, now)
 
 
@@ -134,6 +135,12 @@ def _acted(s: Situation, rung: Rung, plan: Proposal, now: datetime) -> Decision:
 
 def _told(plan: Proposal) -> dict[str, list[str] | None]:
     return {"preflight": list(plan.preflight) or None}
+
+
+def _built_on(s: Situation, plan: NothingToDo) -> Situation:
+    """What is there already is another one's work: who acts, and goes on from there, owes it, too."""
+    debts = [_inherited(o, s) for o in plan.obligations] if s.acts else []
+    return replace(s, status=record.with_obligations(s.status, debts))
 
 
 def _inherited(obligation: Obligation, s: Situation) -> Obligation:

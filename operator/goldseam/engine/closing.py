@@ -12,7 +12,8 @@ from goldseam.engine.begun import reboots
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged, was_spared
 from goldseam.engine.objects import metadata
-from goldseam.engine.situation import Decision, Situation
+from goldseam.engine.shared_cordons import handed_on, keeper
+from goldseam.engine.situation import Decision, Other, Situation
 
 LONG = timedelta(minutes=10)
 
@@ -82,11 +83,21 @@ def _undone(s: Situation, now: datetime, owed: Iterable[Obligation]) -> Decision
     if not due:
         return None
     obligation = min(due, key=lambda pair: obligations.in_turn(*pair))[0]
+    if not s.unknown and (other := keeper(obligation, s)):
+        return _handed_on(s, obligation, other, now)
     if holds := obligations.holds(obligation, s, now):
         return answers.held(s, s.status, holds, now)
     step = obligations.undo(obligation, s, now)
     status = record.note(record.with_step(s.status, step), now, "Undo", step.message)
     return answers.answer("undo", "Undo", record.say(status, step.message), answers.SHORTLY, step=step.id)
+
+
+def _handed_on(s: Situation, o: Obligation, to: Other, now: datetime) -> Decision:
+    """A record only, whatever is paused. It stands by itself: that it was due was written before (`shared_cordons`)."""
+    why = handed_on(o, to)
+    status = record.each_obligation(s.status, lambda each: record.settled(each, "Void", why) if each == o else each)
+    status = record.say(record.note(status, now, "Void", why), why)
+    return answers.answer("end", "HandedOn", status, answers.SOON)
 
 
 def reopened(s: Situation, now: datetime) -> Decision | None:
@@ -108,6 +119,17 @@ def _is_back(s: Situation, resolved: datetime, now: datetime) -> bool:
     if s.status.phase != "Resolved" or s.reading.state != "Firing" or not s.reading.fresh:
         return False
     return not (s.unknown or s.status.closed_at or now - resolved >= s.pinned.flap_window or _why_orphaned(s))
+
+
+def of_undo(status: IncidentStatus, step: Step) -> list[Obligation]:
+    """What the undo pays."""
+    first = step.writes[0]
+    return [o for o in status.open_obligations() if (o.object, o.field) == (first.object, first.field)]
+
+
+def fell_due(status: IncidentStatus, step: Step) -> bool:
+    """Whether what the undo pays is owed while the alert fires, too, as the cordon of a drain that has failed."""
+    return any(o.due_at is not None and o.kind in obligations.AT_ONCE for o in of_undo(status, step))
 
 
 def gives_way(s: Situation, step: Step, now: datetime) -> bool:

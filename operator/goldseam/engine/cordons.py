@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from goldseam.api.incident import IncidentStatus, ObjectRef, Write
+from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Write
 from goldseam.engine import out_of_service
 from goldseam.engine.objects import Json, annotation, cordoned, cordoned_by_us
 
@@ -48,8 +48,13 @@ def left(status: IncidentStatus, target: Json | None) -> str:
     """That of the incident's node; empty where none was left cordoned, or somebody is seen to have uncordoned it."""
     if target is not None and not cordoned(target):
         return ""
-    told = [o.message for o in status.obligations if o.kind == "Uncordon" and o.state == "Void"]
-    return next((message for message in reversed(told) if _STAYS in message), "")
+    return next((o.message for o in reversed(left_cordons(status))), "")
+
+
+def left_cordons(status: IncidentStatus) -> list[Obligation]:
+    """What the incident owed, and has left to people."""
+    settled = (o for o in status.obligations if o.kind == "Uncordon" and o.state == "Void")
+    return [o for o in settled if _STAYS in o.message]
 
 
 def left_for_good(node: Json, now: datetime) -> bool:

@@ -20,6 +20,7 @@ from goldseam.engine.lineage import live, reverted_by, still_ours
 from goldseam.engine.lowered import half_way, number, was_lowered
 from goldseam.engine.objects import RESTART, Workload, metadata, reference, value_at
 from goldseam.engine.proposal import World, place
+from goldseam.engine.shared_cordons import carried, keeper, left_by
 from goldseam.engine.situation import Other, Situation
 from goldseam.engine.strategy import taken_at_once
 from goldseam.engine.undoing import in_words
@@ -39,21 +40,29 @@ def examined(s: Situation, now: datetime) -> IncidentStatus:
 def _examine(o: Obligation, s: Situation) -> Obligation:
     if o.kind == "Remove":
         return removals.examined(o, s)
-    if s.status.phase in ENDED and o.kind not in AT_ONCE and not s.pinned.resolve.revert:
-        return record.settled(o, "Void", f"{o.object} keeps {o.field}={o.want}: resolve.revert is false")
-    if heir := _heir(o, s):
-        return record.settled(o, "Void", f"Incident {heir.name} has taken it over")
-    if why := _not_ours_to_owe(o, s):
-        return record.settled(o, "Void", f"not one that Goldseam could owe: {why}")
+    if why := _void(o, s):
+        return record.settled(o, "Void", why)
     obj = live(s.world, o)
     if obj is None:
         return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
     back = _undone_by_us(o, s) or not _active(s) or o.due_at is not None or out_of_service.is_due(o, obj)
+    back = back or carried(o, s)
     if value_at(obj, o.field) == o.original and back:
         return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
     if not still_ours(o, s.world) or _needed_by_somebody(o, s):
         return record.settled(o, "Lost", _lost(o, s.world))
     return o
+
+
+def _void(o: Obligation, s: Situation) -> str:
+    """Why it is nothing of this incident's, whatever the object is like; empty where it is."""
+    if s.status.phase in ENDED and o.kind not in AT_ONCE and not s.pinned.resolve.revert:
+        return f"{o.object} keeps {o.field}={o.want}: resolve.revert is false"
+    if heir := _heir(o, s):
+        return f"Incident {heir.name} has taken it over"
+    if why := _not_ours_to_owe(o, s):
+        return f"not one that Goldseam could owe: {why}"
+    return left_by(o, s)
 
 
 _LONGEST = 512
@@ -158,12 +167,13 @@ def _heir(mine: Obligation, s: Situation) -> Other | None:
     """The incident that owes the field now: the one whose value is there, for it was written last; or the one that is
     at work on it, half-way down.
 
-    Where both owe the same value (the later write was refused, and the older debt stands), the smaller uid keeps it.
+    Where both owe the same value (the later write was refused, and the older debt stands), the smaller uid keeps it; of
+    a cordon each does (`shared_cordons`).
     """
     obj = live(s.world, mine)
     there = None if obj is None else value_at(obj, mine.field)
     for other in s.others:
-        if other.uid == s.uid or (mine.want == there and other.uid > s.uid):
+        if other.uid == s.uid or (mine.want == there and (mine.kind == "Uncordon" or other.uid > s.uid)):
             continue
         under_way = other.busy and there != mine.want
         debts = [o for o in other.obligations if o.key == mine.key and o.state == "Open"]
@@ -303,7 +313,8 @@ def may_undo(write: Write, s: Situation, step: Step) -> bool:
     if write.verb == "Remove":
         return removals.may_delete(write, s)
     owed = _credible(s)
-    values = {(o.object.uid, o.subresource, o.field, next_value(o)) for o in owed if still_ours(o, s.world)}
+    mine = [o for o in owed if still_ours(o, s.world) and keeper(o, s) is None]
+    values = {(o.object.uid, o.subresource, o.field, next_value(o)) for o in mine}
     restarts = [w for o in owed for w in _restart(o, s, naming.token(s.uid, step.id))]
     allowed = values | {(w.object.uid, w.subresource, w.field, w.want) for w in restarts}
     return write.template is None and (write.object.uid, write.subresource, write.field, write.want) in allowed
@@ -321,17 +332,6 @@ def next_value(o: Obligation) -> str:
 def in_turn(o: Obligation, at: datetime) -> tuple[bool, datetime]:
     """Which comes first of those that are due: a ceiling last, for a floor must never be above it."""
     return o.kind == "CeilingBack", at
-
-
-def of_undo(status: IncidentStatus, step: Step) -> list[Obligation]:
-    """What the undo pays."""
-    first = step.writes[0]
-    return [o for o in status.open_obligations() if (o.object, o.field) == (first.object, first.field)]
-
-
-def fell_due(status: IncidentStatus, step: Step) -> bool:
-    """Whether what the undo pays is owed while the alert fires, too, as the cordon of a drain that has failed."""
-    return any(o.due_at is not None and o.kind in AT_ONCE for o in of_undo(status, step))
 
 
 def paid(status: IncidentStatus, step: Step) -> IncidentStatus:

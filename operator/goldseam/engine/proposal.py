@@ -94,6 +94,10 @@ class World:
     """There, the node's Lease."""
     heartbeats: tuple[Json, ...] = ()
     """For a node whose kubelet is silent, where an action looks at them: the Leases that all kubelets renew."""
+    lent: bool = False
+    """For a node: whether an incident, be it this one, owes that it is uncordoned."""
+    needed_by: str = ""
+    """The other incident that needs the node cordoned; empty where none does."""
     coming_back: frozenset[str] = frozenset()
     """The uids of the nodes that other incidents have taken out of service, and will bring back by themselves."""
     protected: tuple[str, ...] = ()
@@ -259,6 +263,8 @@ class NothingToDo:
     """As in a Proposal."""
     turn: Turn = ALL
     """Of a step that is open: as in a Proposal."""
+    obligations: tuple[Obligation, ...] = ()
+    """What is owed with another incident, whose work it builds on."""
 
 
 Plan = Proposal | Refusal | NothingToDo

@@ -153,6 +153,8 @@ class Other:
     one that others have cordoned is drained without any."""
     line: InLine | None = None
     """Where it is about a node, and waits for its turn."""
+    left: frozenset[str] = frozenset()
+    """The keys of the cordons that it has left for people: nobody owes these."""
 
 
 def coming_back(others: Iterable[Other]) -> frozenset[str]:

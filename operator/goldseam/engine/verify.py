@@ -114,7 +114,7 @@ def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> D
 
 def _alert_is_back(s: Situation, status: IncidentStatus, step: Step, holds: Sequence[Hold], now: datetime) -> str:
     """Why an undo of which nothing is made is left to an alert that is back; empty where it is not."""
-    due = obligations.fell_due(status, step)
+    due = closing.fell_due(status, step)
     if not holds and closing.gives_way(s, step, now):
         return "the alert is back: it is still owed" if due else BACK
     return BACK if holds and not due and s.reading.state == "Firing" and s.reading.fresh else ""
@@ -125,7 +125,7 @@ def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold
     was written down: the alert may be back since. After it, what speaks against the restart that follows."""
     if step.purpose != "Undo":
         return holding(_asked(step, begun=begun), s, now)
-    owed = obligations.of_undo(s.status, step)
+    owed = closing.of_undo(s.status, step)
     if begun or not owed:
         return [*holding(BEFORE_UNDOING, s, now), *(hold for o in owed for hold in obligations.held_restart(o, s))]
     return obligations.holds(owed[0], s, now)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from goldseam.api.incident import ENDED, IncidentStatus
 from goldseam.engine.closing import may_reopen
+from goldseam.engine.cordons import left_cordons
 from goldseam.engine.matching import PolicyKey, TargetKey
 from goldseam.engine.objects import title
 from goldseam.engine.situation import Other, Situation, Spent
@@ -196,7 +197,7 @@ def _lets_go(before: Other, now: Other) -> bool:
 def _elsewhere(other: Other) -> Other:
     """Whoever forges an Incident in a namespace neither holds what is in another one, nor takes over its debts. What it
     works on is looked at by those only who ask about that namespace."""
-    return replace(other, target_uid="", obligations=(), runs="", takes=False, line=None)
+    return replace(other, target_uid="", obligations=(), runs="", takes=False, line=None, left=frozenset())
 
 
 def target_key(incident: IncidentView) -> TargetKey:
@@ -227,6 +228,7 @@ def _other(incident: IncidentView) -> Other:
         runs=_runs(status),
         takes=incident.spec.target.kind == "Node" and _takes(status),
         line=in_line(status, opened) if incident.spec.target.kind == "Node" else None,
+        left=frozenset(o.key for o in left_cordons(status)) if status else frozenset(),
     )
 
 

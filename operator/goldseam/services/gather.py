@@ -20,6 +20,7 @@ from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
 from goldseam.engine.proposal import Effect, Plan, World
 from goldseam.engine.queries import variables
+from goldseam.engine.shared_cordons import is_lent, needing
 from goldseam.engine.situation import Failure, Fleet, LivePolicy, Other, Silence, Situation, coming_back
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView, view
@@ -233,9 +234,13 @@ class Gatherer:
 
 
 def _beside(s: Situation) -> World:
-    """The world, with the nodes that the other incidents bring back; only of nodes that is asked."""
-    returning = coming_back(s.others) if s.spec.target.kind == "Node" else frozenset()
-    return replace(s.world, coming_back=returning)
+    """The world, with the nodes that the other incidents bring back, and who owes, and needs, the cordon of this one;
+    only of nodes that is asked."""
+    if s.spec.target.kind != "Node":
+        return s.world
+    other, node = needing(s.spec.target.uid, s), s.world.target
+    lent, needed_by = node is not None and is_lent(node, s), other.name if other is not None else ""
+    return replace(s.world, coming_back=coming_back(s.others), lent=lent, needed_by=needed_by)
 
 
 def _plan(s: Situation) -> Plan | None:

@@ -103,5 +103,6 @@ DECISIONS: tuple[Entry, ...] = (
     Entry("ThresholdStops", "A threshold of the runbook ends all acting.", "", "escalate"),
     Entry("Abandoned", "The target or the policy is gone.", "", "end"),
     Entry("Superseded", "Somebody else moved what a step was about to change.", "", "end"),
+    Entry("HandedOn", "The node stays cordoned for another incident, which owes the uncordon, too.", "", "end"),
 )
 """`reason` of the metric `goldseam_decisions_total`, where it is no hold's."""

@@ -1,0 +1,66 @@
+"""A cordon of ours that several incidents build on: each of them owes it, and the last one that needs it pays.
+
+Whoever is due hands it on to one that is not. Nobody is the heir by age or name: the node would be given back while the
+alert of another one fires that has emptied it. That an incident is due stands in its record before it hands on: so two
+that fall due at the same moment never hand on to each other, and one of them uncordons.
+"""
+
+from __future__ import annotations
+
+from goldseam.api.incident import Obligation
+from goldseam.engine.cordons import UNSCHEDULABLE, left_for_good
+from goldseam.engine.lineage import live
+from goldseam.engine.objects import INCIDENT, Json, annotation, metadata
+from goldseam.engine.situation import Other, Situation
+
+
+def keeper(o: Obligation, s: Situation) -> Other | None:
+    """Another incident that owes the same cordon, and is not due yet."""
+    return needing(o.object.uid, s) if o.kind == "Uncordon" else None
+
+
+def needing(node: str, s: Situation) -> Other | None:
+    """Another incident that needs the node of that uid cordoned."""
+    going_on = (other for other in s.others if other.active and other.uid != s.uid)
+    return next((other for other in going_on if any(_undue(o, node) for o in other.obligations)), None)
+
+
+def is_lent(node: Json, s: Situation) -> bool:
+    """Whether any incident, be it this one, owes the uncordon of that node, and none has left it for people since."""
+    debts = [*s.status.open_obligations(), *(o for other in s.others for o in other.obligations)]
+    return any(_is_of(o, str(metadata(node).get("uid"))) for o in debts) and not _left_by(node, s)
+
+
+def _is_of(o: Obligation, node: str) -> bool:
+    return o.kind == "Uncordon" and o.state == "Open" and o.object.uid == node
+
+
+def _undue(o: Obligation, node: str) -> bool:
+    return _is_of(o, node) and o.due_at is None
+
+
+def handed_on(o: Obligation, to: Other) -> str:
+    """What people are told of it."""
+    return f"{o.object} stays cordoned for Incident {to.name}, which owes that, too"
+
+
+def left_by(o: Obligation, s: Situation) -> str:
+    """That another one has left it cordoned for people; empty where none has."""
+    node = live(s.world, o) if o.kind == "Uncordon" else None
+    who = "" if node is None else _left_by(node, s)
+    return who and f"Incident {who} has left {o.object} cordoned for people to mend (atDeadline: LeaveCordoned)"
+
+
+def _left_by(node: Json, s: Situation) -> str:
+    """Who has. The node says for which incident the last drain was: whoever has cordoned it anew since owes that."""
+    if not left_for_good(node, s.world.now):
+        return ""
+    key = f"{metadata(node).get('uid')}:{UNSCHEDULABLE}"
+    last = (other for other in s.others if other.name == annotation(node, INCIDENT))
+    return next((other.name for other in last if key in other.left), "")
+
+
+def carried(o: Obligation, s: Situation) -> bool:
+    """Whether it builds on what another one has written: then nobody takes anything from it who takes that back."""
+    written = (w for step in s.status.steps for w in step.writes if (w.object, w.field) == (o.object, UNSCHEDULABLE))
+    return o.kind == "Uncordon" and not any(w.state == "Done" for w in written)
