@@ -23,6 +23,7 @@ from tests.support.objects_on_cluster import (
 from tests.support.operator_process import NAMESPACE, OperatorProcess, standing_by
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import ROOT, Plane, eventually
+from tests.support.sampling import SLOW
 
 Trouble = Callable[..., None]
 Json = dict[str, Any]
@@ -166,6 +167,7 @@ def test_what_is_left_at_the_deadline_is_deleted_where_guardrails_and_admission_
     forgotten(forcing)
 
 
+@SLOW
 def test_a_pod_that_never_ends_is_not_deleted_by_force_and_the_node_comes_back(
     forcing: Plane, namespace: str, operator: OperatorProcess, hanging: str, trouble: Trouble
 ) -> None:
