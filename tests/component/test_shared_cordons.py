@@ -249,6 +249,7 @@ async def test_an_incident_of_another_namespace_neither_needs_a_node_nor_leaves_
     assert sum(len(other.obligations) for other in book.others(mine)) == known
     book.put(replace(forged, status=forged.status.model_copy(update={"obligations": void})))
     assert sum(len(other.left) for other in book.others(mine)) == known
+    assert [other.left for other in book.others(replace(mine, namespace="shop"))] == known * [frozenset()]
 
 
 async def scenario(kill_at: int | None, after: bool, *, leave: bool) -> tuple[Two, bool]:
