@@ -3,6 +3,9 @@ when neither needs it any more."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from goldseam.engine.cordons import left_with
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import view
+from goldseam.errors import GoldseamError
 from goldseam.services.book import IncidentBook
 from goldseam.services.sweep import sweep
 from tests.component.test_node_incidents import crempol, left, node, pod
@@ -125,6 +129,49 @@ async def test_of_two_that_are_over_at_the_same_moment_one_uncordons() -> None:
     await h.settle_all(60)
     assert (h.owing(), h.cordoned) == ([0, 0], False)
     assert sum(step.purpose == "Undo" for status in h.statuses() for step in status.steps) == 1
+
+
+class Slow:
+    """A cluster that takes its time, now for the one and now for the other."""
+
+    def __init__(self, cluster: Any, rng: random.Random) -> None:
+        self._cluster, self._rng = cluster, rng
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._cluster, name)
+        if name not in ("get", "list", "patch"):
+            return found
+
+        async def late(*args: Any, **more: Any) -> Any:
+            for _ in range(self._rng.randrange(30)):
+                await asyncio.sleep(0)
+            answer = await found(*args, **more)
+            for _ in range(self._rng.randrange(30)):
+                await asyncio.sleep(0)
+            return answer
+
+        return late
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_two_that_are_looked_at_beside_each_other_never_leave_it_to_each_other(seed: int) -> None:
+    rng = random.Random(seed)
+    h = await cordoned_first(named("second", {"drain": {}}, PEOPLE))
+    await h.settle_all(90)
+    fast, h.cluster = h.cluster, Slow(h.cluster, rng)  # type: ignore[assignment]
+    await h.start()
+    uids = [obj["metadata"]["uid"] for obj in fast.all("incidents")]
+
+    async def looked(uid: str) -> None:
+        with contextlib.suppress(GoldseamError):
+            await h.looker.look(uid)
+
+    for moment in range(40):
+        h.over = frozenset(["first"][: moment >= rng.randrange(3)] + ["second"][: moment >= rng.randrange(3)])
+        await asyncio.gather(*map(looked, uids))
+        h.clock.advance(rng.choice((0.1, 2, 5)))
+    assert (h.owing(), h.cordoned) == ([0, 0], False)
+    assert sum(step.outcome == "Undone" for status in h.statuses() for step in status.steps) == 1
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["at rest", "while it drains"])
@@ -249,6 +296,7 @@ async def test_an_incident_of_another_namespace_neither_needs_a_node_nor_leaves_
     assert sum(len(other.obligations) for other in book.others(mine)) == known
     book.put(replace(forged, status=forged.status.model_copy(update={"obligations": void})))
     assert sum(len(other.left) for other in book.others(mine)) == known
+    assert [other.left for other in book.others(replace(mine, namespace="shop"))] == known * [frozenset()]
 
 
 async def scenario(kill_at: int | None, after: bool, *, leave: bool) -> tuple[Two, bool]:

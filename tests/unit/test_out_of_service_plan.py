@@ -246,6 +246,13 @@ def test_an_incident_takes_no_node_sooner_or_on_less_knowledge_than_its_policy_s
     assert OutOfService.model_validate(mine).covers(OutOfService.model_validate(other)) is covered
 
 
+def test_what_another_incident_has_cordoned_is_owed_with_the_taint() -> None:
+    found = plan(world(dead(cordoned="goldseam"), lent=True))
+    assert isinstance(found, Proposal)
+    assert [write.field for write in found.writes] == [off.FIELD]
+    assert [o.kind for o in found.obligations] == ["Uncordon", "Untaint"]
+
+
 def test_only_our_own_taint_is_still_ours() -> None:
     ref = ObjectRef(api_version="v1", kind="Node", name="worker-1", uid="uid-worker-1")
     owed = Obligation(key="k", kind="Untaint", object=ref, field=off.FIELD, original="null", want=off.taint(NOW))

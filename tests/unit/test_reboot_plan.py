@@ -182,6 +182,13 @@ def test_a_job_by_its_name_for_another_node_or_boot_is_not_ours(found: Json, our
     assert write.state == ("Done" if ours else "Superseded")
 
 
+def test_who_reboots_what_another_incident_has_cordoned_needs_it_cordoned_until_then() -> None:
+    found = plan(world(lent=True))
+    assert isinstance(found, Proposal)
+    assert found.writes == (WRITE,)
+    assert [(o.kind, o.original, o.want) for o in found.obligations] == [("Uncordon", "null", "true")]
+
+
 AWAY: Json = {"ready": None}
 EFFECTS = [
     (observed(empty(boot="boot-2"), job()), True, "Ended", "Node worker-1 has rebooted and is Ready"),
