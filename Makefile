@@ -75,7 +75,7 @@ test-interop: control-plane ## beside the real Flux, Argo Rollouts and KEDA (the
 	$(PY) -m pytest tests/interop
 
 faults: control-plane ## the proofs by crashing, and by what else fails, and the slow tests (up to two hours)
-	$(PY) -m pytest -m '' tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
+	$(PY) -m pytest -m '' tests/component/test_crashes.py tests/component/test_node_incidents.py tests/component/test_shared_cordons.py tests/component/test_fault_proxy.py tests/cluster/test_kills.py tests/cluster/test_two_operators.py
 	$(PY) -m pytest -m slow $(PARALLEL) --ignore tests/cluster/test_kills.py tests/cluster
 	$(PY) -m pytest $(FAULTY) --ignore-glob '*/test_*crash_matrix.py' tests/faults
 	$(PY) -m pytest $(FAULTY) tests/faults/test_crash_matrix.py tests/faults/test_node_crash_matrix.py

@@ -21,6 +21,7 @@ from tests.component.test_node_incidents import crempol, left, node, pod
 from tests.component.test_reboots import booted
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.objects import reboot_cron_job
+from tests.support.sampling import SLOW, sampled
 from tests.support.toycluster import Killed
 
 Json = dict[str, Any]
@@ -153,7 +154,7 @@ class Slow:
         return late
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=SLOW) for seed in range(5, 20))])
 async def test_two_that_are_looked_at_beside_each_other_never_leave_it_to_each_other(seed: int) -> None:
     rng = random.Random(seed)
     h = await cordoned_first(named("second", {"drain": {}}, PEOPLE))
@@ -315,7 +316,7 @@ async def scenario(kill_at: int | None, after: bool, *, leave: bool) -> tuple[Tw
 
 
 @pytest.mark.parametrize("leave", [False, True], ids=["given back", "left cordoned"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", sampled([True, False]))
 async def test_killed_at_any_write_two_that_share_a_cordon_neither_lose_nor_break_it(after: bool, leave: bool) -> None:
     points = 0
     for point in range(1, 60):
