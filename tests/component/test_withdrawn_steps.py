@@ -35,6 +35,10 @@ def lost(h: Harness) -> None:
     h.promql.answers["loss"] = (1.0,)
 
 
+def clears(h: Harness) -> None:
+    h.alert_state = "Cleared"
+
+
 def proposes(h: Harness) -> None:
     live(h, mode="Propose")
 
@@ -70,6 +74,17 @@ async def test_a_drain_that_is_not_begun_is_not_once_a_threshold_says_that_peopl
     assert (made(h, "evict"), cordoned(h), h.status.owes) == ([], False, 0)
     assert (h.status.phase, h.status.steps[0].outcome) == ("Escalated", "NotTaken")
     assert "a threshold of the runbook says that people take over" in h.status.steps[0].message
+
+
+@pytest.mark.parametrize("withdraw", [lost, proposes, clears])
+async def test_a_pod_that_has_gone_by_itself_makes_no_drain_begun(withdraw: Withdraw) -> None:
+    h = await opened(drain(), book=TAKEN, budget=9)
+    await killed_before_the_cordon(h)
+    withdraw(h)
+    h.cluster.remove("pods", "shop", "p0")
+    await h.start()
+    await h.settle(20)
+    assert (made(h, "evict"), cordoned(h), h.status.steps[0].outcome) == ([], False, "NotTaken")
 
 
 @pytest.mark.parametrize("withdraw", [proposes, lists_the_drain])
@@ -181,6 +196,26 @@ async def test_who_is_started_before_all_is_deleted_by_force_deletes_no_more_onc
     await h.settle(60)
     assert (len(made(h, "delete")), h.status.steps[0].outcome, cordoned(h)) == (deleted, "Failed", False)
     assert f"nothing{' more' * deleted} is deleted by force: " in h.status.steps[0].message
+
+
+async def test_what_was_deleted_to_the_last_pod_before_it_could_be_written_down_is_done_whatever_is_forbidden_now() -> (
+    None
+):
+    h = await opened(FORCE, allowed=["*"], book=TAKEN)
+    write = h.cluster._write
+
+    def dies(verb: str, *rest: Any) -> Any:
+        done = write(verb, *rest)
+        if verb == "delete" and len(made(h, "delete")) == 2:
+            raise Killed
+        return done
+
+    with patch.object(h.cluster, "_write", dies), pytest.raises(Killed):
+        await h.settle(60)
+    lost(h)
+    await h.start()
+    await h.settle(20)
+    assert (cordoned(h), h.status.owes, h.status.steps[0].outcome) == (True, 1, None)
 
 
 async def test_a_namespace_that_is_protected_while_the_first_are_deleted_keeps_the_rest() -> None:

@@ -17,7 +17,7 @@ from goldseam.engine.cordons import AT_DEADLINE, AT_DEADLINE_FIELD, DEADLINE, UN
 from goldseam.engine.decide import decide
 from goldseam.engine.objects import INCIDENT
 from goldseam.engine.proposal import NothingToDo, Proposal, World
-from goldseam.engine.shared_cordons import carried, is_lent, keeper, left_by, needing
+from goldseam.engine.shared_cordons import is_lent, keeper, left_by, needing
 from goldseam.engine.situation import Other, Situation
 from tests.support.objects import Json, manages, node, pod
 from tests.unit.test_guards import NOW, other
@@ -47,7 +47,7 @@ def noted(**annotations: str) -> Json:
 
 def test_whoever_is_due_hands_it_on_to_one_that_is_not_whichever_is_older() -> None:
     for uid in ("", "zzz"):
-        s = sharing(needs(uid=uid), debt={"due_at": NOW})
+        s = sharing(needs(uid=uid), debt={"due_at": NOW - timedelta(seconds=1)})
         assert [o.state for o in obligations.examined(s, NOW).obligations] == ["Open"], "none is the heir by its uid"
         found = closing.undone(s, NOW)
         assert found is not None
@@ -55,6 +55,12 @@ def test_whoever_is_due_hands_it_on_to_one_that_is_not_whichever_is_older() -> N
         assert found.status.timeline[-1].message == (
             "Node worker-1 stays cordoned for Incident shop/other, which owes that, too"
         )
+
+
+def test_what_has_fallen_due_in_this_very_look_is_written_before_it_is_handed_on() -> None:
+    found = closing.undone(sharing(needs(), debt={"due_at": NOW}), NOW)
+    assert found is not None
+    assert (found.kind, found.reason, len(found.status.open_obligations())) == ("wait", "Owing", 1)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +201,3 @@ def test_what_was_not_left_or_was_cordoned_anew_since_is_owed(who: Other, machin
 def wrote(state: str, field: str = UNSCHEDULABLE) -> Step:
     write = Write(verb="Patch", object=NODE, field=field, before="null", want="true", state=state)
     return Step(id="1-cordon", rung=0, action="cordon", intent_at=NOW, writes=[write])
-
-
-def test_who_has_not_cordoned_it_loses_nothing_when_it_is_uncordoned() -> None:
-    marked = wrote("Done", AT_DEADLINE_FIELD)
-    for steps, state in (([], "Paid"), ([wrote("Pending")], "Paid"), ([marked], "Paid"), ([wrote("Done")], "Lost")):
-        s = sharing(phase="Fixing", machine=node(), steps=steps)
-        assert carried(s.status.obligations[0], s) == (state == "Paid")
-        assert [o.state for o in obligations.examined(s, NOW).obligations] == [state]
-    assert not carried(debt(), owing(debt(), steps=[]))

@@ -47,14 +47,14 @@ def plan(parameters: Model, world: World, token: str) -> Plan:
         return GONE
     if off.is_there(node):
         by = "by Goldseam" if off.is_ours(node) else "not by Goldseam: it will not be taken away"
-        return nothing(f"{node_ref(node)} has the taint {off.KEY} already, set {by}")
+        return nothing(f"{node_ref(node)} has the taint {off.KEY} already, set {by}", shared(node, world))
     if refused := endangered(world, opted_in=parameters.control_plane):
         return refused
     for question in _QUESTIONS:
         if refused := question(parameters, node, world):
             return refused
     if not (left := leaving(world)):
-        return nothing(f"there is no pod on {node_ref(node)} that would have to run elsewhere")
+        return nothing(f"there is no pod on {node_ref(node)} that would have to run elsewhere", shared(node, world))
     return _proposed(node, left, parameters, world)
 
 

@@ -75,9 +75,11 @@ def _is_to_be_decided(step: Step) -> bool:
 
 def _forbidden(s: Situation, step: Step, now: datetime) -> Decision | None:
     """That deletions are decided on, and some are left, does not outlive what would forbid the decision now."""
-    if s.unknown or s.effect is None or not any(w.verb == "Delete" and w.state == "Pending" for w in step.writes):
+    if s.unknown or s.effect is None or not is_forced(step) or step.phase != "Intended":
         return None
     step = judged(step, s.world)
+    if not any(w.verb == "Delete" and w.state == "Pending" for w in step.writes):
+        return None
     why = why_not(s, s.status, step) or _protected(s, step)
     return _failed(s, record.with_step(s.status, step), step, why, now, leave=False) if why else None
 

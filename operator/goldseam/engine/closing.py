@@ -84,6 +84,8 @@ def _undone(s: Situation, now: datetime, owed: Iterable[Obligation]) -> Decision
         return None
     obligation = min(due, key=lambda pair: obligations.in_turn(*pair))[0]
     if not s.unknown and (other := keeper(obligation, s)):
+        if obligation.due_at == now:  # as of this very look: it is written before it is handed on
+            return answers.answer("wait", "Owing", s.status, answers.SOON)
         return _handed_on(s, obligation, other, now)
     if holds := obligations.holds(obligation, s, now):
         return answers.held(s, s.status, holds, now)

@@ -52,9 +52,9 @@ def left(status: IncidentStatus, target: Json | None) -> str:
 
 
 def left_cordons(status: IncidentStatus) -> list[Obligation]:
-    """What the incident owed, and has left to people."""
-    settled = (o for o in status.obligations if o.kind == "Uncordon" and o.state == "Void")
-    return [o for o in settled if _STAYS in o.message]
+    """What the incident owed, and has left to people, if it has not cordoned the node anew since."""
+    last = {o.key: o for o in status.obligations if o.kind == "Uncordon"}
+    return [o for o in last.values() if o.state == "Void" and _STAYS in o.message]
 
 
 def left_for_good(node: Json, now: datetime) -> bool:

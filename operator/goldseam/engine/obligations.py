@@ -20,7 +20,7 @@ from goldseam.engine.lineage import live, reverted_by, still_ours
 from goldseam.engine.lowered import half_way, number, was_lowered
 from goldseam.engine.objects import RESTART, Workload, metadata, reference, value_at
 from goldseam.engine.proposal import World, place
-from goldseam.engine.shared_cordons import carried, keeper, left_by
+from goldseam.engine.shared_cordons import keeper, left_by, only_planned
 from goldseam.engine.situation import Other, Situation
 from goldseam.engine.strategy import taken_at_once
 from goldseam.engine.undoing import in_words
@@ -46,7 +46,6 @@ def _examine(o: Obligation, s: Situation) -> Obligation:
     if obj is None:
         return record.settled(o, "Void", f"{o.object} is gone or was replaced") if not s.unknown else o
     back = _undone_by_us(o, s) or not _active(s) or o.due_at is not None or out_of_service.is_due(o, obj)
-    back = back or carried(o, s)
     if value_at(obj, o.field) == o.original and back:
         return record.settled(o, "Paid", f"{o.field} of {o.object} is {o.original} again")
     if not still_ours(o, s.world) or _needed_by_somebody(o, s):
@@ -374,6 +373,8 @@ def voided(status: IncidentStatus, step: Step, message: str) -> IncidentStatus:
 
     def settle(o: Obligation) -> Obligation:
         left = [w for w in step.writes if (w.object, w.field) == (o.object, o.field) and w.state != "Done"]
+        if not left and only_planned(o, status, step):
+            return o.model_copy(update={"due_at": step.intent_at})
         if not left or o.want != left[-1].want or o.kind == "Remove":  # the world shows whether it was made
             return o
         if left[0].before != o.original:  # it had taken over an older obligation, which stands; or it is half-way down

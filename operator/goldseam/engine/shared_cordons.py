@@ -7,11 +7,13 @@ that fall due at the same moment never hand on to each other, and one of them un
 
 from __future__ import annotations
 
-from goldseam.api.incident import Obligation
-from goldseam.engine.cordons import UNSCHEDULABLE, left_for_good
+from goldseam.api.incident import IncidentStatus, Obligation, Step
+from goldseam.engine.cordons import UNSCHEDULABLE, left_cordons, left_for_good
 from goldseam.engine.lineage import live
 from goldseam.engine.objects import INCIDENT, Json, annotation, metadata
 from goldseam.engine.situation import Other, Situation
+
+_BUILDS = ("cordon", "drain", "reboot", "outOfService")
 
 
 def keeper(o: Obligation, s: Situation) -> Other | None:
@@ -52,15 +54,19 @@ def left_by(o: Obligation, s: Situation) -> str:
 
 
 def _left_by(node: Json, s: Situation) -> str:
-    """Who has. The node says for which incident the last drain was: whoever has cordoned it anew since owes that."""
+    """Who has, be it this one. The node says for which incident the last drain was: whoever has cordoned it anew since
+    owes that."""
     if not left_for_good(node, s.world.now):
         return ""
-    key = f"{metadata(node).get('uid')}:{UNSCHEDULABLE}"
-    last = (other for other in s.others if other.name == annotation(node, INCIDENT))
-    return next((other.name for other in last if key in other.left), "")
+    last, key = str(annotation(node, INCIDENT)), f"{metadata(node).get('uid')}:{UNSCHEDULABLE}"
+    mine = {o.key for o in left_cordons(s.status)} if last == f"{s.namespace}/{s.name}" else set()
+    return last if any(key in keys for keys in (mine, *(o.left for o in s.others if o.name == last))) else ""
 
 
-def carried(o: Obligation, s: Situation) -> bool:
-    """Whether it builds on what another one has written: then nobody takes anything from it who takes that back."""
-    written = (w for step in s.status.steps for w in step.writes if (w.object, w.field) == (o.object, UNSCHEDULABLE))
-    return o.kind == "Uncordon" and not any(w.state == "Done" for w in written)
+def only_planned(o: Obligation, status: IncidentStatus, step: Step) -> bool:
+    """Whether the step was to build on another one's cordon, and nothing was done that does: it needs the node no more.
+    What another one may have handed on to it since is not lost by that: it falls due."""
+    done = any(write.state == "Done" for write in step.writes)
+    before = (one for one in status.steps if one.id != step.id and one.purpose == "Rung" and one.action in _BUILDS)
+    built = any(one.outcome not in ("NotTaken", "Refused", "Denied", "Unanswered") for one in before)
+    return o.kind == "Uncordon" and step.purpose == "Rung" and not done and not built

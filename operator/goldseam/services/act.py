@@ -363,7 +363,8 @@ def body(
         meta["resourceVersion"] = write.resource_version
     if not write.subresource:
         told = (patch.get("metadata") or {}).get("annotations") or {}
-        meta["annotations"] = {TOKEN: token, INCIDENT: incident, **marks(writes, until), **told}
+        named = {} if out_of_service.only_goes(writes) else {INCIDENT: incident}
+        meta["annotations"] = {TOKEN: token, **named, **marks(writes, until), **told}
     patch["metadata"] = {**patch.get("metadata", {}), **meta}
     return patch
 

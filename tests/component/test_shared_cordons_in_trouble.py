@@ -1,0 +1,198 @@
+"""Two incidents on one cordon, when people, a threshold or a machine that is off come in between."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from goldseam.api.runbook import RunbookSpec
+from tests.component import test_out_of_service as off
+from tests.component.test_forced_drains import TAKEN
+from tests.component.test_node_incidents import left, node, pod
+from tests.component.test_shared_cordons import CORDON, PEOPLE, Two, cordoned_first, named, opened
+from tests.support.harness import NAMESPACE, Harness
+from tests.support.toycluster import Killed
+
+Json = dict[str, Any]
+LEAVE = {"drain": {"deadline": "20s", "atDeadline": "LeaveCordoned"}, "timeout": "40s"}
+BOTH = frozenset({"first", "second"})
+
+
+def undo(h: Harness, place: int) -> None:
+    """A person takes over."""
+    incident = list(h.cluster.all("incidents"))[place]["metadata"]
+    spec = {"incidentRef": {"name": incident["name"], "uid": incident["uid"]}, "decision": "Undo", "by": "jane"}
+    h.cluster.add("responses", {"metadata": {"name": f"word-{place}", "namespace": NAMESPACE}, "spec": spec})
+
+
+def slowly(h: Harness) -> None:
+    """Whoever reads waits for a moment, so that two that look at the same time do so side by side."""
+    get, listed = h.cluster.get, h.cluster.list
+
+    async def one(*given: Any, **more: Any) -> Any:
+        await asyncio.sleep(0)
+        return await get(*given, **more)
+
+    async def several(*given: Any, **more: Any) -> Any:
+        await asyncio.sleep(0)
+        return await listed(*given, **more)
+
+    h.cluster.get, h.cluster.list = one, several  # type: ignore[method-assign]
+
+
+async def test_people_who_undo_both_at_the_same_moment_have_the_node_back() -> None:
+    h = await cordoned_first(named("second", {"drain": {}}, PEOPLE))
+    await h.settle_all(90)
+    assert h.owing() == [1, 1]
+    undo(h, 0)
+    undo(h, 1)
+    slowly(h)
+    uids = [incident["metadata"]["uid"] for incident in h.cluster.all("incidents")]
+    await asyncio.gather(*(h.looker.look(uid) for uid in uids))
+    await h.settle_all(120)
+    h.over = BOTH
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (False, [0, 0])
+
+
+async def test_what_was_left_for_people_once_and_mended_says_nothing_of_the_cordon_of_later() -> None:
+    again = {"wait": {"duration": "1m"}, "timeout": "2m"}
+    h = await opened(named("second", LEAVE, again, LEAVE, PEOPLE), budget=0)
+    await h.settle_all(30)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    h.cluster.budget = 1_000
+    await h.settle_all(120)
+    await h.joined(named("third", {"drain": {}}, PEOPLE))
+    await h.settle_all(60)
+    h.over = frozenset({"second"})
+    await h.settle_all(60)
+    assert h.cordoned, "the alert of the third one fires"
+    h.over = frozenset({"second", "third"})
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (False, [0, 0])
+
+
+async def test_who_was_handed_a_cordon_gives_it_back_though_the_other_one_had_left_one_before() -> None:
+    later = {"drain": {"deadline": "5m", "atDeadline": "LeaveCordoned"}, "timeout": "5m"}
+    again = {"wait": {"duration": "1m"}, "timeout": "2m"}
+    h = await opened(named("second", LEAVE, again, later, PEOPLE, flapWindow="1h"), budget=0)
+    await h.settle_all(30)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    h.cluster.budget = 1_000
+    await h.settle_all(70)
+    h.over = frozenset({"second"})
+    await h.settle_all(5)
+    await h.joined(named("third", {"drain": {}}, PEOPLE))
+    await h.settle_all(460)
+    assert h.cordoned
+    h.over = frozenset({"second", "third"})
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (False, [0, 0])
+
+
+async def test_who_was_to_build_on_a_cordon_and_has_not_begun_keeps_no_node_out_of_service() -> None:
+    h = await opened(named("first", CORDON, PEOPLE))
+    h.runbook = h.catalogue.runbooks["default"] = RunbookSpec.model_validate(TAKEN)
+    await h.settle_all(50)
+    second = named("second", {"drain": {}}, PEOPLE)
+    second["spec"]["runbookRef"] = {"name": "default"}
+    await h.joined(second)
+    write = h.cluster._write
+
+    def dies(verb: str, key: Any, *rest: Any) -> Any:
+        if key[0] == "nodes" or verb == "evict":
+            raise Killed
+        return write(verb, key, *rest)
+
+    with patch.object(h.cluster, "_write", dies), pytest.raises(Killed):
+        await h.settle_all(20)
+    h.promql.answers["loss"] = (1.0,)
+    await h.start()
+    await h.settle_all(60)
+    assert (h.cordoned, left(h)) == (True, {"p0", "p1"}), "the first one has it still"
+    h.over = frozenset({"first"})
+    await h.settle_all(120)
+    assert (h.cordoned, left(h), h.owing()) == (False, {"p0", "p1"}, [0, 0])
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["its own", "another one's"])
+async def test_a_person_who_uncordons_the_node_between_two_rungs_has_it(shared: bool) -> None:
+    pause = {"wait": {"duration": "2m"}, "timeout": "3m"}
+    second = named("second", {"drain": {}, "timeout": "30s"}, pause, {"drain": {}, "timeout": "30s"}, PEOPLE)
+    h = await (cordoned_first(second) if shared else opened(second))
+    await h.settle_all(10)
+    h.over = frozenset({"first"})
+    await h.settle_all(50)
+    assert (h.cordoned, h.owing()[-1]) == (True, 1)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    await h.settle_all(30)
+    h.cluster.add("pods", pod("new"))
+    await h.settle_all(150)
+    assert (h.cordoned, "new" in left(h), h.statuses()[-1].phase) == (False, True, "Escalated")
+
+
+async def taken_out(second: Json) -> Two:
+    """The first one has said that the machine is off; then the second one begins."""
+    target = node("n1")
+    target["status"] = off.says("Unknown", off.SILENT)
+    h = Two(named("first", off.TAKE, PEOPLE), target, "nodes")
+    h.cluster.add("nodes", node("n2"))
+    h.cluster.add("leases", off.lease("n1", off.SILENT))
+    h.cluster.add("leases", off.lease("n2", off.HOUR))
+    for name in ("p1", "p2"):
+        hanging = pod(name)
+        hanging["metadata"]["deletionTimestamp"] = "2026-11-23T11:40:00Z"
+        h.cluster.add("pods", hanging)
+    h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": {"allowOutOfService": ["n1"]}})
+    await h.start()
+    await h.open()
+    await h.settle_all(80)
+    assert h.cordoned
+    assert off.taints(h)
+    await h.joined(second)
+    return h
+
+
+async def test_who_finds_a_machine_said_to_be_off_needs_the_node_cordoned_too() -> None:
+    h = await taken_out(named("second", off.TAKE, PEOPLE))
+    await h.settle_all(60)
+    h.over = frozenset({"first"})
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (True, [0, 1])
+    h.over = BOTH
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (False, [0, 0])
+
+
+async def test_a_taint_that_goes_during_the_drain_of_another_one_leaves_it_to_that_to_leave_the_node_cordoned() -> None:
+    leaves = {"drain": {"deadline": "60s", "atDeadline": "LeaveCordoned"}, "timeout": "2m"}
+    h = await taken_out(named("second", leaves, PEOPLE))
+    for name in ("p1", "p2"):
+        h.cluster.remove("pods", "shop", name)
+    h.cluster.add("pods", pod("x1"))
+    h.cluster.budget = 0
+    await h.settle_all(10)
+    off.speaks(h)
+    await h.settle_all(120)
+    assert off.taints(h) == []
+    h.over = frozenset({"first"})
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (True, [0, 0])
+
+
+@pytest.mark.parametrize("then", [{"cordon": {}, "timeout": "20s"}, LEAVE, {"drain": {"deadline": "20s"}}])
+async def test_what_a_rung_has_left_for_people_its_next_rung_does_not_owe_again(then: Json) -> None:
+    h = await cordoned_first(named("second", LEAVE, then, PEOPLE), budget=0)
+    uid = list(h.cluster.all("incidents"))[1]["metadata"]["uid"]
+    for _ in range(400):  # it alone is looked at
+        await h.looker.look(uid)
+        h.clock.advance(0.2)
+        if len(h.statuses()[1].steps) > 1:
+            break
+    await h.settle_all(120)
+    h.over = BOTH
+    await h.settle_all(60)
+    assert (h.cordoned, h.owing()) == (True, [0, 0])
