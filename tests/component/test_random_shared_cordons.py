@@ -26,6 +26,7 @@ REBOOTED = replace(SHARED, ladders=(("cordon",), ("drain on", "reboot")), calm=3
 @example(SHARED, [("soon cordon anew", 0, 3), ("clear all", 0, 25)])
 @example(LEFT, [("clear", 0, 25)])
 @example(REBOOTED, [("clear", 0, 25)])
+@example(replace(SHARED, ladders=(("cordon",), ("uncordon",))), [])
 @given(starts(), happening(14))
 def test_a_cordon_that_several_share_is_neither_lost_nor_broken(start: Start, events: Events) -> None:
     life, forgotten = asyncio.run(lived(start, events))

@@ -101,15 +101,19 @@ class Judge:
         self.by, self.left = "", False
 
     def _needs(self, status: IncidentStatus) -> bool:
-        """Whether the alert fires of an incident that empties the node, or has emptied it, on this cordon."""
-        if status.phase in ENDED or status.handed_over:
+        """Whether the alert fires of an incident that owes this cordon, too; or empties the node, or has emptied it for
+        what comes next, whatever it owes."""
+        if status.phase in ENDED:
             return False
-        owes = any(o.state == "Open" and o.due_at is None for o in self._uncordons(status))
+        uncordons = self._uncordons(status)
+        if any(o.state == "Open" and o.due_at is None for o in uncordons):
+            return True
+        if status.handed_over or any(o.state == "Lost" for o in uncordons):  # people have it
+            return False
         lately = [step for step in status.steps if step.purpose == "Rung" and step.intent_at >= self.since]
         emptying = [step for step in lately if step.action in ("drain", "reboot")]
         done = [step for step in emptying if any(write.state == "Done" for write in step.writes)]
-        on = any(step.phase != "Done" or step.outcome == "WentOn" for step in done)
-        return on or (owes and bool(emptying))
+        return any(step.phase != "Done" or step.outcome == "WentOn" for step in done)
 
     def taken_by_a_person(self) -> None:
         for name, status in self.incidents() if self.by == "us" else ():

@@ -68,7 +68,7 @@ class Start:
     calm: int
     """Seconds before anything else happens."""
     beside: int
-    """Where not 0, incidents are looked at beside each other, and reads take their time, by this seed."""
+    """Where not 0, incidents are looked at beside each other, and requests take their time, by this seed."""
 
 
 @st.composite
@@ -117,12 +117,12 @@ class Life:
             self.new_pod()
         self.cluster.budget = start.budget
         self.away = self.hangs = False
-        self.reads = 0
+        self.requests = 0
         self.soon: tuple[str, int] | None = None
-        """What a person does to the node, and after how many reads."""
+        """What a person does to the node, and after how many requests."""
         self.rng = random.Random(start.beside) if start.beside else None
         self.judge = Judge(h, self)
-        self._slow_reads()
+        self._takes_its_time()
         h.controllers = self.kubelet  # type: ignore[method-assign]
 
     @staticmethod
@@ -132,26 +132,27 @@ class Life:
     def new_pod(self) -> None:
         self.cluster.add("pods", pod(f"p{self.number()}"))
 
-    def _slow_reads(self) -> None:
-        def late(read: Any) -> Any:
-            async def read_late(*given: Any, **more: Any) -> Any:
+    def _takes_its_time(self) -> None:
+        def late(request: Any) -> Any:
+            async def made_late(*given: Any, **more: Any) -> Any:
                 await self._others_go_on()
-                found = await read(*given, **more)
+                answer = await request(*given, **more)
                 await self._others_go_on()
                 self._happens_soon()
-                return found
+                return answer
 
-            return read_late
+            return made_late
 
-        self.cluster.get, self.cluster.list = late(self.cluster.get), late(self.cluster.list)  # type: ignore[method-assign]
+        for name in ("get", "list", "patch"):
+            setattr(self.cluster, name, late(getattr(self.cluster, name)))
 
     async def _others_go_on(self) -> None:
-        for _ in range(self.rng.randrange(6) if self.rng else 0):
+        for _ in range(self.rng.randrange(12) if self.rng else 0):
             await asyncio.sleep(0)
 
     def _happens_soon(self) -> None:
-        self.reads += 1
-        if self.soon is not None and self.reads >= self.soon[1]:
+        self.requests += 1
+        if self.soon is not None and self.requests >= self.soon[1]:
             event, self.soon = self.soon[0], None
             self.cordons(event)
 
@@ -223,7 +224,7 @@ class Life:
         elif event == "unpause" or event.startswith("pause"):
             self.pauses(event)
         elif event.startswith("soon "):
-            self.soon = (event.removeprefix("soon "), self.reads + seconds)
+            self.soon = (event.removeprefix("soon "), self.requests + seconds)
         else:
             self.cordons(event)
 
@@ -298,9 +299,10 @@ class Life:
         end = h.clock.now().timestamp() + seconds
         while h.clock.now().timestamp() < end and not until() and not self.away:
             h.controllers()
-            if not h.fleet.quiet:
+            with contextlib.suppress(Killed):
                 await h.fleet.assess()
-            waits = await self.looks([obj["metadata"]["uid"] for obj in self.cluster.all("incidents")])
+            uids = [obj["metadata"]["uid"] for obj in self.cluster.all("incidents")]
+            waits = await self.looks([] if self.away else uids)
             h.clock.advance(max(min(waits, default=LONGEST), 0.1))
 
     async def looks(self, uids: list[str]) -> list[float]:
