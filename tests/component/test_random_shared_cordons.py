@@ -14,6 +14,7 @@ FEWER = settings(max_examples=settings.default.max_examples // 3)
 SHARED = Start((("cordon",), ("drain",)), ("Act", "Act"), (0, 20), pods=2, budget=1_000, calm=60, beside=0)
 """The first one has cordoned the node in vain, and the second one has emptied it."""
 LEFT = replace(SHARED, ladders=(("cordon",), ("leave",)), budget=0)
+AT_ONCE = replace(SHARED, ladders=(("drain",), ("drain",)), delays=(0, 2), calm=5, beside=3)
 REBOOTED = replace(SHARED, ladders=(("cordon",), ("drain on", "reboot")), calm=30)
 
 
@@ -25,6 +26,7 @@ REBOOTED = replace(SHARED, ladders=(("cordon",), ("drain on", "reboot")), calm=3
 @example(SHARED, [("kill after", 0, 1), ("clear", 0, 25)])
 @example(SHARED, [("soon cordon anew", 0, 3), ("clear all", 0, 25)])
 @example(LEFT, [("clear", 0, 25)])
+@example(AT_ONCE, [("undo", 0, 45)])
 @example(REBOOTED, [("clear", 0, 25)])
 @example(replace(SHARED, ladders=(("cordon",), ("uncordon",))), [])
 @given(starts(), happening(14))
