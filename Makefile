@@ -81,7 +81,7 @@ faults: control-plane ## the proofs by crashing, and by what else fails, and the
 	$(PY) -m pytest $(FAULTY) tests/faults/test_crash_matrix.py tests/faults/test_node_crash_matrix.py
 
 fuzz: venv ## random lives of an incident, and random clusters that are drained, for some minutes
-	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py tests/component/test_random_drains.py
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --timeout=1800 tests/component/test_random_lives.py tests/component/test_random_drains.py tests/component/test_random_shared_cordons.py
 
 mutate: venv ## put faults into the core that tests must notice: a fixed sample of 60, minutes; or all of MODULE=engine/verdict.py
 	@$(PY) -m tests.mutants $(if $(MODULE),$(addprefix --module ,$(MODULE)),--sample 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 from unittest.mock import patch
 
@@ -12,7 +13,7 @@ from goldseam.api.runbook import RunbookSpec
 from tests.component import test_out_of_service as off
 from tests.component.test_forced_drains import TAKEN
 from tests.component.test_node_incidents import left, node, pod
-from tests.component.test_shared_cordons import CORDON, PEOPLE, Two, cordoned_first, named, opened
+from tests.component.test_shared_cordons import CORDON, PEOPLE, Slow, Two, cordoned_first, named, opened
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.toycluster import Killed
 
@@ -196,3 +197,22 @@ async def test_what_a_rung_has_left_for_people_its_next_rung_does_not_owe_again(
     h.over = BOTH
     await h.settle_all(60)
     assert (h.cordoned, h.owing()) == (True, [0, 0])
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+async def test_who_finds_a_node_empty_that_is_about_to_be_uncordoned_is_not_left_with_nothing(
+    seed: int,
+) -> None:
+    h = await opened(named("first", {"drain": {}, "timeout": "30s"}, PEOPLE))
+    await h.settle_all(10)
+    await h.joined(named("second", {"drain": {}}, PEOPLE))
+    undo(h, 0)
+    await h.settle_all(15)
+    assert (h.cordoned, h.owing()) == (True, [1, 0])
+    fast, h.cluster = h.cluster, Slow(h.cluster, random.Random(seed))  # type: ignore[assignment]
+    await h.start()
+    uids = [incident["metadata"]["uid"] for incident in fast.all("incidents")]
+    for _ in range(100):
+        await asyncio.gather(*(h.looker.look(uid) for uid in uids))
+        h.clock.advance(0.3)
+    assert (h.cordoned, h.owing()) == (True, [0, 1]), "the alert of the second one fires"

@@ -25,7 +25,7 @@ from tests.mutants.faults import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = ROOT / "operator" / "goldseam" / "engine"
-SLOW = ("test_random_lives.py", "test_random_drains.py", "test_promises.py")
+SLOW = ("test_random_lives.py", "test_random_drains.py", "test_random_shared_cordons.py", "test_promises.py")
 """Not asked: they take ten seconds each."""
 QUIET = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov")
 ENOUGH = 5.0

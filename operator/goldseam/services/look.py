@@ -198,7 +198,7 @@ class Looker:
                 return UNSURE
             if decision.kind != "act" and lasts(status, decision):  # what it goes by was read before the wait
                 situation, decision = await self._considered(shown, status, now, None)
-        if decision.kind in ("act", "undo", "rehearse"):
+        if decision.kind in ("act", "undo", "rehearse") or _takes_on(status, decision):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn, opened)
         return await self._finish(incident, situation, decision, now)
@@ -262,7 +262,7 @@ class Looker:
                     break
         if decision.kind not in ("act", "undo"):
             situation = await correlating
-            return await self._finish(incident, situation, decide(situation, now), now)
+            return await self._finish(written, situation, decide(situation, now), now)
         return await self._act(written, decision, situation, correlating)
 
     async def _taken(self, incident: IncidentView, s: Situation) -> tuple[datetime, Decision, IncidentView]:
@@ -270,9 +270,10 @@ class Looker:
         now = self.clock.now()
         self.book.lined_up(s, now)
         decision = decide(s, now)
-        if decision.kind not in ("act", "undo"):
+        if decision.kind in ("act", "undo"):
+            self.recorded(s, decision, now)
+        elif not _takes_on(s.status, decision):
             return now, decision, incident
-        self.recorded(s, decision, now)
         if decision.reason == "Act":
             await self.ledger.spend(s.policy_name, s.target_name, now)
         return now, decision, await self.records.write(incident, decision.status)
@@ -373,6 +374,12 @@ class Looker:
         self.delivery.deliver(written)
         metrics.decided(decision.kind, decision.reason)
         return decision.look_again
+
+
+def _takes_on(status: IncidentStatus, decision: Decision) -> bool:
+    """Whether it will owe what another one owes already, without a write of its own: that one may be about to pay it,
+    and either sees what the other has decided."""
+    return len(decision.status.open_obligations()) > len(status.open_obligations())
 
 
 def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:
