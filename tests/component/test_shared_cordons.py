@@ -22,7 +22,6 @@ from tests.component.test_reboots import booted
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.objects import reboot_cron_job
 from tests.support.sampling import SLOW, sampled
-from tests.support.toycluster import Killed
 
 Json = dict[str, Any]
 FREE = {"cooldown": "0s", "concurrent": 5}
@@ -53,17 +52,6 @@ class Two(Harness):
     async def joined(self, second: Json) -> None:
         self.policy = self.cluster.add(self.policy_plural, second)
         await self.open()
-
-    async def through_crashes(self, seconds: float) -> bool:
-        """As `settle_all`, starting the operator anew when it was killed. Returns whether it was."""
-        try:
-            await self.settle_all(seconds)
-        except Killed:
-            self.cluster.kill_at = None
-            await self.start()
-            await self.settle_all(seconds)
-            return True
-        return False
 
     @property
     def cordoned(self) -> bool:
@@ -306,12 +294,12 @@ async def scenario(kill_at: int | None, after: bool, *, leave: bool) -> tuple[Tw
     h = await cordoned_first(named("second", {"drain": at, "timeout": "30s"}, PEOPLE), budget=0 if leave else 1_000)
     h.cluster.kill_at = None if kill_at is None else h.cluster.attempts + kill_at
     h.cluster.kill_after = after
-    killed = await h.through_crashes(60)
+    killed = await h.settle_through_crashes(60, h.settle_all)
     h.over = frozenset({"first"})
-    killed |= await h.through_crashes(30)
+    killed |= await h.settle_through_crashes(30, h.settle_all)
     assert h.cordoned, f"killed at write {kill_at}: the alert of the second one fires"
     h.over = frozenset({"first", "second"})
-    killed |= await h.through_crashes(30)
+    killed |= await h.settle_through_crashes(30, h.settle_all)
     return h, killed
 
 

@@ -31,6 +31,12 @@ def live(h: Harness, **spec: Any) -> None:
     h.cluster.edit("clusterremediationpolicies", "", "nodes", {"spec": spec})
 
 
+def heeds_the_runbook(h: Harness) -> None:
+    """Data that is lost ends all acting."""
+    h.runbook = h.catalogue.runbooks["default"] = RunbookSpec.model_validate(TAKEN)
+    h.policy["spec"]["runbookRef"] = {"name": "default"}
+
+
 def lost(h: Harness) -> None:
     h.promql.answers["loss"] = (1.0,)
 
@@ -136,9 +142,7 @@ async def test_what_a_person_has_approved_is_carried_out_by_the_next_process_wit
 @pytest.mark.parametrize(("withdraw", "phase"), [(lost, "Escalated"), (proposes, "AwaitingApproval")])
 async def test_a_job_that_reboots_is_not_released_once_people_have_the_word(withdraw: Withdraw, phase: str) -> None:
     h = await rebooting()
-    h.runbook = RunbookSpec.model_validate(TAKEN)
-    h.policy["spec"]["runbookRef"] = {"name": "default"}
-    h.catalogue.runbooks["default"] = h.runbook
+    heeds_the_runbook(h)
     write = h.cluster._write
 
     def pauses(verb: str, key: Any, *rest: Any) -> Any:
@@ -159,9 +163,7 @@ async def test_a_job_that_reboots_is_not_released_once_people_have_the_word(with
 
 async def test_evictions_of_a_restart_end_once_a_threshold_says_that_people_take_over() -> None:
     h = await workload(RESTART, pods=OWN)
-    h.runbook = RunbookSpec.model_validate(TAKEN)
-    h.policy["spec"]["runbookRef"] = {"name": "default"}
-    h.catalogue.runbooks["default"] = h.runbook
+    heeds_the_runbook(h)
     await h.settle(10)
     assert evicted(h) == ["a-3"]
     lost(h)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -258,14 +258,17 @@ class Harness:
                     waits.append(0.0 if isinstance(error, Conflict) else 5.0)
             self.clock.advance(max(min(waits), 0.1))
 
-    async def settle_through_crashes(self, seconds: float) -> bool:
-        """As `settle`, starting the operator anew when it was killed. Returns whether it was."""
+    async def settle_through_crashes(
+        self, seconds: float, settle: Callable[[float], Awaitable[None]] | None = None
+    ) -> bool:
+        """As `settle`, or this other way, starting the operator anew when it was killed. Returns whether it was."""
+        settle = settle or self.settle
         try:
-            await self.settle(seconds)
+            await settle(seconds)
         except Killed:
             self.cluster.kill_at = None
             await self.start()
-            await self.settle(seconds)
+            await settle(seconds)
             return True
         return False
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import IncidentStatus, ObjectRef, Obligation, Step
+from goldseam.api.incident import IncidentStatus, ObjectRef, Step
 from goldseam.engine import answers, cordons, record
-from goldseam.engine.deadlines import is_begun, is_forced, is_over, is_to_be_forced, is_untried
+from goldseam.engine.deadlines import is_begun, is_forced, is_over, is_to_be_forced, is_untried, still_to_delete
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import unread
 from goldseam.engine.guards.order import BEFORE_FORCING, BETWEEN_WRITES, holding
@@ -78,7 +78,7 @@ def _forbidden(s: Situation, step: Step, now: datetime) -> Decision | None:
     if s.unknown or s.effect is None or not is_forced(step) or step.phase != "Intended":
         return None
     step = judged(step, s.world)
-    if not any(w.verb == "Delete" and w.state == "Pending" for w in step.writes):
+    if not still_to_delete(step):
         return None
     why = why_not(s, s.status, step) or _protected(s, step)
     return _failed(s, record.with_step(s.status, step), step, why, now, leave=False) if why else None
@@ -173,12 +173,8 @@ def _left_cordoned(status: IncidentStatus, failed: str, now: datetime) -> Incide
     owed = [o for o in status.open_obligations() if o.kind == "Uncordon"]
     for obligation in owed:
         why = record.cut(cordons.left_with(obligation.object, failed))
-        status = record.note(_settled(status, obligation, why), now, "LeftCordoned", why)
+        status = record.note(record.voided(status, obligation, why), now, "LeftCordoned", why)
     return status
-
-
-def _settled(status: IncidentStatus, obligation: Obligation, why: str) -> IncidentStatus:
-    return record.each_obligation(status, lambda o: record.settled(o, "Void", why) if o == obligation else o)
 
 
 def _protected(s: Situation, step: Step) -> str:

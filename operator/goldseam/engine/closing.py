@@ -97,8 +97,7 @@ def _undone(s: Situation, now: datetime, owed: Iterable[Obligation]) -> Decision
 def _handed_on(s: Situation, o: Obligation, to: Other, now: datetime) -> Decision:
     """A record only, whatever is paused. It stands by itself: that it was due was written before (`shared_cordons`)."""
     why = handed_on(o, to)
-    status = record.each_obligation(s.status, lambda each: record.settled(each, "Void", why) if each == o else each)
-    status = record.say(record.note(status, now, "Void", why), why)
+    status = record.say(record.note(record.voided(s.status, o, why), now, "Void", why), why)
     return answers.answer("end", "HandedOn", status, answers.SOON)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from goldseam.api.incident import Step
+from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Rung
 from goldseam.engine.situation import LEAST_TIMEOUT, Situation, timeout
 
@@ -53,5 +53,10 @@ def is_forced(step: Step) -> bool:
 
 def is_untried(step: Step) -> bool:
     """Whether that was decided, and nobody has tried it since: who decided has died, or something held it."""
-    left = [write for write in step.writes if write.verb == "Delete" and write.state == "Pending"]
+    left = still_to_delete(step)
     return bool(left) and not any(write.message for write in left)
+
+
+def still_to_delete(step: Step) -> list[Write]:
+    """The deletions by force that are decided on, and not made."""
+    return [write for write in step.writes if write.verb == "Delete" and write.state == "Pending"]

@@ -105,6 +105,11 @@ def settled(obligation: Obligation, state: str, message: str) -> Obligation:
     return obligation.model_copy(update={"state": state, "message": cut(message), "due_at": None})
 
 
+def voided(status: IncidentStatus, obligation: Obligation, why: str) -> IncidentStatus:
+    """That one is not owed any more."""
+    return each_obligation(status, lambda o: settled(o, "Void", why) if o == obligation else o)
+
+
 def with_obligations(status: IncidentStatus, new: Iterable[Obligation]) -> IncidentStatus:
     """Add obligations. One on the same field inherits the `original` of the open one and takes its place."""
     result = list(status.obligations)

@@ -135,7 +135,7 @@ def _holds(s: Situation, step: Step, now: datetime, *, begun: bool) -> list[Hold
 def _asked(step: Step, *, begun: bool) -> Sequence[Guard]:
     """While a deletion by force is left, all is asked again that was asked when it was decided on: whoever decided may
     have died since, and each pod that stays is one that no budget has let go."""
-    if any(write.verb == "Delete" and write.state == "Pending" for write in step.writes):
+    if deadlines.still_to_delete(step):
         return BEFORE_FORCING
     return BETWEEN_WRITES if begun else RESUMING
 

@@ -15,7 +15,7 @@ from goldseam.api.policy import ClusterRemediationPolicySpec
 from goldseam.engine import approvals, naming, record
 from goldseam.engine.deadlines import is_to_be_forced
 from goldseam.engine.matching import PolicySpec
-from goldseam.engine.objects import metadata
+from goldseam.engine.objects import cordoned_by_us, metadata
 from goldseam.engine.opening import TARGET_LABEL
 from goldseam.engine.past import failures
 from goldseam.engine.proposal import Effect, Plan, World
@@ -239,7 +239,8 @@ def _beside(s: Situation) -> World:
     if s.spec.target.kind != "Node":
         return s.world
     other, node = needing(s.spec.target.uid, s), s.world.target
-    lent, needed_by = node is not None and is_lent(node, s), other.name if other is not None else ""
+    lent = node is not None and cordoned_by_us(node) and is_lent(node, s)
+    needed_by = other.name if other is not None else ""
     return replace(s.world, coming_back=coming_back(s.others), lent=lent, needed_by=needed_by)
 
 
