@@ -100,6 +100,29 @@ async def test_a_node_that_one_has_emptied_stays_cordoned_when_the_other_one_tha
     assert [e.threshold for s in h.statuses() for e in s.escalations if e.threshold == "takenOver"] == []
 
 
+async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h = await cordoned_first(named("second", {"uncordon": {}}, PEOPLE))
+    first, second = h.book.all()
+    prepare, is_read = h.looker._prepared, asyncio.Event()
+
+    async def prepared(*args: Any) -> Any:
+        found = await prepare(*args)
+        is_read.set()
+        return found
+
+    monkeypatch.setattr(h.looker, "_prepared", prepared)
+    h.book.drop(first.uid)
+    async with h.looker._deciding:
+        look = asyncio.create_task(h.looker.look(second.uid))
+        await is_read.wait()
+        h.book.put(first)
+    await look
+    assert h.cordoned
+    assert f"Incident {first.title} needs that still" in h.statuses()[1].message
+
+
 async def test_who_has_cordoned_it_pays_when_the_one_that_emptied_it_is_over_first() -> None:
     h = await cordoned_first(named("second", {"drain": {}}, PEOPLE))
     await h.settle_all(20)

@@ -165,6 +165,11 @@ class Gatherer:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""
         return replace(s, ledger=self._ledger.ledger, others=self._others(incident), fleet=self._fleet())
 
+    def lent_since(self, incident: IncidentView, s: Situation) -> bool:
+        """Whether others owe, or need, the cordon of the node since that was gathered: the plan goes by who does."""
+        now = _beside(self.beside_others(incident, s))
+        return (now.lent, now.needed_by) != (s.world.lent, s.world.needed_by)
+
     async def _alert(self, incident: IncidentView, pinned: PolicySpec) -> tuple[Reading, Silence]:
         """What is known of the alert, and whether people have silenced it."""
         reading = await self._read_alert(incident, pinned)

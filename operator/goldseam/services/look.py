@@ -250,7 +250,7 @@ class Looker:
                 incident, situation = await self._fenced(incident, status, opened)
                 read, opened = self.clock.monotonic(), None
                 async with self._deciding:
-                    late = self.clock.monotonic() - read > STILL_NEW
+                    late = self.clock.monotonic() - read > STILL_NEW or self.gatherer.lent_since(incident, situation)
                     if late and not last:
                         continue
                     if late:
