@@ -241,9 +241,9 @@ def test_a_namespace_that_is_deleted_in_the_middle_takes_debts_and_incident_with
     assert installed.all("incidents", namespace) == []
     installed.must("create", "namespace", namespace)
     eventually(lambda: "goldseam_incidents_open 0.0" in operator.get("/metrics")[1], "nothing to be left")
-    told = [line["incident"] for line in operator.lines() if line.get("msg") == "incident_deleted"]
-    places = [name.partition("/")[0] for name in told]  # an earlier test's may still be on its way out
-    assert [place for place in places if place == namespace] == [namespace]
+    last = [line for line in operator.lines() if str(line.get("incident")).startswith(f"{namespace}/")][-1]
+    deleted, without = last["msg"] == "incident_deleted", last.get("phase") == "Abandoned"
+    assert deleted or without, f"policy and target may be gone a while before the incident: {last}"
     assert operator.get("/healthz")[0] == 200
 
 
