@@ -100,11 +100,8 @@ async def test_a_node_that_one_has_emptied_stays_cordoned_when_the_other_one_tha
     assert [e.threshold for s in h.statuses() for e in s.escalations if e.threshold == "takenOver"] == []
 
 
-async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_off(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    h = await cordoned_first(named("second", {"uncordon": {}}, PEOPLE))
-    first, second = h.book.all()
+def read_at(h: Harness, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Is set when all is read that is decided on."""
     prepare, is_read = h.looker._prepared, asyncio.Event()
 
     async def prepared(*args: Any) -> Any:
@@ -113,6 +110,15 @@ async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_of
         return found
 
     monkeypatch.setattr(h.looker, "_prepared", prepared)
+    return is_read
+
+
+async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h = await cordoned_first(named("second", {"uncordon": {}}, PEOPLE))
+    first, second = h.book.all()
+    is_read = read_at(h, monkeypatch)
     h.book.drop(first.uid)
     async with h.looker._deciding:
         look = asyncio.create_task(h.looker.look(second.uid))
@@ -121,6 +127,37 @@ async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_of
     await look
     assert h.cordoned
     assert f"Incident {first.title} needs that still" in h.statuses()[1].message
+
+
+async def test_who_goes_on_later_cordons_no_node_again_that_a_person_took_from_the_drain_of_another_one() -> None:
+    pause = {"wait": {"duration": "2m"}, "timeout": "3m"}
+    h = await opened(named("first", CORDON, pause, {"drain": {}, "timeout": "2m"}, PEOPLE), budget=0)
+    await h.settle_all(50)
+    await h.joined(named("aaa", {"drain": {}, "timeout": "10m"}, PEOPLE))  # it comes first by its name
+    await h.settle_all(20)
+    assert (h.cordoned, h.owing()) == (True, [1, 1])
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    await h.settle_all(30)
+    assert [s.phase for s in h.statuses()] == ["Escalated", "Escalated"]
+    h.cluster.budget = 1_000
+    await h.settle_all(200)
+    assert (h.cordoned, left(h)) == (False, {"p0", "p1"})
+
+
+async def test_of_two_that_are_over_neither_says_that_the_other_one_has_taken_its_cordon_over() -> None:
+    h = await cordoned_first(named("second", {"drain": {}}, PEOPLE))
+    await h.settle_all(90)
+    h.over = frozenset({"first", "second"})
+    await h.settle_all(60)
+    assert (h.cordoned, [s.obligations[0].state for s in h.statuses()]) == (False, ["Paid", "Paid"])
+
+
+async def test_two_whose_rungs_say_to_uncordon_do_not_keep_the_node_out_of_service_for_each_other() -> None:
+    h = await opened(named("first", {"drain": {}, "timeout": "30s"}, {"uncordon": {}, "timeout": "20s"}, PEOPLE))
+    await h.settle_all(10)
+    await h.joined(named("aaa", {"drain": {}, "timeout": "30s"}, {"uncordon": {}, "timeout": "20s"}, PEOPLE))
+    await h.settle_all(1_000)
+    assert (h.cordoned, h.owing()) == (False, [0, 0])
 
 
 async def test_who_has_cordoned_it_pays_when_the_one_that_emptied_it_is_over_first() -> None:

@@ -10,10 +10,13 @@ from unittest.mock import patch
 import pytest
 
 from goldseam.api.runbook import RunbookSpec
+from goldseam.services.node_leases import NodeLeases
 from tests.component import test_out_of_service as off
+from tests.component.test_drain_ends import PAUSE
 from tests.component.test_forced_drains import TAKEN
+from tests.component.test_gone_by_itself import killed_before_anything
 from tests.component.test_node_incidents import left, node, pod
-from tests.component.test_shared_cordons import CORDON, PEOPLE, Slow, Two, cordoned_first, named, opened
+from tests.component.test_shared_cordons import CORDON, PEOPLE, Slow, Two, cordoned_first, named, opened, read_at
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.toycluster import Killed
 
@@ -216,3 +219,104 @@ async def test_who_finds_a_node_empty_that_is_about_to_be_uncordoned_is_not_left
         await asyncio.gather(*(h.looker.look(uid) for uid in uids))
         h.clock.advance(0.3)
     assert (h.cordoned, h.owing()) == (True, [0, 1]), "the alert of the second one fires"
+
+
+async def with_book(first: Any, *ladder: Any, budget: int = 1_000) -> Two:
+    h = await opened(named("first", first, PEOPLE), budget=budget)
+    h.runbook = h.catalogue.runbooks["default"] = RunbookSpec.model_validate(TAKEN)
+    await h.settle_all(50)
+    second = named("second", *ladder, PEOPLE)
+    second["spec"]["runbookRef"] = {"name": "default"}
+    await h.joined(second)
+    return h
+
+
+async def test_who_has_not_begun_keeps_no_node_out_of_service_though_a_pod_has_gone_by_itself() -> None:
+    h = await with_book(CORDON, {"drain": {}})
+    await killed_before_anything(h, h.settle_all)
+    h.promql.answers["loss"] = (1.0,)
+    h.cluster.remove("pods", "shop", "p0")
+    await h.start()
+    await h.settle_all(60)
+    assert (h.cordoned, left(h)) == (True, {"p1"}), "the first one has it still"
+    h.over = frozenset({"first"})
+    await h.settle_all(120)
+    assert (h.cordoned, left(h), h.owing()) == (False, {"p1"}, [0, 0])
+
+
+async def test_who_has_not_begun_anew_keeps_no_node_out_of_service_for_a_drain_that_failed_before() -> None:
+    rung = {"drain": {"deadline": "20s"}, "timeout": "30s"}
+    h = await with_book(CORDON, rung, {"wait": {"duration": "20s"}, "timeout": "40s"}, rung, budget=0)
+    await h.settle_all(35)
+    assert (h.owing(), h.cordoned) == ([1, 0], True), "it was handed back"
+    await killed_before_anything(h, h.settle_all, 60)
+    h.promql.answers["loss"] = (1.0,)
+    await h.start()
+    await h.settle_all(60)
+    h.over = frozenset({"first"})
+    await h.settle_all(120)
+    assert (h.cordoned, left(h), h.owing()) == (False, {"p0", "p1"}, [0, 0])
+
+
+async def test_who_is_reopened_while_another_one_uncordons_is_not_said_to_be_taken_over_by_people(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = {"wait": {"duration": "1h"}, "timeout": "2h"}
+    h = await cordoned_first(named("second", {"drain": {}}, later, PEOPLE, flapWindow="1h"))
+    await h.settle_all(90)
+    first, second = (incident["metadata"]["uid"] for incident in h.cluster.all("incidents"))
+    h.over, h.cluster.refused = BOTH, {"nodes//n1"}
+    await h.settle_all(30)
+    h.cluster.refused = set()
+    in_the_way, looked = NodeLeases.in_the_way, []
+
+    async def meanwhile(*given: Any) -> Any:  # between the decision to uncordon and its request
+        if not looked:
+            looked.append(second)
+            h.over = frozenset({"first"})
+            await h.looker.look(second)
+        return await in_the_way(*given)
+
+    monkeypatch.setattr(NodeLeases, "in_the_way", meanwhile)
+    await h.looker.look(first)
+    await h.settle_all(30)
+    assert not h.cordoned
+    assert [e.threshold for s in h.statuses() for e in s.escalations if e.threshold == "takenOver"] == []
+
+
+async def test_what_is_left_for_people_stays_though_a_third_one_says_at_once_that_the_machine_is_off() -> None:
+    h = await cordoned_first(named("second", LEAVE, PEOPLE), budget=0)
+    h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": {"allowOutOfService": ["n1"]}})
+    await h.settle_all(5)
+    h.cluster.edit("nodes", "", "n1", {"status": off.says("Unknown", off.SILENT)}, "kubelet")
+    h.cluster.add("leases", off.lease("n1", off.SILENT))
+    h.cluster.add("leases", off.lease("n2", off.HOUR))
+    await h.joined(named("third", off.TAKE, PEOPLE))
+    _, second, third = (incident["metadata"]["uid"] for incident in h.cluster.all("incidents"))
+    for _ in range(200):
+        await h.looker.look(second)
+        await h.looker.look(third)  # before the first one was looked at again
+        h.clock.advance(0.3)
+        if off.taints(h):
+            break
+    await h.settle_all(30)
+    h.over = BOTH
+    await h.settle_all(60)
+    assert h.cordoned
+
+
+async def test_who_is_reopened_says_so_in_turn_with_who_decides_to_uncordon(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = await opened(named("first", CORDON, {"wait": {"duration": "1h"}, "timeout": "2h"}, flapWindow="1h"))
+    await h.settle_all(50)
+    h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
+    h.over = frozenset({"first"})
+    await h.settle_all(30)
+    assert (h.statuses()[0].phase, h.owing()) == ("Resolved", [1])
+    (first,), is_read = h.book.all(), read_at(h, monkeypatch)
+    h.over = frozenset()
+    async with h.looker._deciding:
+        look = asyncio.create_task(h.looker.look(first.uid))
+        await asyncio.wait_for(is_read.wait(), 10)
+        assert h.statuses()[0].phase == "Resolved"
+    await look
+    assert h.statuses()[0].reopened == 1

@@ -7,7 +7,18 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import IncidentStatus, Obligation, Step
 from goldseam.api.ladder import Escalate, Notify, Rung
-from goldseam.engine import answers, approvals, cordons, deadlines, escalation, naming, people, record, verify
+from goldseam.engine import (
+    answers,
+    approvals,
+    cordons,
+    deadlines,
+    escalation,
+    naming,
+    people,
+    record,
+    shared_cordons,
+    verify,
+)
 from goldseam.engine.evidence import FOUND, summary
 from goldseam.engine.guards.hold import Hold
 from goldseam.engine.guards.knowledge import source
@@ -138,9 +149,13 @@ def _told(plan: Proposal) -> dict[str, list[str] | None]:
 
 
 def _built_on(s: Situation, plan: NothingToDo) -> Situation:
-    """What is there already is another one's work: who acts, and goes on from there, owes it, too."""
+    """What is there already is another one's work: who acts, and goes on from there, owes it, too. Who would uncordon a
+    node that another one needs, needs it no more: else two would keep it out of service for each other."""
     debts = [_inherited(o, s) for o in plan.obligations] if s.acts else []
-    return replace(s, status=record.with_obligations(s.status, debts))
+    status = record.with_obligations(s.status, debts)
+    if s.acts and s.rung is not None and s.rung.action == "uncordon" and s.world.needed_by:
+        status = shared_cordons.fallen_due(status, s.world.now)
+    return replace(s, status=status)
 
 
 def _inherited(obligation: Obligation, s: Situation) -> Obligation:

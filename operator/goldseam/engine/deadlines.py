@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Rung
+from goldseam.engine.lineage import was_spared
 from goldseam.engine.situation import LEAST_TIMEOUT, Situation, timeout
 
 
@@ -32,9 +33,14 @@ def is_over(step: Step, now: datetime) -> bool:
 
 
 def is_begun(step: Step) -> bool:
-    """Whether anything of the step is done. One with nothing to write, which only waits for pods to end, is begun with
-    its record."""
-    return not step.writes or any(write.state == "Done" for write in step.writes)
+    """Whether anything of the drain was done, or tried in vain: not where a pod has gone by itself. One that marks its
+    node is begun with that; one with nothing to write, which only waits for pods to end, with its record."""
+    if not step.writes or is_forced(step):
+        return True
+    first = step.writes[0]
+    if first.verb == "Patch":
+        return first.state == "Done"
+    return step.acted_at is not None or any(write.message and not was_spared(write) for write in step.writes)
 
 
 def is_to_be_forced(step: Step, rung: Rung, now: datetime) -> bool:

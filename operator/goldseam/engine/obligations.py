@@ -166,13 +166,13 @@ def _heir(mine: Obligation, s: Situation) -> Other | None:
     """The incident that owes the field now: the one whose value is there, for it was written last; or the one that is
     at work on it, half-way down.
 
-    Where both owe the same value (the later write was refused, and the older debt stands), the smaller uid keeps it; of
-    a cordon each does (`shared_cordons`).
+    Where both owe the same value (the later write was refused, and the older debt stands), the smaller uid keeps it. A
+    cordon has no heir: each owes it (`shared_cordons`), and one that is off is off for all of them.
     """
     obj = live(s.world, mine)
     there = None if obj is None else value_at(obj, mine.field)
     for other in s.others:
-        if other.uid == s.uid or (mine.want == there and (mine.kind == "Uncordon" or other.uid > s.uid)):
+        if other.uid == s.uid or mine.kind == "Uncordon" or (mine.want == there and other.uid > s.uid):
             continue
         under_way = other.busy and there != mine.want
         debts = [o for o in other.obligations if o.key == mine.key and o.state == "Open"]

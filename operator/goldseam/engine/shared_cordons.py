@@ -7,13 +7,17 @@ that fall due at the same moment never hand on to each other, and one of them un
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from goldseam.api.incident import IncidentStatus, Obligation, Step
+from goldseam.engine import record
 from goldseam.engine.cordons import UNSCHEDULABLE, left_cordons, left_for_good
 from goldseam.engine.lineage import live
 from goldseam.engine.objects import INCIDENT, Json, annotation, metadata
 from goldseam.engine.situation import Other, Situation
 
 _BUILDS = ("cordon", "drain", "reboot", "outOfService")
+_UNDONE = ("NotTaken", "Refused", "Denied", "Unanswered", "Superseded")
 
 
 def keeper(o: Obligation, s: Situation) -> Other | None:
@@ -25,6 +29,15 @@ def needing(node: str, s: Situation) -> Other | None:
     """Another incident that needs the node of that uid cordoned."""
     going_on = (other for other in s.others if other.active and other.uid != s.uid)
     return next((other for other in going_on if any(_undue(o, node) for o in other.obligations)), None)
+
+
+def being_given_back(s: Situation) -> bool:
+    """Whether the cordon that this incident owes may be taken off just now: another one is at work that owes it, too,
+    and needs it no more."""
+    node = s.spec.target.uid
+    owed = any(_is_of(o, node) for o in s.status.open_obligations())
+    at_work = [other for other in s.others if owed and other.busy and other.uid != s.uid]
+    return any(_is_of(o, node) and not (one.active and _undue(o, node)) for one in at_work for o in one.obligations)
 
 
 def is_lent(node: Json, s: Situation) -> bool:
@@ -41,6 +54,11 @@ def _undue(o: Obligation, node: str) -> bool:
     return _is_of(o, node) and o.due_at is None
 
 
+def fallen_due(status: IncidentStatus, now: datetime) -> IncidentStatus:
+    """The incident needs no node cordoned any more."""
+    return record.each_obligation(status, lambda o: o.model_copy(update={"due_at": now}) if o.kind == "Uncordon" else o)
+
+
 def handed_on(o: Obligation, to: Other) -> str:
     """What people are told of it."""
     return f"{o.object} stays cordoned for Incident {to.name}, which owes that, too"
@@ -54,19 +72,24 @@ def left_by(o: Obligation, s: Situation) -> str:
 
 
 def _left_by(node: Json, s: Situation) -> str:
-    """Who has, be it this one. The node says for which incident the last drain was: whoever has cordoned it anew since
-    owes that."""
+    """Who has, be it this one. The node says for which incident it was marked last: whoever has cordoned it anew since
+    owes that; but that may be who has set the taint of a machine that is off, and no cordon."""
     if not left_for_good(node, s.world.now):
         return ""
-    last, key = str(annotation(node, INCIDENT)), f"{metadata(node).get('uid')}:{UNSCHEDULABLE}"
-    mine = {o.key for o in left_cordons(s.status)} if last == f"{s.namespace}/{s.name}" else set()
-    return last if any(key in keys for keys in (mine, *(o.left for o in s.others if o.name == last))) else ""
+    uid, last, own = str(metadata(node).get("uid")), str(annotation(node, INCIDENT)), f"{s.namespace}/{s.name}"
+    left = {own: frozenset(o.key for o in left_cordons(s.status))} | {o.name: o.left for o in s.others}
+    debts = {own: s.status.open_obligations()} | {o.name: o.obligations for o in s.others}
+    who = [name for name, keys in left.items() if f"{uid}:{UNSCHEDULABLE}" in keys]
+    if last in who or not who:
+        return last if who else ""
+    owes = {o.kind for o in debts.get(last, ()) if (o.object.uid, o.state) == (uid, "Open")}
+    return who[0] if owes == {"Untaint"} else ""
 
 
 def only_planned(o: Obligation, status: IncidentStatus, step: Step) -> bool:
     """Whether the step was to build on another one's cordon, and nothing was done that does: it needs the node no more.
     What another one may have handed on to it since is not lost by that: it falls due."""
-    done = any(write.state == "Done" for write in step.writes)
+    done = any(write.state == "Done" for write in step.writes[:1])  # a pod may have gone by itself
     before = (one for one in status.steps if one.id != step.id and one.purpose == "Rung" and one.action in _BUILDS)
-    built = any(one.outcome not in ("NotTaken", "Refused", "Denied", "Unanswered") for one in before)
+    built = any(one.outcome not in _UNDONE and all(write.state == "Done" for write in one.writes) for one in before)
     return o.kind == "Uncordon" and step.purpose == "Rung" and not done and not built

@@ -90,7 +90,7 @@ def _takes_a_node(step: Step) -> bool:
 
 def _go_on(s: Situation, status: IncidentStatus, step: Step, now: datetime) -> Decision:
     begun = any(w.state == "Done" and not was_spared(w) for w in step.writes)
-    begun = begun and not (_takes_a_node(step) and _to_be_cordoned(step))  # a pod may have gone by itself
+    begun = begun and (not _takes_a_node(step) or deadlines.is_begun(step))  # a pod may have gone by itself
     if step.purpose == "Rung" and status.handed_over:
         return _dropped(status, step, "Failed" if begun else "NotTaken", now)
     undo = step.purpose == "Undo"

@@ -377,9 +377,10 @@ class Looker:
 
 
 def _takes_on(status: IncidentStatus, decision: Decision) -> bool:
-    """Whether it will owe what another one owes already, without a write of its own: that one may be about to pay it,
-    and either sees what the other has decided."""
-    return len(decision.status.open_obligations()) > len(status.open_obligations())
+    """Whether it will owe, or need again, what another one owes already, without a write of its own: that one may be
+    about to pay it, and either sees what the other has decided."""
+    owes = len(decision.status.open_obligations())
+    return owes > len(status.open_obligations()) or (owes > 0 and decision.reason == "Reopened")
 
 
 def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:
