@@ -16,6 +16,7 @@ SHARED = Start((("cordon",), ("drain",)), ("Act", "Act"), (0, 20), pods=2, budge
 LEFT = replace(SHARED, ladders=(("cordon",), ("leave",)), budget=0)
 AT_ONCE = replace(SHARED, ladders=(("drain",), ("drain",)), delays=(0, 2), calm=5, beside=3)
 REBOOTED = replace(SHARED, ladders=(("cordon",), ("drain on", "reboot")), calm=30)
+EACH_OTHER = replace(SHARED, ladders=(("drain", "uncordon"), ("drain", "uncordon")), delays=(20, 0))
 
 
 @FEWER
@@ -29,6 +30,7 @@ REBOOTED = replace(SHARED, ladders=(("cordon",), ("drain on", "reboot")), calm=3
 @example(AT_ONCE, [("undo", 0, 45)])
 @example(REBOOTED, [("clear", 0, 25)])
 @example(replace(SHARED, ladders=(("cordon",), ("uncordon",))), [])
+@example(EACH_OTHER, [])
 @given(starts(), happening(14))
 def test_a_cordon_that_several_share_is_neither_lost_nor_broken(start: Start, events: Events) -> None:
     life, forgotten = asyncio.run(lived(start, events))

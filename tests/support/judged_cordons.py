@@ -102,7 +102,8 @@ class Judge:
 
     def _needs(self, status: IncidentStatus) -> bool:
         """Whether the alert fires of an incident that owes this cordon, too; or empties the node, or has emptied it for
-        what comes next, whatever it owes."""
+        what comes next, whatever it owes. That a pod has gone by itself is not its work; and who says that the node may
+        be uncordoned has done with it."""
         if status.phase in ENDED:
             return False
         uncordons = self._uncordons(status)
@@ -111,8 +112,9 @@ class Judge:
         if status.handed_over or any(o.state == "Lost" for o in uncordons):  # people have it
             return False
         lately = [step for step in status.steps if step.purpose == "Rung" and step.intent_at >= self.since]
-        emptying = [step for step in lately if step.action in ("drain", "reboot")]
-        done = [step for step in emptying if any(write.state == "Done" for write in step.writes)]
+        enough = max((at for at, step in enumerate(lately) if step.action == "uncordon"), default=-1)
+        emptying = [step for step in lately[enough + 1 :] if step.action in ("drain", "reboot")]
+        done = [step for step in emptying if any(write.state == "Done" for write in step.writes[:1])]
         return any(step.phase != "Done" or step.outcome == "WentOn" for step in done)
 
     def taken_by_a_person(self) -> None:

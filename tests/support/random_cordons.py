@@ -75,7 +75,7 @@ class Start:
 def starts(draw: st.DrawFn) -> Start:
     count = draw(st.sampled_from([2, 2, 3]))
     first = st.sampled_from(["cordon", "drain", "drain on", "drain on", "leave", "force"])
-    ladder = st.tuples(first, st.lists(st.sampled_from(sorted(RUNGS)), max_size=1).map(tuple)).map(
+    ladder = st.tuples(first, st.lists(st.sampled_from(sorted(RUNGS)), max_size=2).map(tuple)).map(
         lambda t: (t[0], *t[1])
     )
     return Start(
