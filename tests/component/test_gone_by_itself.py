@@ -91,3 +91,33 @@ async def test_a_pod_that_has_gone_by_itself_makes_nobody_say_that_the_alert_is_
     assert (h.status.steps[0].outcome, cordoned(h)) == ("NotTaken", False)
     assert h.status.kpis.self_resolved
     assert h.status.message == "the alert is gone by itself"
+
+
+async def test_nothing_is_deleted_by_force_of_which_no_eviction_was_tried_for_want_of_the_nodes_lease() -> None:
+    h = await ends.opened(FORCE, allowed=["*"], budget=9)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    h.cluster.add("namespaces", {"metadata": {"name": "medik8s-leases"}})
+    h.cluster.refused = {"leases/medik8s-leases/node-n1"}
+    await h.settle(30)
+    h.cluster.refused = set()
+    await h.settle(30)
+    assert made(h, "delete") == []
+
+
+async def test_what_was_evicted_before_a_kill_is_not_said_to_have_gone_by_itself() -> None:
+    h = await ends.opened(drain(), book=TAKEN, budget=9)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    write = h.cluster._write
+
+    def dies(verb: str, *rest: Any) -> Any:
+        if verb == "evict" and len(made(h, "evict")) == 2:
+            raise Killed
+        return write(verb, *rest)
+
+    with patch.object(h.cluster, "_write", dies), pytest.raises(Killed):
+        await h.settle(20)
+    assert len(made(h, "evict")) == 2
+    clears(h)
+    await h.start()
+    await h.settle(60)
+    assert h.status.message == "the alert is gone after what was done"

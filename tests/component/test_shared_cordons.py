@@ -100,8 +100,11 @@ async def test_a_node_that_one_has_emptied_stays_cordoned_when_the_other_one_tha
     assert [e.threshold for s in h.statuses() for e in s.escalations if e.threshold == "takenOver"] == []
 
 
-def read_at(h: Harness, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Is set when all is read that is decided on."""
+async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h = await cordoned_first(named("second", {"uncordon": {}}, PEOPLE))
+    first, second = h.book.all()
     prepare, is_read = h.looker._prepared, asyncio.Event()
 
     async def prepared(*args: Any) -> Any:
@@ -110,15 +113,6 @@ def read_at(h: Harness, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
         return found
 
     monkeypatch.setattr(h.looker, "_prepared", prepared)
-    return is_read
-
-
-async def test_a_cordon_that_another_one_needs_since_it_was_read_is_not_taken_off(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    h = await cordoned_first(named("second", {"uncordon": {}}, PEOPLE))
-    first, second = h.book.all()
-    is_read = read_at(h, monkeypatch)
     h.book.drop(first.uid)
     async with h.looker._deciding:
         look = asyncio.create_task(h.looker.look(second.uid))

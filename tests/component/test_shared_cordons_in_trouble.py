@@ -16,7 +16,7 @@ from tests.component.test_drain_ends import PAUSE
 from tests.component.test_forced_drains import TAKEN
 from tests.component.test_gone_by_itself import killed_before_anything
 from tests.component.test_node_incidents import left, node, pod
-from tests.component.test_shared_cordons import CORDON, PEOPLE, Slow, Two, cordoned_first, named, opened, read_at
+from tests.component.test_shared_cordons import CORDON, PEOPLE, Slow, Two, cordoned_first, named, opened
 from tests.support.harness import NAMESPACE, Harness
 from tests.support.toycluster import Killed
 
@@ -284,13 +284,18 @@ async def test_who_is_reopened_while_another_one_uncordons_is_not_said_to_be_tak
     assert [e.threshold for s in h.statuses() for e in s.escalations if e.threshold == "takenOver"] == []
 
 
-async def test_what_is_left_for_people_stays_though_a_third_one_says_at_once_that_the_machine_is_off() -> None:
-    h = await cordoned_first(named("second", LEAVE, PEOPLE), budget=0)
+def silent(h: Harness) -> None:
+    """The node's machine may be off, and that may be said."""
     h.cluster.add("guardrails", {"metadata": {"name": "cluster"}, "spec": {"allowOutOfService": ["n1"]}})
-    await h.settle_all(5)
     h.cluster.edit("nodes", "", "n1", {"status": off.says("Unknown", off.SILENT)}, "kubelet")
     h.cluster.add("leases", off.lease("n1", off.SILENT))
     h.cluster.add("leases", off.lease("n2", off.HOUR))
+
+
+async def test_what_is_left_for_people_stays_though_a_third_one_says_at_once_that_the_machine_is_off() -> None:
+    h = await cordoned_first(named("second", LEAVE, PEOPLE), budget=0)
+    await h.settle_all(5)
+    silent(h)
     await h.joined(named("third", off.TAKE, PEOPLE))
     _, second, third = (incident["metadata"]["uid"] for incident in h.cluster.all("incidents"))
     for _ in range(200):
@@ -305,18 +310,85 @@ async def test_what_is_left_for_people_stays_though_a_third_one_says_at_once_tha
     assert h.cordoned
 
 
-async def test_who_is_reopened_says_so_in_turn_with_who_decides_to_uncordon(monkeypatch: pytest.MonkeyPatch) -> None:
+async def resolved_in_a_pause() -> Two:
     h = await opened(named("first", CORDON, {"wait": {"duration": "1h"}, "timeout": "2h"}, flapWindow="1h"))
     await h.settle_all(50)
     h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
     h.over = frozenset({"first"})
     await h.settle_all(30)
     assert (h.statuses()[0].phase, h.owing()) == ("Resolved", [1])
-    (first,), is_read = h.book.all(), read_at(h, monkeypatch)
     h.over = frozenset()
+    return h
+
+
+async def test_who_is_reopened_says_so_in_turn_with_who_decides_to_uncordon() -> None:
+    h = await resolved_in_a_pause()
+    (first,) = h.book.all()
     async with h.looker._deciding:
         look = asyncio.create_task(h.looker.look(first.uid))
-        await asyncio.wait_for(is_read.wait(), 10)
+        for _ in range(200):
+            await asyncio.sleep(0)
         assert h.statuses()[0].phase == "Resolved"
     await look
     assert h.statuses()[0].reopened == 1
+
+
+async def test_what_is_not_read_of_other_alerts_takes_no_cordon_off_an_alert_that_is_back() -> None:
+    h = await resolved_in_a_pause()
+
+    async def broken(*_: Any) -> str:
+        return "prometheus did not answer"
+
+    h.looker.refresh_firing = broken
+    await h.settle_all(30)
+    h.cluster.remove("pauses", PAUSE["metadata"]["namespace"], "p")
+    await h.settle_all(30)
+    assert h.cordoned
+
+
+@pytest.mark.parametrize("stuck", ["refused", "paused"])
+async def test_an_alert_that_is_back_reopens_though_another_ones_uncordon_is_stuck(stuck: str) -> None:
+    later = {"wait": {"duration": "1h"}, "timeout": "2h"}
+    h = await cordoned_first(named("second", {"drain": {}}, later, PEOPLE, flapWindow="1h"))
+    await h.settle_all(90)
+    h.over, h.cluster.refused = BOTH, {"nodes//n1"}
+    await h.settle_all(30)
+    if stuck == "paused":
+        h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
+        h.cluster.refused = set()
+    h.over = frozenset({"first"})
+    await h.settle_all(60)
+    assert h.statuses()[1].reopened == 1
+
+
+@pytest.mark.parametrize("more", [{"approval": {"rungs": ["uncordon"]}}, {"mode": "Propose"}])
+async def test_who_was_not_answered_gives_no_cordon_up(more: Json) -> None:
+    h = await opened(named("first", {"drain": {}, "timeout": "30s"}, PEOPLE))
+    await h.settle_all(60)
+    await h.joined(named("aaa", {"cordon": {}, "timeout": "30s"}, {"uncordon": {}, "timeout": "20s"}, PEOPLE, **more))
+    await h.settle_all(60)
+    h.over = frozenset({"first"})
+    await h.settle_all(60)
+    assert h.cordoned, "the alert of aaa fires, and nobody has said yes"
+
+
+async def test_a_cordon_left_and_mended_long_ago_voids_no_debt_of_today() -> None:
+    h = await opened(named("second", LEAVE, PEOPLE), budget=0)
+    await h.settle_all(60)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": None}}, "kubectl-uncordon")
+    h.cluster.budget = 1_000
+    drains = {"drain": {"deadline": "60s", "atDeadline": "LeaveCordoned"}, "timeout": "70s"}
+    await h.joined(named("first", drains, PEOPLE))
+    await h.settle_all(120)
+    assert (h.cordoned, h.owing(), left(h)) == (True, [0, 1], set())
+    silent(h)
+    hanging = pod("hang")
+    hanging["metadata"]["deletionTimestamp"] = "2026-11-23T11:40:00Z"
+    h.cluster.add("pods", hanging)
+    await h.joined(named("third", {**off.TAKE, "timeout": "30s"}, {"uncordon": {}, "timeout": "20s"}, PEOPLE))
+    await h.settle_all(200)
+    assert off.taints(h)
+    assert [o.state for o in h.statuses()[1].obligations] == ["Open"]
+    h.over = frozenset({"first", "second", "third"})
+    await h.settle_all(60)
+    assert (h.cordoned, sum(h.owing())) == (False, 0)

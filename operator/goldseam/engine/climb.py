@@ -153,7 +153,8 @@ def _built_on(s: Situation, plan: NothingToDo) -> Situation:
     node that another one needs, needs it no more: else two would keep it out of service for each other."""
     debts = [_inherited(o, s) for o in plan.obligations] if s.acts else []
     status = record.with_obligations(s.status, debts)
-    if s.acts and s.rung is not None and s.rung.action == "uncordon" and s.world.needed_by:
+    rung = s.rung if s.acts and s.world.needed_by else None
+    if rung is not None and rung.action == "uncordon" and not approvals.needed(s, rung):
         status = shared_cordons.fallen_due(status, s.world.now)
     return replace(s, status=status)
 

@@ -12,7 +12,7 @@ from goldseam.engine.begun import reboots
 from goldseam.engine.jobs import waiting
 from goldseam.engine.lineage import judged, was_spared
 from goldseam.engine.objects import metadata
-from goldseam.engine.shared_cordons import being_given_back, handed_on, keeper
+from goldseam.engine.shared_cordons import handed_on, keeper
 from goldseam.engine.situation import Decision, Other, Situation
 
 LONG = timedelta(minutes=10)
@@ -104,7 +104,7 @@ def _handed_on(s: Situation, o: Obligation, to: Other, now: datetime) -> Decisio
 def reopened(s: Situation, now: datetime) -> Decision | None:
     """The alert is back within the flap window: the same incident goes on, where its ladder stood."""
     resolved = s.status.kpis.resolved_at
-    if resolved is None or not _is_back(s, resolved, now) or being_given_back(s):
+    if resolved is None or not _is_back(s, resolved, now):
         return None
     kpis = s.status.kpis.model_copy(update={"resolved_at": None, "self_resolved": False})
     healthy = min(s.status.paused_for + (now - resolved), timedelta(days=7))  # it is not the alert's age
@@ -201,6 +201,6 @@ def _resolved(status: IncidentStatus, now: datetime) -> IncidentStatus:
 
 
 def _was_acted(step: Step) -> bool:
-    if step.outcome == "NotTaken":  # a pod may have gone by itself
+    if step.outcome == "NotTaken" and step.writes[0].verb == "Patch":  # a pod may have gone by itself
         return False
     return step.acted_at is not None or any(w.state == "Done" and not was_spared(w) for w in step.writes)

@@ -25,6 +25,13 @@ def marks(writes: Iterable[Write], deadline_at: datetime | None) -> dict[str, st
     return _of_the_cordon(writes, deadline_at) | out_of_service.marks(writes)
 
 
+def keeps_its_name(writes: Sequence[Write], node: Json | None) -> bool:
+    """Whether the node goes on to tell whose drain was the last on it, for only a taint is taken away; or is set, where
+    that drain may have left its cordon for people."""
+    tainted = all(write.field == out_of_service.FIELD for write in writes)
+    return out_of_service.only_goes(writes) or (tainted and node is not None and may_be_left(node))
+
+
 def _of_the_cordon(writes: Sequence[Write], deadline_at: datetime | None) -> dict[str, str | None]:
     if any(write.field == UNSCHEDULABLE and not json.loads(write.want) for write in writes):
         return {DEADLINE: None, AT_DEADLINE: None}
@@ -57,10 +64,15 @@ def left_cordons(status: IncidentStatus) -> list[Obligation]:
     return [o for o in last.values() if o.state == "Void" and _STAYS in o.message]
 
 
+def may_be_left(node: Json) -> bool:
+    """Whether our cordon is of a drain that leaves it for people, where it is not over at its deadline."""
+    return cordoned_by_us(node) and annotation(node, AT_DEADLINE) == "LeaveCordoned"
+
+
 def left_for_good(node: Json, now: datetime) -> bool:
     """Whether our cordon is to stay, as the node itself says: a drain was not over at its deadline, and its policy says
     `LeaveCordoned`. True also where no Incident tells of it any more."""
-    if not cordoned_by_us(node) or annotation(node, AT_DEADLINE) != "LeaveCordoned":
+    if not may_be_left(node):
         return False
     try:
         return datetime.fromisoformat(annotation(node, DEADLINE) or "") <= now

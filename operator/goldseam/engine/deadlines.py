@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from goldseam.api.incident import Step, Write
 from goldseam.api.ladder import Rung
-from goldseam.engine.lineage import was_spared
+from goldseam.engine.lineage import NOT_LEASED, was_spared
 from goldseam.engine.situation import LEAST_TIMEOUT, Situation, timeout
 
 
@@ -40,7 +40,8 @@ def is_begun(step: Step) -> bool:
     first = step.writes[0]
     if first.verb == "Patch":
         return first.state == "Done"
-    return step.acted_at is not None or any(write.message and not was_spared(write) for write in step.writes)
+    tried = (w for w in step.writes if w.message and not was_spared(w) and not w.message.startswith(NOT_LEASED))
+    return step.acted_at is not None or any(tried)
 
 
 def is_to_be_forced(step: Step, rung: Rung, now: datetime) -> bool:

@@ -112,6 +112,8 @@ def _made(write: Write, token: str, world: World) -> Write:
     return write.model_copy(update={"state": "Done", "message": ""})
 
 
+NOT_LEASED = "the lease of "
+"""How the message begins of a write that was not tried, for the node's Medik8s lease could not be had."""
 SPARED = "it stays: "
 """How the message begins of what was written down and needed not be done any more."""
 

@@ -14,7 +14,7 @@ from goldseam.engine import record
 from goldseam.engine.cordons import UNSCHEDULABLE, left_cordons, left_for_good
 from goldseam.engine.lineage import live
 from goldseam.engine.objects import INCIDENT, Json, annotation, metadata
-from goldseam.engine.situation import Other, Situation
+from goldseam.engine.situation import Decision, Other, Situation
 
 _BUILDS = ("cordon", "drain", "reboot", "outOfService")
 _UNDONE = ("NotTaken", "Refused", "Denied", "Unanswered", "Superseded")
@@ -31,13 +31,15 @@ def needing(node: str, s: Situation) -> Other | None:
     return next((other for other in going_on if any(_undue(o, node) for o in other.obligations)), None)
 
 
-def being_given_back(s: Situation) -> bool:
-    """Whether the cordon that this incident owes may be taken off just now: another one is at work that owes it, too,
-    and needs it no more."""
-    node = s.spec.target.uid
-    owed = any(_is_of(o, node) for o in s.status.open_obligations())
-    at_work = [other for other in s.others if owed and other.busy and other.uid != s.uid]
-    return any(_is_of(o, node) and not (one.active and _undue(o, node)) for one in at_work for o in one.obligations)
+def takes_on(status: IncidentStatus, decision: Decision) -> bool:
+    """Whether it will owe what another one owes already, without a write of its own: that one may be about to pay it,
+    and either sees what the other has decided."""
+    return len(decision.status.open_obligations()) > len(status.open_obligations())
+
+
+def uncordons(step: Step) -> bool:
+    """Whether the step takes a cordon off."""
+    return any(write.field == UNSCHEDULABLE and write.want != "true" for write in step.writes)
 
 
 def is_lent(node: Json, s: Situation) -> bool:
@@ -72,18 +74,13 @@ def left_by(o: Obligation, s: Situation) -> str:
 
 
 def _left_by(node: Json, s: Situation) -> str:
-    """Who has, be it this one. The node says for which incident it was marked last: whoever has cordoned it anew since
-    owes that; but that may be who has set the taint of a machine that is off, and no cordon."""
+    """Who has, be it this one. The node says for which incident the last drain was: whoever has cordoned it anew since
+    owes that."""
     if not left_for_good(node, s.world.now):
         return ""
-    uid, last, own = str(metadata(node).get("uid")), str(annotation(node, INCIDENT)), f"{s.namespace}/{s.name}"
-    left = {own: frozenset(o.key for o in left_cordons(s.status))} | {o.name: o.left for o in s.others}
-    debts = {own: s.status.open_obligations()} | {o.name: o.obligations for o in s.others}
-    who = [name for name, keys in left.items() if f"{uid}:{UNSCHEDULABLE}" in keys]
-    if last in who or not who:
-        return last if who else ""
-    owes = {o.kind for o in debts.get(last, ()) if (o.object.uid, o.state) == (uid, "Open")}
-    return who[0] if owes == {"Untaint"} else ""
+    last, key = str(annotation(node, INCIDENT)), f"{metadata(node).get('uid')}:{UNSCHEDULABLE}"
+    mine = {o.key for o in left_cordons(s.status)} if last == f"{s.namespace}/{s.name}" else set()
+    return last if any(key in keys for keys in (mine, *(o.left for o in s.others if o.name == last))) else ""
 
 
 def only_planned(o: Obligation, status: IncidentStatus, step: Step) -> bool:

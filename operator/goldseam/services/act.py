@@ -15,7 +15,7 @@ import structlog
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step, TemplateSource, Write
 from goldseam.engine import out_of_service, record
-from goldseam.engine.cordons import marks
+from goldseam.engine.cordons import keeps_its_name, marks
 from goldseam.engine.deadlines import is_forced
 from goldseam.engine.jobs import job_from, named
 from goldseam.engine.lineage import waits_for
@@ -363,7 +363,7 @@ def body(
         meta["resourceVersion"] = write.resource_version
     if not write.subresource:
         told = (patch.get("metadata") or {}).get("annotations") or {}
-        named = {} if out_of_service.only_goes(writes) else {INCIDENT: incident}
+        named = {} if keeps_its_name(writes, live) else {INCIDENT: incident}
         meta["annotations"] = {TOKEN: token, **named, **marks(writes, until), **told}
     patch["metadata"] = {**patch.get("metadata", {}), **meta}
     return patch

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
-from pydantic import ValidationError
 
 from goldseam import metrics
 from goldseam.api.incident import IncidentStatus, Step
@@ -19,11 +18,12 @@ from goldseam.engine.going_on import still_free
 from goldseam.engine.lasting import lasts
 from goldseam.engine.opening import first_status
 from goldseam.engine.proposal import ALL, Proposal
+from goldseam.engine.shared_cordons import takes_on, uncordons
 from goldseam.engine.situation import Decision, Situation
 from goldseam.engine.turns import far_back
 from goldseam.engine.verdict import believed
 from goldseam.engine.views import IncidentView
-from goldseam.errors import Conflict, GoldseamError, NotFound
+from goldseam.errors import Conflict, NotFound
 from goldseam.ports import LINE, Clock, Cluster, Line
 from goldseam.services.act import Actor, Result, recorded
 from goldseam.services.book import IncidentBook
@@ -97,6 +97,7 @@ class Looker:
     def __post_init__(self) -> None:
         self.node_leases = NodeLeases(self.cluster, self.clock)
         self._deciding = asyncio.Lock()
+        self._uncordoning: dict[str, str] = {}  # the nodes that are being uncordoned just now, by incident
         self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
         self._waiting = asyncio.Semaphore(WAITING_AT_ONCE)
         self._pace = Pace(self.clock, lambda: len(self.book.all()))
@@ -198,10 +199,20 @@ class Looker:
                 return UNSURE
             if decision.kind != "act" and lasts(status, decision):  # what it goes by was read before the wait
                 situation, decision = await self._considered(shown, status, now, None)
-        if decision.kind in ("act", "undo", "rehearse") or _takes_on(status, decision):
+        if decision.kind in ("act", "undo", "rehearse") or takes_on(status, decision):
             LINE.set(Line.URGENT if decision.kind == "undo" else Line.ACTING)
             return await self._decided(incident, status, turn, opened)
+        if decision.reason == "Reopened":
+            return await self._reopened(incident, situation, decision, now)
         return await self._finish(incident, situation, decision, now)
+
+    async def _reopened(self, incident: IncidentView, s: Situation, decision: Decision, now: datetime) -> timedelta:
+        """It needs its cordon again: whoever decides to take it off sees that, or has taken it off by then."""
+        async with self._deciding:
+            if s.spec.target.uid in self._uncordoning.values():
+                return UNSURE
+            incident = await self.records.write(incident, decision.status)
+        return await self._finish(incident, s, decision, now)
 
     async def _after_the_others(
         self, incident: IncidentView, s: Situation, turn: AsyncExitStack
@@ -259,6 +270,7 @@ class Looker:
                     correlating = correlated(self.cluster, situation)
                     turn.callback(correlating.cancel)  # where nothing comes about, nobody waits for it
                     now, decision, written = await self._taken(incident, situation)
+                    turn.callback(self._uncordoning.pop, written.uid, None)
                     break
         if decision.kind not in ("act", "undo"):
             situation = await correlating
@@ -272,11 +284,14 @@ class Looker:
         decision = decide(s, now)
         if decision.kind in ("act", "undo"):
             self.recorded(s, decision, now)
-        elif not _takes_on(s.status, decision):
+        elif not takes_on(s.status, decision):
             return now, decision, incident
         if decision.reason == "Act":
             await self.ledger.spend(s.policy_name, s.target_name, now)
-        return now, decision, await self.records.write(incident, decision.status)
+        written = await self.records.write(incident, decision.status)
+        if any(step.id == decision.step and uncordons(step) for step in decision.status.steps):
+            self._uncordoning[written.uid] = s.spec.target.uid
+        return now, decision, written
 
     async def _fenced(
         self, incident: IncidentView, status: IncidentStatus, opened: Opened | None
@@ -376,13 +391,6 @@ class Looker:
         return decision.look_again
 
 
-def _takes_on(status: IncidentStatus, decision: Decision) -> bool:
-    """Whether it will owe, or need again, what another one owes already, without a write of its own: that one may be
-    about to pay it, and either sees what the other has decided."""
-    owes = len(decision.status.open_obligations())
-    return owes > len(status.open_obligations()) or (owes > 0 and decision.reason == "Reopened")
-
-
 def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:
     states = {result.state for result in results}
     if emptying and "Done" in states and "Unsure" not in states:
@@ -390,7 +398,3 @@ def _after(results: list[Result], decision: Decision, *, emptying: bool) -> time
     if not states or states & {"Unsure", "Refused"}:
         return UNSURE  # none: this process may not write now, for it is being stopped or its lease runs out
     return timedelta(0) if states <= {"Done", "Begun"} else decision.look_again
-
-
-Errors = (GoldseamError, ValidationError)
-"""What a look may end with: the incident stays as it is, and is looked at again."""

@@ -11,6 +11,7 @@ from goldseam.api.base import format_time
 from goldseam.api.incident import ObjectRef, Step, Write
 from goldseam.engine import node_lease
 from goldseam.engine.cordons import UNSCHEDULABLE
+from goldseam.engine.lineage import NOT_LEASED
 from goldseam.engine.node_lease import HOLDER, LASTS, NAMESPACE, name_of
 from goldseam.engine.proposal import World
 from goldseam.errors import Conflict, GoldseamError, NotFound
@@ -55,7 +56,7 @@ class NodeLeases:
         except GoldseamError as error:
             log.info("node_lease_not_taken", node=node.name, problem=str(error))
             pending = (index for index, write in enumerate(step.writes) if write.state == "Pending")
-            return [Result(index, "Waiting", f"the lease of {node}: {error}") for index in list(pending)[:1]]
+            return [Result(index, "Waiting", f"{NOT_LEASED}{node}: {error}") for index in list(pending)[:1]]
         return []
 
     async def _take(self, node: ObjectRef) -> None:

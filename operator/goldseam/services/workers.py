@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
+from pydantic import ValidationError
 
-from goldseam.errors import Fenced, Retryable
-from goldseam.services.look import AFTER_ERROR, Errors
+from goldseam.errors import Fenced, GoldseamError, Retryable
+from goldseam.services.look import AFTER_ERROR
 
 log = structlog.get_logger("goldseam.workers")
 
 Look = Callable[[str], Awaitable[timedelta | None]]
 
+Errors = (GoldseamError, ValidationError)
+"""What a look may end with: the incident stays as it is, and is looked at again."""
 BACK_OFF = 2.0
 LONGEST = timedelta(seconds=60)
 JITTER = 0.25
