@@ -54,15 +54,19 @@ def _needed() -> None:
 def _run(command: Sequence[str], env: dict[str, str]) -> int:
     """The command in a process group of its own: a signal reaches it once, from us, and we outlive it to clean up."""
     process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        if process is None:
-            raise KeyboardInterrupt
-        process.send_signal(number)
+        if process is None:  # it may run already, and cannot be reached yet
+            early.append(number)
+        else:
+            process.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     sys.stdout.flush()
     process = subprocess.Popen(list(command), env=env, process_group=0)
+    for number in early:
+        process.send_signal(number)
     status = process.wait()
     return status if status >= 0 else 128 - status

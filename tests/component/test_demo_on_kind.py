@@ -25,6 +25,20 @@ except on_kind.NoKindError as error:
 except KeyboardInterrupt:
     sys.exit(130)
 """
+AT_ONCE = """
+import os, signal, subprocess, sys, time
+import on_kind
+begin = subprocess.Popen
+def begun(command, **more):
+    process = begin(command, **more)
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return process
+subprocess.Popen = begun
+sys.exit(on_kind._run(["sh", "-c", sys.argv[2]], dict(os.environ)))
+"""
+"""A signal comes when the play runs, and it is not known yet which process that is."""
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -74,6 +88,13 @@ def test_an_interrupted_play_ends_first_and_then_the_cluster_is_deleted(
     process.send_signal(number)
     assert process.wait(30) == 3
     assert notes.read_text().splitlines()[-2:] == ["tidied up", "kind delete cluster"]
+
+
+def test_a_play_that_is_interrupted_as_it_begins_ends_first(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = f"trap 'exit 3' TERM; touch {begun}; while :; do sleep 0.1; done"
+    script = [sys.executable, "-c", AT_ONCE, str(begun), command]
+    assert subprocess.run(script, env=os.environ | {"PYTHONPATH": str(DEMO)}, timeout=30, check=False).returncode == 3
 
 
 def test_a_cluster_that_cannot_be_made_is_deleted_and_nothing_is_played(start: Start, notes: Path) -> None:
