@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.faults import CutShort, Delayed, Instead, Remembered, Seen, dropped, html, refused
 from tests.support.figures import show
-from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, reached, running, status
+from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, reached, running, seen, status
 from tests.support.operator_process import OperatorProcess, service_account
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, eventually
@@ -108,6 +108,7 @@ def test_it_heals_and_puts_back_once_however_badly_it_is_answered(
     with running_operator(
         service_account(installed, tmp_path, proxy.url), tmp_path / "operator.log", watch_seconds="5"
     ):
+        seen(installed, namespace)  # who has not heard of it yet asks too little to be struck so often
         proxy.strike = strike
         trouble(1, deployment="worker")
         assert strike.done.wait(60), fault.name

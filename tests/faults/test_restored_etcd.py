@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.conftest import crds, installed, namespace, operator_kubeconfig, source, trouble
 from tests.support.backup import Backups
-from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, reached, running, status
+from tests.support.objects_on_cluster import deployment, effects, outcomes, policy, reached, running, seen, status
 from tests.support.operator_process import NAMESPACE, service_account, standing_by
 from tests.support.operator_process import running as running_operator
 from tests.support.plane import Plane, control_plane, eventually
@@ -33,15 +33,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """In place of the usual control plane: one whose etcd may be put back."""
     with control_plane(tmp_path_factory.mktemp("plane-restored"), 4) as plane:
         yield plane
-
-
-def seen(plane: Plane, namespace: str, name: str) -> None:
-    """Wait until a policy was seen, and judged."""
-
-    def judged() -> bool:
-        return bool(plane.get("rempol", name, namespace).get("status", {}).get("conditions"))
-
-    eventually(judged, f"the policy {name} to be seen")
 
 
 def healed(plane: Plane, namespace: str) -> None:

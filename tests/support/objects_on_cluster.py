@@ -183,6 +183,15 @@ def outcomes(found: Json) -> list[tuple[str, str | None]]:
     return [(step["action"], step.get("outcome")) for step in found.get("steps", []) if step.get("purpose") != "Undo"]
 
 
+def seen(plane: Plane, namespace: str, name: str = "heal") -> None:
+    """Wait until a policy was seen, and judged."""
+
+    def judged() -> bool:
+        return bool(plane.get("rempol", name, namespace).get("status", {}).get("conditions"))
+
+    eventually(judged, f"the policy {name} to be seen")
+
+
 def ready(plane: Plane, namespace: str, name: str, kind: str = "Deployment") -> int:
     """How many pods of a Deployment are ready, or of a StatefulSet."""
     return int(plane.get(kind.lower(), name, namespace).get("status", {}).get("readyReplicas") or 0)
