@@ -79,7 +79,6 @@ def _outside(cluster: KubeCluster, settings: Settings, clock: SystemClock, leave
 def _login(settings: Settings) -> kopf.ConnectionInfo | None:
     """The same credentials as our own client: a kubeconfig where one is given, else the pod's ServiceAccount."""
     if settings.kubeconfig:
-        os.environ["KUBECONFIG"] = str(settings.kubeconfig)
         found = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
         token = token_file(str(settings.kubeconfig))  # kopf overlooks it
         return replace(found, token=token.read()) if found and token else found
@@ -90,6 +89,8 @@ async def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT (0), or until a part of the operator has ended by itself (1)."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     reasons: list[str] = []
+    if settings.kubeconfig:  # for kopf; now, while no other thread makes the C library read the environment
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)
 
     def end(reason: str) -> None:
         reasons.append(reason)
