@@ -121,3 +121,18 @@ async def test_what_was_evicted_before_a_kill_is_not_said_to_have_gone_by_itself
     await h.start()
     await h.settle(60)
     assert h.status.message == "the alert is gone after what was done"
+
+
+async def test_a_lease_that_cannot_be_had_does_not_hide_what_a_budget_said_when_it_was_tried() -> None:
+    h = await ends.opened(FORCE, allowed=["*"], budget=0)
+    h.cluster.edit("nodes", "", "n1", {"spec": {"unschedulable": True}}, "kubectl-cordon")
+    for name in ("p1", "p2"):
+        h.cluster.remove("pods", "shop", name)
+    await h.settle(10)
+    assert "budget" in h.status.steps[0].writes[0].message
+    h.cluster.add("namespaces", {"metadata": {"name": "medik8s-leases"}})
+    h.cluster.refused = {"leases/medik8s-leases/node-n1"}
+    await h.settle(11)
+    h.cluster.refused = set()
+    await h.settle(60)
+    assert made(h, "delete") == ["pods/shop/p0"]

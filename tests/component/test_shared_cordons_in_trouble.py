@@ -11,6 +11,7 @@ import pytest
 
 from goldseam.api.runbook import RunbookSpec
 from goldseam.services.node_leases import NodeLeases
+from goldseam.services.sweep import sweep
 from tests.component import test_out_of_service as off
 from tests.component.test_drain_ends import PAUSE
 from tests.component.test_forced_drains import TAKEN
@@ -392,3 +393,15 @@ async def test_a_cordon_left_and_mended_long_ago_voids_no_debt_of_today() -> Non
     h.over = frozenset({"first", "second", "third"})
     await h.settle_all(60)
     assert (h.cordoned, sum(h.owing())) == (False, 0)
+
+
+async def test_a_taint_that_a_newer_versions_incident_may_have_set_is_not_swept() -> None:
+    h = await cordoned_first(named("second", LEAVE, PEOPLE), budget=0)
+    await h.settle_all(5)
+    silent(h)
+    await h.joined(named("third", off.TAKE, PEOPLE))
+    await h.settle_all(60)
+    assert off.taints(h)
+    third = list(h.cluster.all("incidents"))[2]
+    h.book.drop(third["metadata"]["uid"])
+    assert await sweep(h.cluster, h.book, h.clock.now(), NAMESPACE, [third]) == []

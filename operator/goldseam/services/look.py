@@ -25,7 +25,7 @@ from goldseam.engine.verdict import believed
 from goldseam.engine.views import IncidentView
 from goldseam.errors import Conflict, NotFound
 from goldseam.ports import LINE, Clock, Cluster, Line
-from goldseam.services.act import Actor, Result, recorded
+from goldseam.services.act import Actor, recorded
 from goldseam.services.book import IncidentBook
 from goldseam.services.chronicle import Chronicle
 from goldseam.services.collecting import Collector
@@ -42,12 +42,12 @@ from goldseam.services.permissions import Ahead, Permissions
 from goldseam.services.queries import Queries
 from goldseam.services.records import Records
 from goldseam.services.surroundings import begun
-from goldseam.services.waking import Pace, line_of, under_way
+from goldseam.services.waking import UNSURE, Pace, after_writes, line_of, under_way
 from goldseam.services.words import Hearing
 
 log = structlog.get_logger("goldseam.look")
 
-AFTER_ERROR, UNSURE, OVER = timedelta(seconds=5), timedelta(seconds=3), timedelta(days=1)
+AFTER_ERROR, OVER = timedelta(seconds=5), timedelta(days=1)
 PREPARED_AT_ONCE = 5
 """Decisions for which everything is read at the same time: so many wait for their turn to be taken."""
 STILL_NEW = 0.5
@@ -211,6 +211,11 @@ class Looker:
         async with self._deciding:
             if s.spec.target.uid in self._uncordoning.values():
                 return UNSURE
+            if s.status.open_obligations():  # another one may have taken it off since it was read
+                s = await self.gatherer.situation(incident, s.status, now)
+                decision = decide(s, now)
+            if decision.reason != "Reopened":
+                return UNSURE
             incident = await self.records.write(incident, decision.status)
         return await self._finish(incident, s, decision, now)
 
@@ -274,7 +279,9 @@ class Looker:
                     break
         if decision.kind not in ("act", "undo"):
             situation = await correlating
-            return await self._finish(written, situation, decide(situation, now), now)
+            decision = decide(situation, now)
+            end = self._reopened if decision.reason == "Reopened" else self._finish
+            return await end(written, situation, decision, now)
         return await self._act(written, decision, situation, correlating)
 
     async def _taken(self, incident: IncidentView, s: Situation) -> tuple[datetime, Decision, IncidentView]:
@@ -374,7 +381,7 @@ class Looker:
         status = told(s, recorded(incident.status, step.id, results, now), now)
         await self.records.write(incident, status)
         await self.node_leases.released(step.writes[result.index] for result in results if result.state == "Done")
-        return _after(results, decision, emptying=emptying is not None)
+        return after_writes(results, decision, emptying=emptying is not None)
 
     async def _still_free(self, incident: IncidentView, s: Situation, step: Step) -> bool:
         """A safe point between two writes: whether anything holds meanwhile. What is not known, waits."""
@@ -389,12 +396,3 @@ class Looker:
         self.delivery.deliver(written)
         metrics.decided(decision.kind, decision.reason)
         return decision.look_again
-
-
-def _after(results: list[Result], decision: Decision, *, emptying: bool) -> timedelta:
-    states = {result.state for result in results}
-    if emptying and "Done" in states and "Unsure" not in states:
-        return timedelta(0)  # what is left may be next already
-    if not states or states & {"Unsure", "Refused"}:
-        return UNSURE  # none: this process may not write now, for it is being stopped or its lease runs out
-    return timedelta(0) if states <= {"Done", "Begun"} else decision.look_again

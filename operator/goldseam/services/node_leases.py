@@ -56,7 +56,8 @@ class NodeLeases:
         except GoldseamError as error:
             log.info("node_lease_not_taken", node=node.name, problem=str(error))
             pending = (index for index, write in enumerate(step.writes) if write.state == "Pending")
-            return [Result(index, "Waiting", f"{NOT_LEASED}{node}: {error}") for index in list(pending)[:1]]
+            why = f"{NOT_LEASED}{node}: {error}"
+            return [Result(i, "Waiting", _beside(step.writes[i].message, why)) for i in list(pending)[:1]]
         return []
 
     async def _take(self, node: ObjectRef) -> None:
@@ -109,6 +110,12 @@ class NodeLeases:
         meta = lease["metadata"]
         pins = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
         await self.cluster.patch(LEASES, NAMESPACE, meta["name"], {"metadata": pins, "spec": spec})
+
+
+def _beside(said: str, why: str) -> str:
+    """The message of a write that is not tried now: what was said when it was tried stays."""
+    tried = said.partition(f"; {NOT_LEASED}")[0]
+    return f"{tried}; {why}" if tried and not tried.startswith(NOT_LEASED) else why
 
 
 def _lease(node: ObjectRef, spec: Json) -> Json:

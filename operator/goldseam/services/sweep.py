@@ -52,8 +52,10 @@ async def sweep(
     then the usual work. `newer`: the Incidents of a newer version; what they did is that version's to undo."""
     ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
     owed = {o.key for status in ours for o in status.open_obligations() if o.object.kind == "Node"}
-    theirs = {title(obj) for obj in newer}
+    newer = [obj for obj in newer if obj["metadata"]["namespace"] == namespace]
+    theirs, about = {title(obj) for obj in newer}, {_uid_of_target(obj) for obj in newer}
     nodes = [node for node in (await cluster.list(NODES)).items if annotation(node, INCIDENT) not in theirs]
+    nodes = [n for n in nodes if not (out_of_service.is_ours(n) and metadata(n).get("uid") in about)]  # who has set it?
     found = [(node, [o for o in _debts(node, now) if o.key not in owed]) for node in nodes]
     adopted = [await _adopt(cluster, node, debts, now, namespace) for node, debts in found if debts]
     return [incident for incident in adopted if incident is not None]
@@ -100,6 +102,10 @@ def too_new(newer: Iterable[Json]) -> list[str]:
         " it did is left as it is, and nothing more is done for it. Go back to the newer version to end it"
         for obj in newer
     ]
+
+
+def _uid_of_target(incident: Json) -> str:
+    return str(((incident.get("spec") or {}).get("target") or {}).get("uid"))
 
 
 def _target_of(incident: Json) -> str:

@@ -7,17 +7,19 @@ read of its source, at least; after one that a hint woke only if it has shown so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 
 from goldseam.api.incident import ENDED
 from goldseam.engine.answers import SHORTLY
 from goldseam.engine.matching import PolicyKey
+from goldseam.engine.situation import Decision
 from goldseam.engine.turns import IN_TURN, far_back
 from goldseam.engine.verdict import Reading
 from goldseam.engine.views import IncidentView
 from goldseam.ports import Clock, Line
+from goldseam.services.act import Result
 from goldseam.services.book import IncidentBook
 from goldseam.services.newly import Newly
 from goldseam.services.sources import Source
@@ -27,6 +29,8 @@ BUSY = timedelta(seconds=15)
 """How often an incident at which something is under way is looked at, at least."""
 SOONEST, LATEST = timedelta(seconds=2), timedelta(minutes=5)
 """Never sooner, and never later, is an incident looked at again because nothing has told us of a change."""
+UNSURE = timedelta(seconds=3)
+"""When an incident is looked at again of which it is not known, or cannot be told yet, what has become of a write."""
 SHARE = timedelta(seconds=0.3)
 """How much later for each incident that is open: all that wait cost three looks a second together, not more."""
 
@@ -34,6 +38,16 @@ AT_ONCE = 10
 """How many of those that waited for another incident are looked at when it lets go; the others in their time."""
 
 Read = Callable[[IncidentView], Reading]
+
+
+def after_writes(results: Iterable[Result], decision: Decision, *, emptying: bool) -> timedelta:
+    """When an incident is looked at again of whose writes this came; `emptying`: the node that it is about."""
+    states = {result.state for result in results}
+    if emptying and "Done" in states and "Unsure" not in states:
+        return timedelta(0)  # what is left may be next already
+    if not states or states & {"Unsure", "Refused"}:
+        return UNSURE  # none: this process may not write now, for it is being stopped or its lease runs out
+    return timedelta(0) if states <= {"Done", "Begun"} else decision.look_again
 
 
 def under_way(incident: IncidentView) -> bool:
