@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,13 @@ def test_the_default_install_writes_nothing_outside_its_own_kinds(
     tmp_path: Path,
 ) -> None:
     before = len(writes_of_operator(base_only))
+
+    def written() -> list[dict[str, Any]]:
+        return [entry["objectRef"] for entry in writes_of_operator(base_only)[before:]]
+
+    def told() -> bool:
+        return any(ref.get("apiGroup") == "events.k8s.io" for ref in written())
+
     base_only.apply(deployment(namespace, "worker"))
     base_only.apply(policy(namespace, {"scale": {"replicas": 8}}, {"restart": {}}))
     base_only.apply(cluster_policy("drain", {"drain": {}}, alert={"name": "NodeTrouble"}))
@@ -63,12 +71,12 @@ def test_the_default_install_writes_nothing_outside_its_own_kinds(
         assert "Install deploy/kustomize/components/nodes" in drained
         trouble(1, deployment="worker")
         found = reached(base_only, namespace, "Escalated")
+        eventually(told, "its Events, which are written after the status")
     assert outcomes(found) == [("scale", "Refused"), ("restart", "Refused")]
-    written = [entry["objectRef"] for entry in writes_of_operator(base_only)[before:]]
-    assert {ref.get("apiGroup") for ref in written} == {
+    assert {ref.get("apiGroup") for ref in written()} == {
         *("goldseam.dev", "events.k8s.io", "authorization.k8s.io", "coordination.k8s.io"),
     }
-    leases = {(r["namespace"], r.get("name")) for r in written if r.get("apiGroup") == "coordination.k8s.io"}
+    leases = {(r["namespace"], r.get("name")) for r in written() if r.get("apiGroup") == "coordination.k8s.io"}
     assert leases <= {("goldseam-system", "goldseam"), ("goldseam-system", None)}
 
 
