@@ -11,6 +11,7 @@ from tests.cluster.test_drain_ends import incident_of
 from tests.support.objects_on_cluster import cluster_policy, forgotten
 from tests.support.operator_process import OperatorProcess
 from tests.support.plane import Plane, eventually
+from tests.support.sampling import SLOW
 
 Json = dict[str, Any]
 
@@ -23,6 +24,7 @@ def states(plane: Plane, node: str) -> list[str]:
     return [alert["state"] for alert in mine]
 
 
+@SLOW
 def test_a_node_that_is_well_again_is_given_back_while_another_ones_alert_is_pending(
     installed: Plane, namespace: str, operator: OperatorProcess, trouble: Callable[..., None]
 ) -> None:
