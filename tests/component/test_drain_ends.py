@@ -15,6 +15,7 @@ from tests.support.harness import NAMESPACE, Harness
 
 Json = dict[str, Any]
 PAUSE = {"metadata": {"name": "p", "namespace": NAMESPACE}, "spec": {"reason": "we are deploying", "cluster": True}}
+PAUSE_ALL = {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}}
 
 
 def drain(at_deadline: str = "Uncordon", **told: Any) -> Json:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from goldseam.services.node_leases import NodeLeases
-from tests.component.test_drain_ends import PAUSE
+from tests.component.test_drain_ends import PAUSE, PAUSE_ALL
 from tests.component.test_shared_cordons import PEOPLE, Two, cordoned_first, named
 from tests.component.test_shared_cordons_in_trouble import BOTH
 
@@ -18,7 +18,7 @@ async def resolved() -> tuple[Two, str, str]:
     later = {"wait": {"duration": "1h"}, "timeout": "2h"}
     h = await cordoned_first(named("second", {"drain": {}}, later, PEOPLE, flapWindow="1h"))
     await h.settle_all(90)
-    h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
+    h.cluster.add("pauses", PAUSE_ALL)
     h.over = BOTH
     await h.settle_all(60)
     h.cluster.remove("pauses", PAUSE["metadata"]["namespace"], "p")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -13,13 +12,12 @@ from goldseam.api.runbook import RunbookSpec
 from goldseam.services.node_leases import NodeLeases
 from goldseam.services.sweep import sweep
 from tests.component import test_out_of_service as off
-from tests.component.test_drain_ends import PAUSE
+from tests.component.test_drain_ends import PAUSE, PAUSE_ALL
 from tests.component.test_forced_drains import TAKEN
 from tests.component.test_gone_by_itself import killed_before_anything
 from tests.component.test_node_incidents import left, node, pod
 from tests.component.test_shared_cordons import CORDON, PEOPLE, Slow, Two, cordoned_first, named, opened
 from tests.support.harness import NAMESPACE, Harness
-from tests.support.toycluster import Killed
 
 Json = dict[str, Any]
 LEAVE = {"drain": {"deadline": "20s", "atDeadline": "LeaveCordoned"}, "timeout": "40s"}
@@ -98,22 +96,19 @@ async def test_who_was_handed_a_cordon_gives_it_back_though_the_other_one_had_le
     assert (h.cordoned, h.owing()) == (False, [0, 0])
 
 
-async def test_who_was_to_build_on_a_cordon_and_has_not_begun_keeps_no_node_out_of_service() -> None:
-    h = await opened(named("first", CORDON, PEOPLE))
+async def with_book(first: Any, *ladder: Any, budget: int = 1_000) -> Two:
+    h = await opened(named("first", first, PEOPLE), budget=budget)
     h.runbook = h.catalogue.runbooks["default"] = RunbookSpec.model_validate(TAKEN)
     await h.settle_all(50)
-    second = named("second", {"drain": {}}, PEOPLE)
+    second = named("second", *ladder, PEOPLE)
     second["spec"]["runbookRef"] = {"name": "default"}
     await h.joined(second)
-    write = h.cluster._write
+    return h
 
-    def dies(verb: str, key: Any, *rest: Any) -> Any:
-        if key[0] == "nodes" or verb == "evict":
-            raise Killed
-        return write(verb, key, *rest)
 
-    with patch.object(h.cluster, "_write", dies), pytest.raises(Killed):
-        await h.settle_all(20)
+async def test_who_was_to_build_on_a_cordon_and_has_not_begun_keeps_no_node_out_of_service() -> None:
+    h = await with_book(CORDON, {"drain": {}})
+    await killed_before_anything(h, h.settle_all)
     h.promql.answers["loss"] = (1.0,)
     await h.start()
     await h.settle_all(60)
@@ -222,16 +217,6 @@ async def test_who_finds_a_node_empty_that_is_about_to_be_uncordoned_is_not_left
     assert (h.cordoned, h.owing()) == (True, [0, 1]), "the alert of the second one fires"
 
 
-async def with_book(first: Any, *ladder: Any, budget: int = 1_000) -> Two:
-    h = await opened(named("first", first, PEOPLE), budget=budget)
-    h.runbook = h.catalogue.runbooks["default"] = RunbookSpec.model_validate(TAKEN)
-    await h.settle_all(50)
-    second = named("second", *ladder, PEOPLE)
-    second["spec"]["runbookRef"] = {"name": "default"}
-    await h.joined(second)
-    return h
-
-
 async def test_who_has_not_begun_keeps_no_node_out_of_service_though_a_pod_has_gone_by_itself() -> None:
     h = await with_book(CORDON, {"drain": {}})
     await killed_before_anything(h, h.settle_all)
@@ -314,7 +299,7 @@ async def test_what_is_left_for_people_stays_though_a_third_one_says_at_once_tha
 async def resolved_in_a_pause() -> Two:
     h = await opened(named("first", CORDON, {"wait": {"duration": "1h"}, "timeout": "2h"}, flapWindow="1h"))
     await h.settle_all(50)
-    h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
+    h.cluster.add("pauses", PAUSE_ALL)
     h.over = frozenset({"first"})
     await h.settle_all(30)
     assert (h.statuses()[0].phase, h.owing()) == ("Resolved", [1])
@@ -355,7 +340,7 @@ async def test_an_alert_that_is_back_reopens_though_another_ones_uncordon_is_stu
     h.over, h.cluster.refused = BOTH, {"nodes//n1"}
     await h.settle_all(30)
     if stuck == "paused":
-        h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
+        h.cluster.add("pauses", PAUSE_ALL)
         h.cluster.refused = set()
     h.over = frozenset({"first"})
     await h.settle_all(60)

@@ -13,7 +13,7 @@ from goldseam.api.runbook import RunbookSpec
 from tests.component.test_approvals import say
 from tests.component.test_delete_pods import evicted
 from tests.component.test_delete_pods import opened as workload
-from tests.component.test_drain_ends import PAUSE, cordoned, drain, made, opened
+from tests.component.test_drain_ends import PAUSE, PAUSE_ALL, cordoned, drain, made, opened
 from tests.component.test_forced_drains import FORCE, TAKEN, forget, killed_as_it_deletes
 from tests.component.test_one_by_one import OWN, RESTART, replaced
 from tests.component.test_reboots import made as jobs
@@ -321,7 +321,7 @@ async def test_an_uncordon_that_a_pause_of_everything_holds_back_does_not_say_th
     await h.settle(18)
     h.cluster.refused = {"nodes//n1"}
     await h.settle(8)
-    h.cluster.add("pauses", {**PAUSE, "spec": {**PAUSE["spec"], "level": "Everything"}})
+    h.cluster.add("pauses", PAUSE_ALL)
     h.cluster.refused = set()
     await h.settle(20)
     assert h.status.message.startswith("on hold: Pause goldseam-system/p stops everything")

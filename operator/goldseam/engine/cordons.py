@@ -28,8 +28,8 @@ def marks(writes: Iterable[Write], deadline_at: datetime | None) -> dict[str, st
 def keeps_its_name(writes: Sequence[Write], node: Json | None) -> bool:
     """Whether the node goes on to tell whose drain was the last on it, for only a taint is taken away; or is set, where
     that drain may have left its cordon for people."""
-    tainted = all(write.field == out_of_service.FIELD for write in writes)
-    return out_of_service.only_goes(writes) or (tainted and node is not None and may_be_left(node))
+    left = node is not None and may_be_left(node)
+    return all(write.field == out_of_service.FIELD and (left or write.want == "null") for write in writes)
 
 
 def _of_the_cordon(writes: Sequence[Write], deadline_at: datetime | None) -> dict[str, str | None]:

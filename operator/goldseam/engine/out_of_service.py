@@ -71,11 +71,6 @@ def marks(writes: Iterable[Write]) -> dict[str, str | None]:
     return {MARK: added(ours[-1].want) or None} if ours else {}
 
 
-def only_goes(writes: Iterable[Write]) -> bool:
-    """Whether nothing is done but to take the taint away: whose drain was the last on the node stays true."""
-    return all(write.field == FIELD and write.want == "null" for write in writes)
-
-
 def alike(mine: Write, planned: Iterable[Write]) -> Write:
     """The write as it is planned now, where it differs only in that it was planned earlier."""
     at = added(mine.want) if mine.field == FIELD else ""

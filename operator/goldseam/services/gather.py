@@ -165,11 +165,6 @@ class Gatherer:
         """The situation with what the other incidents have done, claimed and spent by now; nothing is read for it."""
         return replace(s, ledger=self._ledger.ledger, others=self._others(incident), fleet=self._fleet())
 
-    def lent_since(self, incident: IncidentView, s: Situation) -> bool:
-        """Whether others owe, or need, the cordon of the node since that was gathered: the plan goes by who does."""
-        now = _beside(self.beside_others(incident, s))
-        return (now.lent, now.needed_by) != (s.world.lent, s.world.needed_by)
-
     async def _alert(self, incident: IncidentView, pinned: PolicySpec) -> tuple[Reading, Silence]:
         """What is known of the alert, and whether people have silenced it."""
         reading = await self._read_alert(incident, pinned)
@@ -247,6 +242,13 @@ def _beside(s: Situation) -> World:
     lent = node is not None and cordoned_by_us(node) and is_lent(node, s)
     needed_by = other.name if other is not None else ""
     return replace(s.world, coming_back=coming_back(s.others), lent=lent, needed_by=needed_by)
+
+
+def lent_since(s: Situation) -> bool:
+    """Whether others owe, or need, the cordon of the node since it was gathered (`beside_others`): the plan goes by who
+    does."""
+    now = _beside(s)
+    return (now.lent, now.needed_by) != (s.world.lent, s.world.needed_by)
 
 
 def _plan(s: Situation) -> Plan | None:

@@ -33,7 +33,7 @@ from goldseam.services.correlating import correlated, in_time
 from goldseam.services.delivery import Delivery
 from goldseam.services.fleet import FleetWatch
 from goldseam.services.gate import Gate
-from goldseam.services.gather import Gatherer, Opened, nothing_unknown
+from goldseam.services.gather import Gatherer, Opened, lent_since, nothing_unknown
 from goldseam.services.lately import Lately
 from goldseam.services.ledger import LedgerBook
 from goldseam.services.newly import WORST_FIRST, Newly
@@ -266,12 +266,12 @@ class Looker:
                 incident, situation = await self._fenced(incident, status, opened)
                 read, opened = self.clock.monotonic(), None
                 async with self._deciding:
-                    late = self.clock.monotonic() - read > STILL_NEW or self.gatherer.lent_since(incident, situation)
+                    situation = self.gatherer.beside_others(incident, situation)
+                    late = self.clock.monotonic() - read > STILL_NEW or lent_since(situation)
                     if late and not last:
                         continue
                     if late:
-                        situation = await self._prepared(incident, status)
-                    situation = self.gatherer.beside_others(incident, situation)
+                        situation = self.gatherer.beside_others(incident, await self._prepared(incident, status))
                     correlating = correlated(self.cluster, situation)
                     turn.callback(correlating.cancel)  # where nothing comes about, nobody waits for it
                     now, decision, written = await self._taken(incident, situation)

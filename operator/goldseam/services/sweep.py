@@ -53,7 +53,7 @@ async def sweep(
     ours = [i.status for i in book.all() if i.status and i.namespace == namespace]  # no tenant speaks of nodes
     owed = {o.key for status in ours for o in status.open_obligations() if o.object.kind == "Node"}
     newer = [obj for obj in newer if obj["metadata"]["namespace"] == namespace]
-    theirs, about = {title(obj) for obj in newer}, {_uid_of_target(obj) for obj in newer}
+    theirs, about = {title(obj) for obj in newer}, {_about(obj).get("uid") for obj in newer}
     nodes = [node for node in (await cluster.list(NODES)).items if annotation(node, INCIDENT) not in theirs]
     nodes = [n for n in nodes if not (out_of_service.is_ours(n) and metadata(n).get("uid") in about)]  # who has set it?
     found = [(node, [o for o in _debts(node, now) if o.key not in owed]) for node in nodes]
@@ -104,12 +104,13 @@ def too_new(newer: Iterable[Json]) -> list[str]:
     ]
 
 
-def _uid_of_target(incident: Json) -> str:
-    return str(((incident.get("spec") or {}).get("target") or {}).get("uid"))
+def _about(incident: Json) -> Json:
+    """What it says of its target, of which nothing is sure."""
+    return (incident.get("spec") or {}).get("target") or {}
 
 
 def _target_of(incident: Json) -> str:
-    target = (incident.get("spec") or {}).get("target") or {}
+    target = _about(incident)
     return str(TargetKey(target.get("kind", ""), target.get("namespace", ""), target.get("name", "")))
 
 
